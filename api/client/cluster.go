@@ -1,0 +1,37 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"broker/api/types"
+)
+
+// GetCluster returns how the node that answers sees the cluster.
+func (c *Client) GetCluster(ctx context.Context, options ...Option) (types.Cluster, error) {
+	var out types.Cluster
+	err := c.do(ctx, "getting the cluster's state", &call{method: http.MethodGet, path: "/api/v1/cluster", answer: &out}, options...)
+	return out, err
+}
+
+// GetClusterAt returns how the node at one address sees the cluster. It makes a single try and needs
+// no leader, so it shows what is left of a cluster that has lost its majority.
+func (c *Client) GetClusterAt(ctx context.Context, address string) (types.Cluster, error) {
+	var out types.Cluster
+	address, err := NormalAddress(address)
+	if err != nil {
+		return out, err
+	}
+	one := &call{
+		method: http.MethodGet, path: "/api/v1/cluster", answer: &out,
+		query: url.Values{"consistency": {string(types.Stale)}}, header: http.Header{},
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	if err := c.redacted(c.try(ctx, address, one, nil).err); err != nil {
+		return out, fmt.Errorf("asking %s: %w", address, err)
+	}
+	return out, nil
+}

@@ -1,0 +1,212 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	mathrand "math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"broker/api/types"
+)
+
+// maxAnswer bounds an answer's body, so that a wrong address cannot fill the memory.
+const maxAnswer = 64 << 20
+
+// do makes a call: it tries one address after the other until one gives a final answer or the
+// deadline has passed.
+func (c *Client) do(ctx context.Context, what string, one *call, options ...Option) error {
+	if one.query == nil {
+		one.query = url.Values{}
+	}
+	one.header = http.Header{}
+	one.consistency = c.config.Consistency
+	if one.method == http.MethodPost {
+		// One key for all tries is what makes them one request.
+		one.header.Set(types.HeaderIdempotencyKey, rand.Text())
+	}
+	for _, option := range options {
+		option(one)
+	}
+	if one.isRead() && one.consistency != "" {
+		one.query.Set("consistency", string(one.consistency))
+		if one.consistency == types.Session && one.header.Get(types.HeaderMinIndex) == "" {
+			one.header.Set(types.HeaderMinIndex, strconv.FormatUint(c.Index(), 10))
+		}
+	}
+	var body []byte
+	if one.body != nil {
+		encoded, err := json.Marshal(one.body)
+		if err != nil {
+			return fmt.Errorf("%s: encoding the request: %w", what, err)
+		}
+		body = encoded
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	if err := c.redacted(c.tryAll(ctx, one, body)); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// tryAll goes round the addresses, beginning with the one that answered last.
+func (c *Client) tryAll(ctx context.Context, one *call, body []byte) error {
+	failures := make([]error, len(c.addresses))
+	var last error // the newest retryable answer of a node: it says more than an unreachable one
+	for round := 0; ; round++ {
+		wait := c.pause(round)
+		start := int(c.preferred.Load())
+		for i := range c.addresses {
+			at := (start + i) % len(c.addresses)
+			result := c.try(ctx, c.addresses[at], one, body)
+			if !result.again {
+				if result.answered {
+					c.preferred.Store(int64(at))
+				}
+				return result.err
+			}
+			failures[at] = result.err
+			if result.answered {
+				last = result.err
+			}
+			wait = max(wait, min(result.retryAfter, 5*time.Second))
+			if ctx.Err() != nil {
+				return c.gaveUp(failures, last)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return c.gaveUp(failures, last)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// pause returns how long to wait after a round: doubling, spread, bounded.
+func (c *Client) pause(round int) time.Duration {
+	grown := float64(c.config.RetryPause) * math.Pow(2, float64(min(round, 10)))
+	grown = min(grown, 20*float64(c.config.RetryPause))
+	return time.Duration(grown * (0.5 + mathrand.Float64()/2))
+}
+
+func (c *Client) gaveUp(failures []error, last error) error {
+	if last != nil {
+		return last
+	}
+	unreachable := &UnreachableError{}
+	for i, failure := range failures {
+		if failure != nil {
+			unreachable.Failures = append(unreachable.Failures, Failure{c.addresses[i], failure})
+		}
+	}
+	return unreachable
+}
+
+// result is the outcome of one try.
+type result struct {
+	err        error
+	again      bool          // safe and useful to try again
+	answered   bool          // the node gave an answer of its own
+	retryAfter time.Duration // what the node suggested
+}
+
+func (c *Client) try(ctx context.Context, address string, one *call, body []byte) result {
+	if one.repeatable() && len(c.addresses) > 1 {
+		// A node that hangs must leave time for the others.
+		if deadline, ok := ctx.Deadline(); ok {
+			half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+			defer cancel()
+			ctx = half
+		}
+	}
+	target := address + one.path
+	if len(one.query) > 0 {
+		target += "?" + one.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, one.method, target, bytes.NewReader(body))
+	if err != nil {
+		return result{err: fmt.Errorf("building the request: %w", err)}
+	}
+	for name, values := range one.header {
+		request.Header[name] = values
+	}
+	request.Header.Set("User-Agent", c.config.UserAgent)
+	request.Header.Set("Accept", "application/json")
+	if one.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.config.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.config.Token)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return c.noAnswer(one, err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return c.noAnswer(one, fmt.Errorf("reading the answer: %w", err))
+	}
+	if index, err := strconv.ParseUint(response.Header.Get(types.HeaderIndex), 10, 64); err == nil {
+		c.sawIndex(index)
+	}
+	if response.StatusCode >= 200 && response.StatusCode < 300 {
+		if one.answer == nil || len(content) == 0 {
+			return result{answered: true}
+		}
+		if err := json.Unmarshal(content, one.answer); err != nil {
+			return result{answered: true, err: fmt.Errorf("decoding the answer of %s: %w", address, err)}
+		}
+		return result{answered: true}
+	}
+	return refused(one, address, response, content)
+}
+
+// noAnswer judges a round trip that failed.
+func (c *Client) noAnswer(one *call, err error) result {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err // the URL is named by the caller
+	}
+	if neverSent(err) || one.repeatable() {
+		return result{err: err, again: true}
+	}
+	return result{err: fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)}
+}
+
+// refused judges an answer that is not a success.
+func refused(one *call, address string, response *http.Response, content []byte) result {
+	problem := &types.Problem{}
+	isProblem := strings.HasPrefix(response.Header.Get("Content-Type"), types.ProblemContentType)
+	if !isProblem || json.Unmarshal(content, problem) != nil {
+		// Not of the broker: a proxy, or another server at that address. Its text is not trusted.
+		problem = &types.Problem{
+			Status: response.StatusCode,
+			Title:  http.StatusText(response.StatusCode),
+			Detail: fmt.Sprintf("%s answered %d, which is no answer of a broker", address, response.StatusCode),
+			Code:   "not_a_broker",
+		}
+	}
+	out := result{err: problem, answered: isProblem}
+	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
+		out.retryAfter = time.Duration(seconds) * time.Second
+	}
+	switch problem.Code {
+	case "no_leader", "not_leader", "shutting_down", "too_stale", "idempotency_key_in_progress":
+		out.again = true // certainly not done
+	case "outcome_unknown", "timeout", "not_a_broker":
+		gateway := response.StatusCode >= 502 && response.StatusCode <= 504
+		out.again = gateway && one.repeatable()
+	}
+	return out
+}

@@ -1,0 +1,66 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"broker/api/types"
+)
+
+// ErrOutcomeUnknown is returned when a call that is not safe to repeat got no answer: it may or may
+// not have taken effect.
+var ErrOutcomeUnknown = errors.New("no answer came: it may or may not have taken effect")
+
+// UnreachableError is returned when no node gave an answer before the call's deadline.
+type UnreachableError struct {
+	Failures []Failure // the last one of each address, in the order of the addresses
+}
+
+// Failure says why one address gave no answer.
+type Failure struct {
+	Address string
+	Err     error
+}
+
+// Error names every address and what went wrong there.
+func (e *UnreachableError) Error() string {
+	parts := make([]string, 0, len(e.Failures))
+	for _, f := range e.Failures {
+		parts = append(parts, fmt.Sprintf("%s: %v", f.Address, f.Err))
+	}
+	return "no node of the broker can be reached: " + strings.Join(parts, "; ")
+}
+
+// Unwrap returns the failures' causes.
+func (e *UnreachableError) Unwrap() []error {
+	var causes []error
+	for _, f := range e.Failures {
+		causes = append(causes, f.Err)
+	}
+	return causes
+}
+
+// Code returns the stable code of the problem that err holds, and "" when it holds none.
+func Code(err error) string {
+	var problem *types.Problem
+	if errors.As(err, &problem) {
+		return problem.Code
+	}
+	return ""
+}
+
+// neverSent reports whether a failed round trip certainly did not reach a server.
+func neverSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// redacted hides the token in an error's text; the cause stays reachable only when it does not hold it.
+func (c *Client) redacted(err error) error {
+	if err == nil || c.config.Token == "" || !strings.Contains(err.Error(), c.config.Token) {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), c.config.Token, "[redacted]"))
+}

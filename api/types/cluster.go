@@ -1,0 +1,36 @@
+package types
+
+import "time"
+
+// Cluster is how one node sees the cluster.
+type Cluster struct {
+	ID           string            `json:"id" doc:"Of the cluster"`
+	Node         string            `json:"node" doc:"The node that answered"`
+	Leader       string            `json:"leader,omitempty" doc:"The leading node; absent when the answering node knows of none"`
+	Term         uint64            `json:"term"`
+	AppliedIndex uint64            `json:"applied_index" doc:"Of the answering node"`
+	CommitIndex  uint64            `json:"commit_index" doc:"As far as the answering node knows"`
+	StalenessMS  int64             `json:"staleness_ms" doc:"Milliseconds since the answering node last heard of a leader; -1 when it never did"`
+	Members      []Member          `json:"members" nullable:"false"`
+	Leases       map[string]uint64 `json:"leases" doc:"Leases by state, those that have not ended"`
+
+	// ExpirySuspendedSince is when the cluster lost its quorum: until it is back nothing is revoked.
+	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
+}
+
+// Member is one node of the cluster.
+type Member struct {
+	ID             string `json:"id"`
+	APIAddress     string `json:"api_address,omitempty" doc:"URL of its API"`
+	ClusterAddress string `json:"cluster_address,omitempty"`
+	Voter          bool   `json:"voter"`
+	Leader         bool   `json:"leader"`
+	Alive          bool   `json:"alive" doc:"As the answering node sees it"`
+	AppliedIndex   uint64 `json:"applied_index,omitempty" doc:"When the answering node knows it"`
+}
+
+// Health answers the health routes.
+type Health struct {
+	Status string `json:"status" doc:"ok or the reason why not"`
+	Node   string `json:"node"`
+}

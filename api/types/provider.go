@@ -1,0 +1,48 @@
+package types
+
+// Provider describes one kind of outside system: what its connections, secrets and leases hold.
+type Provider struct {
+	Name         string           `json:"name" example:"postgres"`
+	Title        string           `json:"title" example:"PostgreSQL"`
+	Summary      string           `json:"summary"`
+	Connection   []Field          `json:"connection" nullable:"false" doc:"Fields of a connection's settings"`
+	Options      []Field          `json:"options" nullable:"false" doc:"Options of a secret"`
+	Outputs      []ProviderOutput `json:"outputs" nullable:"false" doc:"Fields of the leased values"`
+	NativeExpiry bool             `json:"native_expiry" doc:"The outside system ends a login by itself after the lease's end"`
+	MaxLoginName int              `json:"max_login_name" doc:"Longest login name in bytes"`
+}
+
+// FieldType is the type of a field's value.
+type FieldType string
+
+// The types of fields.
+const (
+	FieldString   FieldType = "string"
+	FieldText     FieldType = "text"
+	FieldInteger  FieldType = "integer"
+	FieldBoolean  FieldType = "boolean"
+	FieldDuration FieldType = "duration"
+	FieldList     FieldType = "list"
+)
+
+// Field describes one setting of a connection or one option of a secret.
+type Field struct {
+	Name     string    `json:"name"`
+	Type     FieldType `json:"type" doc:"string, text, integer, boolean, duration or list"`
+	Help     string    `json:"help"`
+	Required bool      `json:"required,omitempty"`
+	Secret   bool      `json:"secret,omitempty" doc:"Write-only"`
+	Default  any       `json:"default,omitempty"`
+	Example  string    `json:"example,omitempty"`
+	Enum     []string  `json:"enum,omitempty"`
+	Min      *int64    `json:"min,omitempty"`
+	Max      *int64    `json:"max,omitempty"`
+	Locates  bool      `json:"locates,omitempty" doc:"Says which system a connection points at"`
+}
+
+// ProviderOutput describes one field of the leased values.
+type ProviderOutput struct {
+	Name   string `json:"name"`
+	Help   string `json:"help"`
+	Secret bool   `json:"secret,omitempty" doc:"Hidden where people look"`
+}
