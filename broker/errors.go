@@ -1,0 +1,39 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"broker/fsm"
+)
+
+// The codes of what the broker refuses before a command is proposed, besides those of package fsm.
+const (
+	CodeUnknownProvider       fsm.Code = "unknown_provider"
+	CodeConnectionCheckFailed fsm.Code = "connection_check_failed"
+	CodeProviderRejected      fsm.Code = "provider_rejected"
+	CodeSystemChangeNeeded    fsm.Code = "system_change_needed"
+)
+
+// ErrNotLeader is returned when this node does not lead, or leads no more; nothing was done.
+var ErrNotLeader = errors.New("this node does not lead the cluster")
+
+// ErrOutcomeUnknown is returned when a command may or may not have been committed. The caller may
+// repeat the request with the same idempotency key.
+var ErrOutcomeUnknown = errors.New("the outcome is unknown: repeat the request with the same idempotency key")
+
+// UnavailableError is returned when the outside system could not be reached or did not answer.
+type UnavailableError struct {
+	Connection fsm.ConnectionName
+	Lease      fsm.LeaseID   // set when a lease had been prepared; it is rolled back
+	RetryAfter time.Duration // a suggestion
+	Err        error         // redacted
+}
+
+// Error says which connection and why.
+func (e *UnavailableError) Error() string {
+	return "connection " + string(e.Connection) + " is unavailable: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *UnavailableError) Unwrap() error { return e.Err }

@@ -1,0 +1,145 @@
+package fsm
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// handler applies the commands of one type.
+type handler struct {
+	name  string
+	apply func(*txn, Command) (any, *Refusal, error)
+
+	// recall answers a repeated command from what the first one made. Nil: its commands carry no key.
+	recall func(v *View, ref string) (any, bool)
+}
+
+// handlers maps each command type to its apply function. The names are those of the golden files.
+var handlers = map[CommandType]handler{
+	TypeInitCluster:       on("init_cluster", applyInitCluster, nil),
+	TypeCreateEnvironment: on("create_environment", applyCreateEnvironment, recallEnvironment),
+	TypeUpdateEnvironment: on("update_environment", applyUpdateEnvironment, recallEnvironment),
+	TypeDeleteEnvironment: on("delete_environment", applyDeleteEnvironment, nil),
+	TypeCreateConnection:  on("create_connection", applyCreateConnection, recallConnection),
+	TypeUpdateConnection:  on("update_connection", applyUpdateConnection, recallConnection),
+	TypeDeleteConnection:  on("delete_connection", applyDeleteConnection, nil),
+	TypeCreateSecret:      on("create_secret", applyCreateSecret, recallSecret),
+	TypeUpdateSecret:      on("update_secret", applyUpdateSecret, recallSecret),
+	TypeDeleteSecret:      on("delete_secret", applyDeleteSecret, nil),
+	TypePrepareLease:      on("prepare_lease", applyPrepareLease, recallLease),
+	TypeActivateLease:     on("activate_lease", applyActivateLease, nil),
+	TypeRenewLease:        on("renew_lease", applyRenewLease, recallLease),
+	TypeBeginRevoke:       on("begin_revoke", applyBeginRevoke, nil),
+	TypeExpireLeases:      on("expire_leases", applyExpireLeases, nil),
+	TypeRollbackLeases:    on("rollback_leases", applyRollbackLeases, nil),
+	TypeFinishRevoke:      on("finish_revoke", applyFinishRevoke, nil),
+	TypeRecordTrouble:     on("record_trouble", applyRecordTrouble, nil),
+	TypePrune:             on("prune", applyPrune, nil),
+}
+
+func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {
+	return handler{
+		name: name,
+		apply: func(t *txn, c Command) (any, *Refusal, error) {
+			var body B
+			if err := decode(c.Body, &body); err != nil {
+				return nil, nil, fmt.Errorf("decoding %s: %w", name, err)
+			}
+			value, refusal := apply(t, &body)
+			if refusal != nil {
+				return nil, refusal, nil
+			}
+			return value, nil, nil
+		},
+		recall: recall,
+	}
+}
+
+// applyEntry applies one log entry. An error means that this node cannot know what the others made
+// of the entry: it must stop.
+func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
+	c, err := DecodeCommand(entry.Data)
+	if err != nil {
+		return nil, err
+	}
+	h, ok := handlers[c.Type]
+	if !ok || c.Version != 1 {
+		return nil, fmt.Errorf("command type %d version %d is not known to this version of the broker: upgrade this node", c.Type, c.Version)
+	}
+	t.begin(entry.Index, entry.Term, c.At, c.Actor)
+	result := &Result{Index: entry.Index, At: t.now()}
+	switch value, replayed, refusal, err := t.applyOnce(h, c, entry.Term); {
+	case err != nil:
+		return nil, err
+	case refusal != nil:
+		if t.wrote {
+			return nil, fmt.Errorf("%s wrote before it refused (%s): a bug", h.name, refusal.Code)
+		}
+		result.Refusal = refusal
+	default:
+		result.Value, result.Replayed = value, replayed
+	}
+	t.end()
+	return result, nil
+}
+
+// applyOnce applies a command unless its idempotency key was bound before.
+func (t *txn) applyOnce(h handler, c Command, term uint64) (value any, replayed bool, refusal *Refusal, err error) {
+	if c.Term != 0 && c.Term != term {
+		return nil, false, &Refusal{Code: CodeStaleTerm, Message: "the leadership period that proposed this command is over"}, nil
+	}
+	if c.Key != nil {
+		value, found, refusal := t.recall(h, c)
+		if found || refusal != nil {
+			return value, found, refusal, nil
+		}
+	}
+	value, refusal, err = h.apply(t, c)
+	if err != nil || refusal != nil {
+		return nil, false, refusal, err
+	}
+	if c.Key != nil {
+		keys.put(t, keyRecord{ID: c.Key.ID, Body: c.Key.Body, Type: c.Type, Ref: value.(interface{ ref() string }).ref(), CreatedAt: t.now()})
+	}
+	return value, false, nil, nil
+}
+
+// recall looks the command's key up. Not found: the command is applied and binds the key.
+func (t *txn) recall(h handler, c Command) (value any, found bool, refusal *Refusal) {
+	k, ok := keys.get(t.tx, c.Key.ID)
+	if !ok {
+		return nil, false, nil
+	}
+	if k.Type != c.Type || string(k.Body) != string(c.Key.Body) {
+		return nil, false, &Refusal{Code: CodeKeyReused, Message: "this idempotency key was used for another request: send a new key for each new request"}
+	}
+	if value, ok = h.recall(&t.View, k.Ref); !ok {
+		return nil, false, &Refusal{Code: CodeKeyAnswerGone, Message: fmt.Sprintf("this request was carried out before, and %q which it made is gone by now", k.Ref)}
+	}
+	if l, isLease := value.(Lease); isLease && c.Type == TypePrepareLease {
+		switch {
+		case !l.WasActive() && l.State != Pending:
+			return nil, false, nil // the first attempt came to nothing: this one binds the key anew
+		case l.WasActive() && l.State != Active:
+			return nil, false, (&Refusal{Code: CodeLeaseEnded, Message: "the lease that this idempotency key was used for has ended: send a new key for a new lease"}).With("lease_id", string(l.ID))
+		}
+	}
+	return value, true, nil
+}
+
+func recallEnvironment(v *View, ref string) (any, bool) {
+	return recalled(v.Environment(EnvironmentName(ref)))
+}
+func recallConnection(v *View, ref string) (any, bool) {
+	return recalled(v.Connection(ConnectionName(ref)))
+}
+func recallSecret(v *View, ref string) (any, bool) { return recalled(v.Secret(SecretName(ref))) }
+func recallLease(v *View, ref string) (any, bool)  { return recalled(v.Lease(LeaseID(ref))) }
+
+func recalled[R any](r R, ok bool) (any, bool) { return r, ok }
+
+func (r Environment) ref() string { return string(r.Name) }
+func (r Connection) ref() string  { return string(r.Name) }
+func (r Secret) ref() string      { return string(r.Name) }
+func (r Lease) ref() string       { return string(r.ID) }

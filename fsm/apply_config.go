@@ -1,0 +1,151 @@
+package fsm
+
+import "fmt"
+
+func notFound(field, noun, name string) *Refusal {
+	return &Refusal{Code: CodeNotFound, Field: field, Message: fmt.Sprintf("there is no %s %q", noun, name)}
+}
+
+func exists(field, noun, name string) *Refusal {
+	return &Refusal{Code: CodeExists, Field: field, Message: fmt.Sprintf("%s %q exists already", noun, name)}
+}
+
+// checkVersion refuses a change of an object that somebody else changed meanwhile.
+func checkVersion(want, have uint64, noun, name string) *Refusal {
+	if want == 0 || want == have {
+		return nil
+	}
+	return (&Refusal{Code: CodeVersionMismatch, Message: fmt.Sprintf("%s %q was changed meanwhile: read it again", noun, name)}).
+		With("version", fmt.Sprint(have))
+}
+
+func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
+	if t.meta.ClusterID != "" {
+		return Meta{}, &Refusal{Code: CodeInitialized, Message: "the cluster is initialised already"}
+	}
+	t.meta.ClusterID, t.meta.CreatedAt = c.ClusterID, t.now()
+	a, k := c.Account, c.Token
+	a.CreatedAt, a.Version = t.now(), t.meta.Index
+	k.CreatedAt, k.Version = t.now(), t.meta.Index
+	accounts.put(t, a)
+	tokens.put(t, k)
+	t.record(Event{Type: EventClusterCreated, Subject: c.ClusterID})
+	return t.meta, nil
+}
+
+func applyCreateEnvironment(t *txn, c *CreateEnvironment) (Environment, *Refusal) {
+	if _, ok := t.Environment(c.Name); ok {
+		return Environment{}, exists("name", "environment", string(c.Name))
+	}
+	e := Environment{Name: c.Name, Description: c.Description, CreatedAt: t.now(), UpdatedAt: t.now(), Version: t.meta.Index}
+	environments.put(t, e)
+	t.record(Event{Type: EventEnvironmentCreated, Subject: string(c.Name)})
+	return e, nil
+}
+
+func applyUpdateEnvironment(t *txn, c *UpdateEnvironment) (Environment, *Refusal) {
+	e, ok := t.Environment(c.Name)
+	if !ok {
+		return e, notFound("name", "environment", string(c.Name))
+	}
+	if r := checkVersion(c.IfVersion, e.Version, "environment", string(c.Name)); r != nil {
+		return e, r
+	}
+	if c.Description != nil {
+		e.Description = *c.Description
+	}
+	e.UpdatedAt, e.Version = t.now(), t.meta.Index
+	environments.put(t, e)
+	t.record(Event{Type: EventEnvironmentUpdated, Subject: string(c.Name)})
+	return e, nil
+}
+
+func applyDeleteEnvironment(t *txn, c *DeleteEnvironment) (Environment, *Refusal) {
+	e, ok := t.Environment(c.Name)
+	if !ok {
+		return e, notFound("name", "environment", string(c.Name))
+	}
+	if r := checkVersion(c.IfVersion, e.Version, "environment", string(c.Name)); r != nil {
+		return e, r
+	}
+	if used := t.Secrets(c.Name, "", 1); len(used) > 0 {
+		return e, &Refusal{Code: CodeInUse, Message: fmt.Sprintf("environment %q still has secrets, e.g. %q: delete them first", c.Name, used[0].Name)}
+	}
+	environments.delete(t, []byte(c.Name))
+	t.record(Event{Type: EventEnvironmentDeleted, Subject: string(c.Name)})
+	return e, nil
+}
+
+func applyCreateConnection(t *txn, c *CreateConnection) (Connection, *Refusal) {
+	if _, ok := t.Connection(c.Name); ok {
+		return Connection{}, exists("name", "connection", string(c.Name))
+	}
+	n := Connection{
+		Name: c.Name, Provider: c.Provider, Description: c.Description, Environments: c.Environments,
+		System: t.meta.Index, CreatedAt: t.now(), UpdatedAt: t.now(), Version: t.meta.Index,
+	}
+	connections.put(t, n)
+	systems.put(t, System{
+		Connection: c.Name, Number: n.System, Provider: c.Provider, Identity: c.Identity,
+		Settings: c.Settings, Sealed: c.Sealed, UpdatedAt: t.now(), Version: t.meta.Index,
+	})
+	t.record(Event{Type: EventConnectionCreated, Subject: string(c.Name), Details: map[string]string{"provider": c.Provider}})
+	return n, nil
+}
+
+func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
+	n, ok := t.Connection(c.Name)
+	if !ok {
+		return n, notFound("name", "connection", string(c.Name))
+	}
+	if r := checkVersion(c.IfVersion, n.Version, "connection", string(c.Name)); r != nil {
+		return n, r
+	}
+	details := map[string]string{}
+	if c.Description != nil {
+		n.Description = *c.Description
+	}
+	if c.Environments != nil {
+		n.Environments = *c.Environments
+	}
+	n.UpdatedAt, n.Version = t.now(), t.meta.Index
+	old := n.System
+	if s := c.System; s != nil {
+		details["system"] = "moved"
+		if s.New {
+			details["system"] = "replaced"
+			n.System = t.meta.Index
+		}
+		systems.put(t, System{
+			Connection: n.Name, Number: n.System, Provider: n.Provider, Identity: s.Identity,
+			Settings: s.Settings, Sealed: s.Sealed, UpdatedAt: t.now(), Version: t.meta.Index,
+		})
+	}
+	connections.put(t, n)
+	if old != n.System && t.Count(systemCounter(n.Name, old)) == 0 {
+		t.dropSystem(n.Name, old)
+	}
+	t.record(Event{Type: EventConnectionUpdated, Subject: string(c.Name), Details: details})
+	return n, nil
+}
+
+func applyDeleteConnection(t *txn, c *DeleteConnection) (Connection, *Refusal) {
+	n, ok := t.Connection(c.Name)
+	if !ok {
+		return n, notFound("name", "connection", string(c.Name))
+	}
+	if r := checkVersion(c.IfVersion, n.Version, "connection", string(c.Name)); r != nil {
+		return n, r
+	}
+	if used, ok := t.SecretsOf(c.Name); ok {
+		return n, &Refusal{Code: CodeInUse, Message: fmt.Sprintf("connection %q is used by secrets, e.g. %q: delete them first", c.Name, used)}
+	}
+	if live := t.Count(connectionCounter(c.Name)); live > 0 {
+		return n, (&Refusal{Code: CodeConnectionLeases, Message: fmt.Sprintf("connection %q has %d live leases: revoke them first", c.Name, live)}).
+			With("leases", fmt.Sprint(live))
+	}
+	systems.delete(t, systemKey(n.Name, n.System))
+	connections.delete(t, []byte(c.Name))
+	t.record(Event{Type: EventConnectionDeleted, Subject: string(c.Name)})
+	return n, nil
+}

@@ -1,0 +1,60 @@
+package fsm
+
+import "fmt"
+
+// Counters of live leases, kept exact in the transaction that changes a lease.
+func stateCounter(s LeaseState) string          { return "state/" + string(s) }
+func secretCounter(n SecretName) string         { return "secret/" + string(n) }
+func accountCounter(n AccountName) string       { return "account/" + string(n) }
+func connectionCounter(n ConnectionName) string { return "connection/" + string(n) }
+func systemCounter(n ConnectionName, number uint64) string {
+	return fmt.Sprintf("system/%s@%d", n, number)
+}
+func secretVersionCounter(n SecretName, version uint64) string {
+	return fmt.Sprintf("secret_version/%s@%d", n, version)
+}
+
+// putLease writes a lease that changed in this entry, keeps the counters and lets go of what the
+// lease had pinned once it has ended.
+func (t *txn) putLease(l Lease) Lease {
+	old, had := t.Lease(l.ID)
+	wasLive := had && old.State.Live()
+	switch {
+	case wasLive && l.State.Live():
+		if old.State != l.State {
+			t.count(stateCounter(old.State), -1)
+			t.count(stateCounter(l.State), 1)
+		}
+	case l.State.Live():
+		t.countLive(l, l.State, 1)
+	case wasLive:
+		t.countLive(l, old.State, -1)
+	}
+	if had && old.State == Active && l.State != Active {
+		replies.delete(t, []byte(l.ID))
+	}
+	l.Version = t.meta.Index
+	leases.put(t, l)
+	return l
+}
+
+func (t *txn) countLive(l Lease, state LeaseState, by int64) {
+	t.count(stateCounter(state), by)
+	t.count(secretCounter(l.Secret), by)
+	t.count(accountCounter(l.Account), by)
+	t.count(connectionCounter(l.Connection), by)
+	if n := t.count(systemCounter(l.Connection, l.System), by); n == 0 {
+		t.dropSystem(l.Connection, l.System)
+	}
+	if n := t.count(secretVersionCounter(l.Secret, l.SecretVersion), by); n == 0 {
+		secretVersions.delete(t, secretVersionKey(l.Secret, l.SecretVersion))
+	}
+}
+
+// dropSystem forgets a system that no lease needs, unless it is what the connection points at now.
+func (t *txn) dropSystem(name ConnectionName, number uint64) {
+	if c, ok := t.Connection(name); ok && c.System == number {
+		return
+	}
+	systems.delete(t, systemKey(name, number))
+}

@@ -1,0 +1,166 @@
+package fsm
+
+import "time"
+
+// Every record's Version is the index of the log entry that last changed it: it never repeats, even
+// when a name is deleted and made anew, so a compare-and-set on it is safe.
+
+// Environment is where secrets live.
+type Environment struct {
+	Name        EnvironmentName `cbor:"1,keyasint"`
+	Description string          `cbor:"2,keyasint,omitempty"`
+	CreatedAt   Instant         `cbor:"3,keyasint"`
+	UpdatedAt   Instant         `cbor:"4,keyasint"`
+	Version     uint64          `cbor:"5,keyasint"`
+}
+
+// Connection names an outside system and says who may use it. What it points at, with the sealed
+// root credential, is its current System.
+type Connection struct {
+	Name         ConnectionName `cbor:"1,keyasint"`
+	Provider     string         `cbor:"2,keyasint"`
+	Description  string         `cbor:"3,keyasint,omitempty"`
+	Environments []Pattern      `cbor:"4,keyasint,omitempty"` // that may use it; none by default
+	System       uint64         `cbor:"5,keyasint"`           // number of the current System
+	CreatedAt    Instant        `cbor:"6,keyasint"`
+	UpdatedAt    Instant        `cbor:"7,keyasint"`
+	Version      uint64         `cbor:"8,keyasint"`
+}
+
+// Allows reports whether secrets of the environment may use the connection.
+func (c Connection) Allows(env EnvironmentName) bool {
+	for _, p := range c.Environments {
+		if p.Matches(env) {
+			return true
+		}
+	}
+	return false
+}
+
+// System is an outside system that a connection points at or pointed at. Leases pin its number and
+// are always driven with its newest settings; a system that is no longer current is kept until its
+// last lease has ended.
+type System struct {
+	Connection ConnectionName `cbor:"1,keyasint"`
+	Number     uint64         `cbor:"2,keyasint"` // index of the entry that made it
+	Provider   string         `cbor:"3,keyasint"`
+	Identity   string         `cbor:"4,keyasint,omitempty"` // what a check said it is
+	Settings   []byte         `cbor:"5,keyasint"`           // JSON of the fields that are not secret
+	Sealed     []byte         `cbor:"6,keyasint"`           // sealed JSON of the secret fields
+	UpdatedAt  Instant        `cbor:"7,keyasint"`
+	Version    uint64         `cbor:"8,keyasint"`
+}
+
+// Secret is a dynamic secret: what kind of login is made, for how long, and how its values are named.
+type Secret struct {
+	Name        SecretName        `cbor:"1,keyasint"`
+	Description string            `cbor:"2,keyasint,omitempty"`
+	Connection  ConnectionName    `cbor:"3,keyasint"`
+	Options     []byte            `cbor:"4,keyasint"` // JSON of the provider's options
+	DefaultTTL  time.Duration     `cbor:"5,keyasint"`
+	MaxTTL      time.Duration     `cbor:"6,keyasint"`
+	Outputs     []Output          `cbor:"7,keyasint"`
+	Labels      map[string]string `cbor:"8,keyasint,omitempty"`
+	Disabled    bool              `cbor:"9,keyasint,omitempty"`
+	CreatedAt   Instant           `cbor:"10,keyasint"`
+	UpdatedAt   Instant           `cbor:"11,keyasint"`
+	Version     uint64            `cbor:"12,keyasint"`
+}
+
+// Output is one key of the leased values.
+type Output struct {
+	Key string `cbor:"1,keyasint"` // e.g. "DB_USER"
+
+	// Source is a field of the provider's values ("username") or a template with fields in double
+	// braces, optionally piped through urlencode.
+	Source string `cbor:"2,keyasint"`
+
+	Plain bool `cbor:"3,keyasint,omitempty"` // true: not masked where people look
+}
+
+// AccountKind tells people from machines.
+type AccountKind string
+
+// The kinds of accounts.
+const (
+	KindUser    AccountKind = "user"
+	KindService AccountKind = "service"
+)
+
+// Account holds leases.
+type Account struct {
+	Name      AccountName `cbor:"1,keyasint"`
+	Kind      AccountKind `cbor:"2,keyasint"`
+	Disabled  bool        `cbor:"3,keyasint,omitempty"`
+	CreatedAt Instant     `cbor:"4,keyasint"`
+	Version   uint64      `cbor:"5,keyasint"`
+}
+
+// Token gives its bearer an account's rights. Only a keyed hash of it is known.
+type Token struct {
+	Accessor    TokenAccessor `cbor:"1,keyasint"`
+	Hash        []byte        `cbor:"2,keyasint"`
+	Account     AccountName   `cbor:"3,keyasint"`
+	Description string        `cbor:"4,keyasint,omitempty"`
+	CreatedAt   Instant       `cbor:"5,keyasint"`
+	ExpiresAt   Instant       `cbor:"6,keyasint,omitempty"` // zero: never
+	Version     uint64        `cbor:"7,keyasint"`
+}
+
+// Meta is what the state machine knows of itself.
+type Meta struct {
+	ClusterID string  `cbor:"1,keyasint,omitempty"`
+	CreatedAt Instant `cbor:"2,keyasint,omitempty"`
+	Clock     Instant `cbor:"3,keyasint"` // newest time seen; never goes back
+	Index     uint64  `cbor:"4,keyasint"` // last log entry applied
+	Term      uint64  `cbor:"5,keyasint"` // its term
+	Hash      []byte  `cbor:"6,keyasint"` // running hash over every change
+}
+
+// Actor says who caused a command.
+type Actor struct {
+	Account   AccountName   `cbor:"1,keyasint,omitempty"` // empty: the broker itself
+	Token     TokenAccessor `cbor:"2,keyasint,omitempty"`
+	Node      string        `cbor:"3,keyasint,omitempty"` // the node that took the request
+	Address   string        `cbor:"4,keyasint,omitempty"` // the client's
+	UserAgent string        `cbor:"5,keyasint,omitempty"`
+}
+
+// EventType says what happened.
+type EventType string
+
+// The types of events.
+const (
+	EventLeasePrepared EventType = "lease.prepared" // intended; the outside system has not been called yet
+	EventLeaseIssued   EventType = "lease.issued"
+	EventLeaseRenewed  EventType = "lease.renewed"
+	EventLeaseRevoking EventType = "lease.revoking" // its end has begun; details tell the cause
+	EventLeaseRevoked  EventType = "lease.revoked"
+	EventLeaseExpired  EventType = "lease.expired"
+	EventLeaseFailed   EventType = "lease.failed" // never became active and certainly left nothing behind
+	EventLeaseTrouble  EventType = "lease.trouble"
+	EventLeaseStuck    EventType = "lease.stuck"
+
+	EventEnvironmentCreated EventType = "environment.created"
+	EventEnvironmentUpdated EventType = "environment.updated"
+	EventEnvironmentDeleted EventType = "environment.deleted"
+	EventConnectionCreated  EventType = "connection.created"
+	EventConnectionUpdated  EventType = "connection.updated"
+	EventConnectionDeleted  EventType = "connection.deleted"
+	EventSecretCreated      EventType = "secret.created"
+	EventSecretUpdated      EventType = "secret.updated"
+	EventSecretDeleted      EventType = "secret.deleted"
+	EventClusterCreated     EventType = "cluster.created"
+)
+
+// Event is one entry of history. It is written in the transaction of the change it records.
+type Event struct {
+	Index   uint64            `cbor:"1,keyasint"` // of the log entry
+	Ordinal uint32            `cbor:"2,keyasint"` // among the events of that entry
+	At      Instant           `cbor:"3,keyasint"`
+	Type    EventType         `cbor:"4,keyasint"`
+	Lease   LeaseID           `cbor:"5,keyasint,omitempty"`
+	Subject string            `cbor:"6,keyasint,omitempty"` // the name of what changed: a secret, a connection…
+	Actor   Actor             `cbor:"7,keyasint,omitempty"`
+	Details map[string]string `cbor:"8,keyasint,omitempty"`
+}

@@ -1,0 +1,165 @@
+package fsm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+)
+
+// table is a bucket of records of one type with its indexes. It is a description, not state: the
+// transaction is passed to every call.
+type table[R any] struct {
+	bucket  string
+	key     func(*R) []byte
+	indexes []index[R]
+}
+
+// index maps derived keys to a record's primary key. Its rows are `derived key, primary key` with an
+// empty value, so that one derived key may belong to many records and a scan yields them in order.
+type index[R any] struct {
+	bucket string
+	keys   func(*R) [][]byte // the part before the primary key; none: the record is not in the index
+}
+
+// corruptError is thrown by reads that meet a record they cannot decode. The state is rebuilt from
+// log and snapshot at every start, so this is a bug or failing memory, never a case to go on from.
+type corruptError struct{ err error }
+
+func (t table[R]) get(tx *bbolt.Tx, key []byte) (R, bool) {
+	var r R
+	data := tx.Bucket([]byte(t.bucket)).Get(key)
+	if data == nil {
+		return r, false
+	}
+	t.decode(key, data, &r)
+	return r, true
+}
+
+func (t table[R]) decode(key, data []byte, r *R) {
+	if err := decode(data, r); err != nil {
+		panic(corruptError{fmt.Errorf("reading %s %x: %w", t.bucket, key, err)})
+	}
+}
+
+func (t table[R]) put(tx *txn, r R) {
+	key := t.key(&r)
+	old, had := t.get(tx.tx, key)
+	for _, ix := range t.indexes {
+		b := tx.tx.Bucket([]byte(ix.bucket))
+		var before [][]byte
+		if had {
+			before = ix.keys(&old)
+		}
+		after := ix.keys(&r)
+		for _, k := range before {
+			if !contains(after, k) {
+				tx.must(b.Delete(rowKey(k, key)))
+			}
+		}
+		for _, k := range after {
+			if !contains(before, k) {
+				tx.must(b.Put(rowKey(k, key), nil))
+			}
+		}
+	}
+	data, err := encode(r)
+	tx.must(err)
+	tx.put(t.bucket, key, data)
+}
+
+func (t table[R]) delete(tx *txn, key []byte) {
+	old, had := t.get(tx.tx, key)
+	if !had {
+		return
+	}
+	for _, ix := range t.indexes {
+		b := tx.tx.Bucket([]byte(ix.bucket))
+		for _, k := range ix.keys(&old) {
+			tx.must(b.Delete(rowKey(k, key)))
+		}
+	}
+	tx.delete(t.bucket, key)
+}
+
+// scan visits records in key order, beginning after the given key, until visit answers false.
+func (t table[R]) scan(tx *bbolt.Tx, after []byte, visit func(R) bool) {
+	c := tx.Bucket([]byte(t.bucket)).Cursor()
+	k, v := c.Seek(after)
+	if len(after) > 0 && bytes.Equal(k, after) {
+		k, v = c.Next()
+	}
+	for ; k != nil; k, v = c.Next() {
+		var r R
+		t.decode(k, v, &r)
+		if !visit(r) {
+			return
+		}
+	}
+}
+
+// rowKey joins a derived key and a primary key. Derived keys either have a fixed length or are names,
+// which never contain a zero byte, so the zero byte keeps one name from being another's prefix.
+func rowKey(derived, primary []byte) []byte {
+	row := make([]byte, 0, len(derived)+1+len(primary))
+	row = append(row, derived...)
+	row = append(row, 0)
+	return append(row, primary...)
+}
+
+// eachRow visits the primary keys filed under a derived key, in order (newest last), beginning after
+// one of them; reverse goes the other way.
+func eachRow(tx *bbolt.Tx, bucket string, derived, after []byte, reverse bool, visit func(primary []byte) bool) {
+	c := tx.Bucket([]byte(bucket)).Cursor()
+	prefix := rowKey(derived, nil)
+	var k []byte
+	if reverse {
+		k = seekBefore(c, prefix, after)
+	} else {
+		start := append(bytes.Clone(prefix), after...)
+		k, _ = c.Seek(start)
+		if len(after) > 0 && bytes.Equal(k, start) {
+			k, _ = c.Next()
+		}
+	}
+	for bytes.HasPrefix(k, prefix) {
+		if !visit(k[len(prefix):]) {
+			return
+		}
+		if reverse {
+			k, _ = c.Prev()
+		} else {
+			k, _ = c.Next()
+		}
+	}
+}
+
+// seekBefore positions the cursor on the last row of the prefix that comes before `after`, or on the
+// last row of all when after is empty.
+func seekBefore(c *bbolt.Cursor, prefix, after []byte) []byte {
+	target := append(bytes.Clone(prefix), after...)
+	if len(after) == 0 {
+		target = append(target, 0xff) // primary keys are ASCII or begin with small bytes
+	}
+	k, _ := c.Seek(target)
+	if k == nil {
+		k, _ = c.Last()
+		if bytes.Compare(k, target) < 0 {
+			return k
+		}
+	}
+	k, _ = c.Prev()
+	return k
+}
+
+func contains(list [][]byte, k []byte) bool {
+	for _, l := range list {
+		if bytes.Equal(l, k) {
+			return true
+		}
+	}
+	return false
+}
+
+func bigEndian(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
