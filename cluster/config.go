@@ -1,0 +1,157 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+
+	"github.com/hashicorp/raft"
+)
+
+// MaxCommandBytes is the largest command that Propose takes. Larger entries
+// would hold up the heartbeats behind them.
+const MaxCommandBytes = 1 << 20
+
+// Config says who a node is and what it works for.
+type Config struct {
+	// NodeID names the node in its cluster for ever: lower case letters,
+	// digits, '_', '.' and '-', at most 63. Empty takes the one stored in
+	// DataDir.
+	NodeID string
+	// DataDir holds the log, the snapshots and the node's identity. It is
+	// created with mode 0700 when missing.
+	DataDir string
+	// Version is the version of the program, shown to other nodes. Empty is
+	// shown as empty.
+	Version string
+
+	// ClusterAddr is the host:port that other nodes connect to. Port 0 takes
+	// any free one, which suits a single node only.
+	ClusterAddr string
+	// ClusterAdvertise is the host:port that others are told. Empty is the
+	// address listened at, which then must name a host.
+	ClusterAdvertise string
+	// GossipAddr is the host:port of gossip, TCP and UDP. Empty switches gossip
+	// off; nodes then learn of each other over the cluster port alone.
+	GossipAddr string
+	// GossipAdvertise is the host:port of gossip that others are told. Empty is
+	// the address listened at.
+	GossipAdvertise string
+	// GossipKey encrypts gossip: 16, 24 or 32 bytes, the same at all nodes.
+	// Empty leaves gossip in clear.
+	GossipKey []byte
+	// APIAdvertise is where this node's API is found; shown by Status at every
+	// node. Empty is shown as empty.
+	APIAdvertise string
+
+	// Init begins a new cluster of this one node when DataDir is empty. A node
+	// that is already a member ignores it.
+	Init bool
+	// ClusterID is the identity of the cluster: chosen at Init, learned when
+	// joining. Empty at Init makes one up; empty otherwise takes the stored one.
+	ClusterID string
+	// Join lists cluster addresses of nodes to ask for membership when DataDir
+	// is empty. A node that is already a member ignores it.
+	Join []string
+
+	// Network carries the connections between nodes. Nil is plain TCP.
+	Network Network
+
+	// FSM is the state machine. Only committed commands reach it, in order,
+	// each once between a Restore and the end of the process; entries of other
+	// types are kept away from it. Required.
+	FSM raft.BatchingFSM
+	// Handler serves the requests that other nodes forward to this one while
+	// it leads. Nil answers 404.
+	Handler http.Handler
+	// Lead is the work of one leadership period of this node, in the given
+	// term. It is called after everything committed in earlier terms has been
+	// applied here, never twice at the same time. The context is cancelled as
+	// soon as leadership is known to be gone or the node stops; Lead must then
+	// return soon. Returning while the context lives hands leadership over to
+	// another node. Nil does nothing.
+	Lead func(ctx context.Context, term uint64) error
+
+	// Timing holds timeouts. The zero value is LAN.
+	Timing Timing
+	// SnapshotThreshold is after how many log entries a snapshot is taken. Zero
+	// is 8192.
+	SnapshotThreshold uint64
+	// TrailingLogs is how many entries stay in the log after a snapshot, so
+	// that a node which was away briefly needs no snapshot. Zero is 10240.
+	TrailingLogs uint64
+	// UnsafeNoSync skips fsync of the log. A crash of the machine may then lose
+	// acknowledged entries: for tests only.
+	UnsafeNoSync bool
+
+	// Logger receives what the node has to say. Nil discards it.
+	Logger *slog.Logger
+}
+
+var nodeIDPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
+
+// validate checks what can be checked without touching anything, and fills in
+// defaults.
+func (c Config) validate() (Config, error) {
+	switch {
+	case c.DataDir == "":
+		return c, errors.New("the data directory is not set")
+	case c.NodeID != "" && !nodeIDPattern.MatchString(c.NodeID):
+		return c, fmt.Errorf("node id %q must be lower case letters, digits, '_', '.' or '-', at most 63 of them", c.NodeID)
+	case c.FSM == nil:
+		return c, errors.New("the state machine is not set")
+	case c.Init && len(c.Join) > 0:
+		return c, errors.New("a node either begins a new cluster or joins one, not both")
+	case len(c.ClusterID) > maxClusterIDLen:
+		return c, fmt.Errorf("cluster id is longer than %d characters", maxClusterIDLen)
+	}
+	for _, a := range []struct{ what, addr string }{
+		{"cluster address", c.ClusterAddr},
+		{"advertised cluster address", c.ClusterAdvertise},
+		{"gossip address", c.GossipAddr},
+		{"advertised gossip address", c.GossipAdvertise},
+	} {
+		if a.addr == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.addr); err != nil {
+			return c, fmt.Errorf("%s %q is not host:port: %w", a.what, a.addr, err)
+		}
+	}
+	if c.ClusterAddr == "" {
+		return c, errors.New("the cluster address is not set")
+	}
+	switch len(c.GossipKey) {
+	case 0, 16, 24, 32:
+	default:
+		return c, fmt.Errorf("gossip key has %d bytes; 16, 24 or 32 are possible", len(c.GossipKey))
+	}
+
+	c.Timing = c.Timing.withDefaults()
+	if c.SnapshotThreshold == 0 {
+		c.SnapshotThreshold = 8192
+	}
+	if c.TrailingLogs == 0 {
+		c.TrailingLogs = 10240
+	}
+	if c.Network == nil {
+		c.Network = PlainTCP{}
+	}
+	if c.Handler == nil {
+		c.Handler = http.NotFoundHandler()
+	}
+	if c.Lead == nil {
+		c.Lead = func(ctx context.Context, _ uint64) error {
+			<-ctx.Done()
+			return nil
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}

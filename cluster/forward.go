@@ -1,0 +1,184 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// headerForwardedBy names the node a request was forwarded by. It means
+	// something on the forward protocol only.
+	headerForwardedBy = "Broker-Forwarded-By"
+	// headerRefused marks an answer given instead of the leader's handler.
+	headerRefused = "Broker-Forward-Refused"
+
+	maxStreams = 1000
+)
+
+// ForwardTransport returns a transport that sends a request to the current
+// leader, whatever host the request names, over pooled HTTP/2 connections. Its
+// errors are of type *ForwardError and wrap ErrNoLeader when there was no
+// leader to send to; the method NotSent tells whether the request certainly
+// never reached the leader's handler. On the leader itself it returns an error
+// wrapping ErrNoLeader too: the caller serves such a request itself.
+func (n *Node) ForwardTransport() http.RoundTripper { return forwardTransport{n} }
+
+type forwardTransport struct{ n *Node }
+
+func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	n := t.n
+	refuse := func(err error) (*http.Response, error) {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, &ForwardError{Unsent: true, Err: err}
+	}
+	if n.raft.Load() == nil || n.lifetime.Err() != nil {
+		return refuse(ErrStopped)
+	}
+	address, id, ok := n.leaderAddr()
+	if !ok {
+		return refuse(ErrNoLeader)
+	}
+	me := n.self.Load()
+	if id == me.nodeID {
+		return refuse(fmt.Errorf("%w elsewhere: it is this node", ErrNoLeader))
+	}
+
+	out := req.Clone(req.Context())
+	out.URL.Scheme = "http"
+	out.URL.Host = address
+	out.Header.Set(headerForwardedBy, me.nodeID)
+	res, err := n.client.RoundTrip(out)
+	if err != nil {
+		var dial *dialError
+		if errors.As(err, &dial) {
+			return nil, &ForwardError{Unsent: true, Err: fmt.Errorf("%w: %w", ErrNoLeader, err)}
+		}
+		return nil, &ForwardError{Err: err}
+	}
+	if reason := res.Header.Get(headerRefused); reason != "" {
+		_ = res.Body.Close()
+		return nil, &ForwardError{Unsent: true, Err: fmt.Errorf("%w: %s", ErrNoLeader, reason)}
+	}
+	return res, nil
+}
+
+// dialError is a connection that did not come about.
+type dialError struct{ err error }
+
+func (e *dialError) Error() string { return e.err.Error() }
+func (e *dialError) Unwrap() error { return e.err }
+
+// newClient returns the HTTP/2 client for the forward protocol.
+func (n *Node) newClient() *http.Transport {
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		DialContext: n.dialForward,
+		Protocols:   &protocols,
+		// Bodies pass through unchanged.
+		DisableCompression: true,
+		HTTP2: &http.HTTP2Config{
+			// A connection into a partition looks open for a long time.
+			SendPingTimeout:  n.cfg.Timing.RPC,
+			PingTimeout:      n.cfg.Timing.RPC,
+			WriteByteTimeout: n.cfg.Timing.RPC,
+		},
+	}
+}
+
+func (n *Node) dialForward(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.RPC)
+	defer cancel()
+	defer context.AfterFunc(n.lifetime, cancel)()
+	conn, err := n.cfg.Network.Dial(ctx, address, ProtocolForward, n.self.Load().clusterID)
+	if err == nil {
+		conn, err = n.clientConns.track(conn)
+	}
+	if err != nil {
+		return nil, &dialError{fmt.Errorf("connecting to %s: %w", address, err)}
+	}
+	return conn, nil
+}
+
+type forwardedKey struct{}
+
+// Forwarded reports whether the request with this context came from another
+// node, and from which. Such a request must not be forwarded again.
+func Forwarded(ctx context.Context) (fromNode string, ok bool) {
+	fromNode, ok = ctx.Value(forwardedKey{}).(string)
+	return fromNode, ok
+}
+
+// forwardServer answers other nodes: some questions itself, the rest by the
+// configured handler if this node leads.
+func (n *Node) forwardServer() *http.Server {
+	mux := http.NewServeMux()
+	n.handleInternal(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		if !n.LeaderReady() {
+			// Said apart from the handler's own answers, so that the other node
+			// knows nothing has been done.
+			w.Header().Set(headerRefused, "the node asked does not lead")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		from := req.Header.Get(headerForwardedBy)
+		req.Header.Del(headerForwardedBy)
+		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), forwardedKey{}, from)))
+	})
+	s := n.newServer(mux)
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetUnencryptedHTTP2(true)
+	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
+	return s
+}
+
+func (n *Node) newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			if !n.handlers.enter() {
+				panic(http.ErrAbortHandler)
+			}
+			defer n.handlers.leave()
+			handler.ServeHTTP(w, req)
+		}),
+		BaseContext:       func(net.Listener) context.Context { return n.lifetime },
+		ReadHeaderTimeout: n.cfg.Timing.RPC,
+		IdleTimeout:       5 * time.Minute,
+		ErrorLog:          log.New(io.Writer(&lineWriter{out: n.log.With("server", "cluster")}), "", 0),
+	}
+}
+
+// serve lets s answer the connections of one protocol until it is shut down.
+func (n *Node) serve(protocol string, s *http.Server) {
+	n.servers = append(n.servers, s)
+	l := n.port.Protocol(protocol)
+	n.workers.Go(func() {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			n.log.Error("serving other nodes ended", "protocol", protocol, "error", err)
+		}
+	})
+}
+
+// leaderAddr returns the leader's cluster address and id.
+func (n *Node) leaderAddr() (address, id string, ok bool) {
+	r := n.raft.Load()
+	if r == nil {
+		return "", "", false
+	}
+	leaderAddress, leaderID := r.LeaderWithID()
+	if leaderID == "" || leaderAddress == "" || r.State() == raft.Shutdown {
+		return "", "", false
+	}
+	return string(leaderAddress), string(leaderID), true
+}

@@ -1,0 +1,215 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Paths of the join protocol, which is all that a stranger may speak.
+const (
+	pathHello    = "/hello"
+	pathAdmit    = "/admit"
+	progressStep = 5 * time.Second
+)
+
+// joinRequest is a node asking for membership. It must already listen at its
+// address: the leader looks for it there before it counts on its vote.
+type joinRequest struct {
+	NodeID  string `json:"node_id"`
+	Address string `json:"address"`
+}
+
+// helloAnswer tells a node which cluster it talks to.
+type helloAnswer struct {
+	ClusterID string `json:"cluster_id"`
+}
+
+// newClusterID makes up 128 bits, since cluster ids end up as marks in outside
+// systems that other clusters use too.
+func newClusterID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// askClusterID asks the configured members until one says which cluster it is.
+func (n *Node) askClusterID(ctx context.Context) (string, error) {
+	var hello helloAnswer
+	err := n.askMembers(ctx, "", func(ctx context.Context, client http.RoundTripper, address string) error {
+		return callOver(ctx, client, address, pathHello, nil, &hello)
+	})
+	if err == nil && (hello.ClusterID == "" || len(hello.ClusterID) > maxClusterIDLen) {
+		err = fmt.Errorf("%w: the member asked does not know its cluster", ErrJoinRefused)
+	}
+	return hello.ClusterID, err
+}
+
+// join asks the configured members until this node is a member too.
+func (n *Node) join(ctx context.Context, me self) error {
+	ask := joinRequest{NodeID: me.nodeID, Address: me.clusterAddr}
+	err := n.askMembers(ctx, me.clusterID, func(ctx context.Context, client http.RoundTripper, address string) error {
+		return callOver(ctx, client, address, pathAdmit, ask, nil)
+	})
+	if err != nil {
+		return err
+	}
+	// The leader has added this node; its log says so in a moment.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !n.inConfiguration(me.nodeID) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the leader's first entries: %w", context.Cause(ctx))
+		}
+	}
+	n.log.Info("joined the cluster", "cluster", me.clusterID)
+	return nil
+}
+
+func (n *Node) inConfiguration(id string) bool {
+	for _, s := range servers(n.raft.Load()) {
+		if string(s.ID) == id {
+			return true
+		}
+	}
+	return false
+}
+
+// askMembers calls ask with one configured address after another until it
+// succeeds, is refused for good, or ctx ends.
+func (n *Node) askMembers(ctx context.Context, clusterID string,
+	ask func(ctx context.Context, client http.RoundTripper, address string) error,
+) error {
+	client := &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return n.cfg.Network.Dial(ctx, address, ProtocolJoin, clusterID)
+		},
+		DisableKeepAlives: true,
+	}
+	var told time.Time
+	for {
+		var failures []error
+		for _, address := range n.cfg.Join {
+			// Admitting waits for a commit and for a look at this node.
+			once, cancel := context.WithTimeout(ctx, 4*n.cfg.Timing.RPC)
+			err := ask(once, client, address)
+			cancel()
+			if err == nil {
+				return nil
+			}
+			err = fmt.Errorf("asking %s: %w", address, err)
+			var refused *refusedError
+			if errors.As(err, &refused) && refused.Final {
+				return fmt.Errorf("%w: %w", ErrJoinRefused, err)
+			}
+			if errors.Is(err, ErrForeignCluster) {
+				return err
+			}
+			failures = append(failures, err)
+		}
+		if time.Since(told) >= progressStep {
+			told = time.Now()
+			n.log.Warn("not a member yet, asking again", "error", errors.Join(failures...))
+		}
+		select {
+		case <-time.After(n.cfg.Timing.Retry):
+		case <-ctx.Done():
+			return fmt.Errorf("joining the cluster: %w: %w", context.Cause(ctx), errors.Join(failures...))
+		}
+	}
+}
+
+// joinServer answers strangers.
+func (n *Node) joinServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathHello, func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, helloAnswer{ClusterID: n.self.Load().clusterID}, nil)
+	})
+	mux.HandleFunc("POST "+pathAdmit, func(w http.ResponseWriter, req *http.Request) {
+		var ask joinRequest
+		if err := json.NewDecoder(io.LimitReader(req.Body, maxInternalBody)).Decode(&ask); err != nil {
+			reply(w, nil, fmt.Errorf("%w: reading the request: %w", ErrJoinRefused, err))
+			return
+		}
+		reply(w, struct{}{}, n.passToLeader(req.Context(), ask))
+	})
+	return n.newServer(mux)
+}
+
+// passToLeader lets the leader decide, wherever it is.
+func (n *Node) passToLeader(ctx context.Context, ask joinRequest) error {
+	address, id, ok := n.leaderAddr()
+	if !ok {
+		return ErrNoLeader
+	}
+	if id == n.self.Load().nodeID {
+		return n.admit(ctx, ask)
+	}
+	err := n.call(ctx, address, pathJoin, ask, nil)
+	var refused *refusedError
+	if errors.As(err, &refused) && refused.Final {
+		return fmt.Errorf("%w: %w", ErrJoinRefused, err)
+	}
+	return err
+}
+
+// admit makes a node a voting member. It is the leader's part of joining, and
+// safe to repeat.
+func (n *Node) admit(ctx context.Context, ask joinRequest) error {
+	n.peers.admission.Lock()
+	defer n.peers.admission.Unlock()
+	if !n.LeaderReady() {
+		return ErrNoLeader
+	}
+	if !nodeIDPattern.MatchString(ask.NodeID) {
+		return fmt.Errorf("%w: %q is no node id", ErrJoinRefused, ask.NodeID)
+	}
+	if _, _, err := net.SplitHostPort(ask.Address); err != nil {
+		return fmt.Errorf("%w: %q is no address: %w", ErrJoinRefused, ask.Address, err)
+	}
+	r := n.raft.Load()
+	for _, s := range servers(r) {
+		sameID, sameAddress := string(s.ID) == ask.NodeID, string(s.Address) == ask.Address
+		switch {
+		case sameID && sameAddress:
+			return nil
+		case sameAddress:
+			return fmt.Errorf("%w: address %s belongs to node %q", ErrJoinRefused, ask.Address, s.ID)
+		case sameID && n.answers(ctx, s):
+			return fmt.Errorf("%w: node %q is a member already and alive at %s; give the new node another name", ErrJoinRefused, ask.NodeID, s.Address)
+		}
+	}
+	// A voter that nobody reaches could cost the quorum.
+	joining := raft.Server{ID: raft.ServerID(ask.NodeID), Address: raft.ServerAddress(ask.Address)}
+	if !n.answers(ctx, joining) {
+		return fmt.Errorf("the leader cannot reach node %q at %s: check its advertised address", ask.NodeID, ask.Address)
+	}
+	if !n.futures.enter() {
+		return ErrStopped
+	}
+	if err := n.await(ctx, r.AddVoter(joining.ID, joining.Address, 0, n.cfg.Timing.RPC)); err != nil {
+		return fmt.Errorf("adding node %q: %w", ask.NodeID, err)
+	}
+	n.log.Info("node joined", "node", ask.NodeID, "address", ask.Address)
+	return nil
+}
+
+// answers reports whether that very node is reachable where it is said to be.
+func (n *Node) answers(ctx context.Context, s raft.Server) bool {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.RPC)
+	defer cancel()
+	var peer nodeInfo
+	err := n.call(ctx, string(s.Address), pathNode, nil, &peer)
+	return err == nil && peer.NodeID == string(s.ID)
+}

@@ -1,0 +1,138 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// lead runs one leadership period after another until the node stops. Being a
+// single goroutine it never begins one before the last has ended.
+func (n *Node) lead() {
+	leading := false
+	for {
+		if !leading {
+			select {
+			case leading = <-n.notify:
+			case <-n.leading.Done():
+				return
+			}
+			continue
+		}
+		leading = n.leadPeriod()
+		if n.leading.Err() != nil {
+			return
+		}
+	}
+}
+
+// leadPeriod is one leadership period, from the news of it to the end of its
+// work. It reports whether another one was won meanwhile.
+func (n *Node) leadPeriod() (again bool) {
+	period, end := context.WithCancel(n.leading)
+	defer end()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		n.work(period)
+	}()
+	for {
+		select {
+		case again = <-n.notify:
+			// Any news ends the period, but its work must end before we return.
+			// Meanwhile Raft must not wait for us.
+			end()
+		case <-ended:
+			return again
+		}
+	}
+}
+
+// work leads until the period is over. Work that fails before that is handed to
+// another node, or tried again here if nobody takes it.
+func (n *Node) work(period context.Context) {
+	for {
+		err := n.workOnce(period)
+		if period.Err() != nil {
+			return
+		}
+		n.log.Error("the leader's work ended early, handing leadership over", "error", err)
+		if err := n.handOver(period); err != nil && period.Err() == nil {
+			n.log.Error("nobody took over, trying again", "error", err)
+		}
+		select {
+		case <-period.Done():
+			return
+		case <-time.After(n.cfg.Timing.Retry):
+		}
+	}
+}
+
+func (n *Node) workOnce(period context.Context) error {
+	term, err := n.establish(period)
+	if err != nil {
+		return fmt.Errorf("establishing leadership: %w", err)
+	}
+	n.established.Store(term)
+	defer n.established.Store(0)
+	n.log.Info("leading", "term", term)
+	defer n.log.Info("no longer leading", "term", term)
+	if err := n.cfg.Lead(period, term); err != nil {
+		return err
+	}
+	return errors.New("the work returned before leadership was lost")
+}
+
+// establish applies everything committed in earlier terms and returns the term
+// this node leads in.
+func (n *Node) establish(period context.Context) (term uint64, err error) {
+	r := n.raft.Load()
+	term = r.CurrentTerm()
+	ctx, cancel := context.WithTimeout(period, n.cfg.Timing.Establish)
+	defer cancel()
+	if !n.futures.enter() {
+		return 0, ErrStopped
+	}
+	if err := n.await(ctx, r.Barrier(n.cfg.Timing.Establish)); err != nil {
+		return 0, err
+	}
+	// Terms only grow, so the barrier was of this term if it still is the term.
+	if !leads(r, term) {
+		return 0, fmt.Errorf("%w in term %d any more", ErrNotLeader, term)
+	}
+	return term, nil
+}
+
+// leads reports whether this node is the leader of exactly that term, as far as
+// it knows.
+func leads(r *raft.Raft, term uint64) bool {
+	return r.CurrentTerm() == term && r.State() == raft.Leader && r.CurrentTerm() == term
+}
+
+// handOver asks Raft to pass leadership to the most advanced other voter.
+func (n *Node) handOver(ctx context.Context) error {
+	r := n.raft.Load()
+	if r == nil || !n.futures.enter() {
+		return ErrStopped
+	}
+	// Raft gives the transfer one election timeout, then its last message.
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Election+n.cfg.Timing.RPC)
+	defer cancel()
+	if err := n.await(ctx, r.LeadershipTransfer()); err != nil {
+		return fmt.Errorf("handing leadership over: %w", err)
+	}
+	return nil
+}
+
+// TransferLeadership passes leadership to another voter, the most advanced one.
+// It returns ErrNotLeader at a node that does not lead, and an error when no
+// other voter took over within an election timeout; this node then leads on.
+func (n *Node) TransferLeadership(ctx context.Context) error {
+	if !n.IsLeader() {
+		return ErrNotLeader
+	}
+	return n.handOver(ctx)
+}

@@ -1,0 +1,149 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// Status is what one node knows of the cluster. It needs no quorum and may be
+// behind.
+type Status struct {
+	NodeID      string
+	ClusterID   string
+	ClusterAddr string
+	// State is follower, candidate, leader, shutdown, or "starting" before
+	// Raft runs.
+	State string
+	Term  uint64
+	// LeaderID and LeaderAddr are empty while no leader is known.
+	LeaderID   string
+	LeaderAddr string
+	// LeaderReady says that this node leads and has applied what came before.
+	LeaderReady bool
+	// CommitIndex is the highest index known to be committed, LastLogIndex the
+	// highest stored, AppliedIndex the highest the state machine has taken in.
+	CommitIndex  uint64
+	AppliedIndex uint64
+	LastLogIndex uint64
+	// Staleness is as Node.Staleness has it.
+	Staleness time.Duration
+	// Members are sorted by ID.
+	Members []Member
+}
+
+// Member is one node of the cluster as another sees it.
+type Member struct {
+	ID          string
+	ClusterAddr string
+	// APIAddr and Version are empty until heard of.
+	APIAddr string
+	Version string
+	Voter   bool
+	Leader  bool
+	// Self marks the node that gives the answer.
+	Self   bool
+	Health Health
+}
+
+// Status returns what this node knows.
+func (n *Node) Status() Status {
+	s := Status{State: "starting", AppliedIndex: n.AppliedIndex(), Staleness: n.Staleness()}
+	if me := n.self.Load(); me != nil {
+		s.NodeID, s.ClusterID, s.ClusterAddr = me.nodeID, me.clusterID, me.clusterAddr
+	}
+	r := n.raft.Load()
+	if r == nil {
+		return s
+	}
+	s.State = strings.ToLower(r.State().String())
+	s.Term = r.CurrentTerm()
+	s.LeaderID, s.LeaderAddr, _ = n.Leader()
+	s.LeaderReady = n.LeaderReady()
+	s.CommitIndex = r.CommitIndex()
+	s.LastLogIndex = r.LastIndex()
+	for _, server := range servers(r) {
+		m := Member{
+			ID:          string(server.ID),
+			ClusterAddr: string(server.Address),
+			Voter:       server.Suffrage == raft.Voter,
+			Leader:      string(server.ID) == s.LeaderID,
+			Self:        string(server.ID) == s.NodeID,
+		}
+		info, health := n.peers.look(m.ID)
+		if m.Self {
+			info, health = n.info(), HealthAlive
+		}
+		m.APIAddr, m.Version, m.Health = info.API, info.Version, health
+		s.Members = append(s.Members, m)
+	}
+	sort.Slice(s.Members, func(i, j int) bool { return s.Members[i].ID < s.Members[j].ID })
+	return s
+}
+
+// NodeID returns the node's name; empty before Start where the configuration
+// leaves it to the data directory.
+func (n *Node) NodeID() string {
+	if me := n.self.Load(); me != nil {
+		return me.nodeID
+	}
+	return n.cfg.NodeID
+}
+
+// ClusterID returns the identity of the cluster; empty before Start has learned
+// it.
+func (n *Node) ClusterID() string {
+	if me := n.self.Load(); me != nil {
+		return me.clusterID
+	}
+	return n.cfg.ClusterID
+}
+
+// Leader returns the leader this node knows of. It may be out of date.
+func (n *Node) Leader() (id, clusterAddr string, ok bool) {
+	clusterAddr, id, ok = n.leaderAddr()
+	return id, clusterAddr, ok
+}
+
+// IsLeader reports whether this node believes to be the leader.
+func (n *Node) IsLeader() bool {
+	r := n.raft.Load()
+	return r != nil && r.State() == raft.Leader
+}
+
+// LeaderReady reports whether this node believes to be the leader and has
+// applied everything committed before its term.
+func (n *Node) LeaderReady() bool {
+	r := n.raft.Load()
+	term := n.established.Load()
+	return r != nil && term != 0 && leads(r, term)
+}
+
+// Term returns the current Raft term, 0 before Raft runs.
+func (n *Node) Term() uint64 {
+	if r := n.raft.Load(); r != nil {
+		return r.CurrentTerm()
+	}
+	return 0
+}
+
+// WaitLeader blocks until this node knows a leader, itself included once it is
+// ready, or ctx ends.
+func (n *Node) WaitLeader(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if id, _, ok := n.Leader(); ok && (id != n.NodeID() || n.LeaderReady()) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrNoLeader, context.Cause(ctx))
+		}
+	}
+}

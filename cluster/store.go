@@ -1,0 +1,214 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+const (
+	identityFile   = "node.json"
+	logFile        = "raft.db"
+	logCacheSize   = 2048
+	keptSnapshots  = 2
+	lockTimeout    = 2 * time.Second
+	identityFormat = 1
+)
+
+// identity is what a data directory says of its owner.
+type identity struct {
+	Format    int    `json:"format"`
+	NodeID    string `json:"node_id"`
+	ClusterID string `json:"cluster_id"`
+}
+
+// readIdentity returns the stored identity and whether there is one.
+func readIdentity(dir string) (identity, bool, error) {
+	path := filepath.Join(dir, identityFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return identity{}, false, nil
+	}
+	if err != nil {
+		return identity{}, false, fmt.Errorf("reading the node's identity: %w", err)
+	}
+	var id identity
+	if err := json.Unmarshal(data, &id); err != nil {
+		return identity{}, false, fmt.Errorf("%w: %s is damaged: %w", ErrIdentity, path, err)
+	}
+	switch {
+	case id.Format > identityFormat:
+		return identity{}, false, fmt.Errorf("%w: %s was written by a newer version of this program", ErrIdentity, path)
+	case id.NodeID == "" || id.ClusterID == "":
+		return identity{}, false, fmt.Errorf("%w: %s is damaged: it names no node or no cluster", ErrIdentity, path)
+	}
+	return id, true, nil
+}
+
+// writeIdentity stores the identity so that a crash leaves the old or the new.
+func writeIdentity(dir string, id identity) error {
+	id.Format = identityFormat
+	data, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the node's identity: %w", err)
+	}
+	path := filepath.Join(dir, identityFile)
+	if err := writeSynced(path+".tmp", append(data, '\n')); err != nil {
+		return fmt.Errorf("writing the node's identity: %w", err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("writing the node's identity: %w", err)
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("writing the node's identity: %w", err)
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("writing the node's identity: %w", err)
+	}
+	return nil
+}
+
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// checkIdentity compares what is stored with what the configuration says; an
+// empty configured value agrees with everything.
+func checkIdentity(dir string, stored identity, nodeID, clusterID string) error {
+	if nodeID != "" && nodeID != stored.NodeID {
+		return fmt.Errorf("%w: %s belongs to node %q, but this node is configured as %q; give the node its own directory, or its own name back",
+			ErrIdentity, dir, stored.NodeID, nodeID)
+	}
+	if clusterID != "" && clusterID != stored.ClusterID {
+		return fmt.Errorf("%w: %s belongs to cluster %s, not to cluster %s; give the node an empty directory to make it a member there",
+			ErrIdentity, dir, stored.ClusterID, clusterID)
+	}
+	return nil
+}
+
+// stores are the files Raft lives on.
+type stores struct {
+	bolt      *raftboltdb.BoltStore
+	logs      raft.LogStore
+	snapshots *indexedSnapshots
+}
+
+func openStores(dir string, noSync bool, logger hclog.Logger) (*stores, error) {
+	bolt, err := raftboltdb.New(raftboltdb.Options{
+		Path: filepath.Join(dir, logFile),
+		// Freelist: the map is fast with many free pages, and it need not be
+		// written with every commit since opening can rebuild it.
+		BoltOptions: &bbolt.Options{
+			Timeout:        lockTimeout,
+			NoFreelistSync: true,
+			FreelistType:   bbolt.FreelistMapType,
+		},
+		NoSync:                  noSync,
+		MsgpackUseNewTimeFormat: true,
+	})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, fmt.Errorf("opening the log: %s is in use by another process", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	cache, err := raft.NewLogCache(logCacheSize, bolt)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), bolt.Close())
+	}
+	files, err := raft.NewFileSnapshotStoreWithLogger(dir, keptSnapshots, logger)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the snapshots: %w", err), bolt.Close())
+	}
+	s := &stores{
+		bolt:      bolt,
+		logs:      cache,
+		snapshots: &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, "snapshots")},
+	}
+	if err := s.snapshots.tighten(); err != nil {
+		return nil, errors.Join(err, bolt.Close())
+	}
+	return s, nil
+}
+
+func (s *stores) hasState() (bool, error) {
+	return raft.HasExistingState(s.logs, s.bolt, s.snapshots)
+}
+
+func (s *stores) close() error {
+	return s.bolt.Close()
+}
+
+// indexedSnapshots is a snapshot store whose opened snapshots know the log
+// index they stand for, since the state machine's Restore is given only bytes,
+// and whose files nobody else may read.
+type indexedSnapshots struct {
+	raft.SnapshotStore
+	dir string
+}
+
+// indexedSnapshot is the content of a snapshot together with its index.
+type indexedSnapshot struct {
+	io.ReadCloser
+	index uint64
+}
+
+func (s *indexedSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
+	meta, content, err := s.SnapshotStore.Open(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	return meta, &indexedSnapshot{ReadCloser: content, index: meta.Index}, nil
+}
+
+func (s *indexedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
+	configurationIndex uint64, trans raft.Transport,
+) (raft.SnapshotSink, error) {
+	sink, err := s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.tighten(); err != nil {
+		return nil, errors.Join(err, sink.Cancel())
+	}
+	return sink, nil
+}
+
+// tighten takes everybody else's permissions from the snapshots: the file store
+// leaves them to the process's umask.
+func (s *indexedSnapshots) tighten() error {
+	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
+		mode := fs.FileMode(0o600)
+		if err == nil && entry.IsDir() {
+			mode = 0o700
+		}
+		if err == nil {
+			err = os.Chmod(path, mode)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // reaped meanwhile
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("protecting the snapshots: %w", err)
+	}
+	return nil
+}
