@@ -1,0 +1,154 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"broker/providers"
+)
+
+// Provider is the provider "postgres". It has no state.
+type Provider struct{}
+
+// Open returns a Backend for the server that the settings name. It connects on first use.
+func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend, error) {
+	read, err := readSettings(s)
+	if err != nil {
+		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL connection: %w", err)}
+	}
+	b := &backend{settings: read, env: env, random: rand.Reader}
+	config, err := b.connConfig(read.database)
+	if err != nil {
+		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL connection: %w", err)}
+	}
+	poolConfig, err := pgxpool.ParseConfig("")
+	if err != nil {
+		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("preparing PostgreSQL pool: %w", err)}
+	}
+	poolConfig.ConnConfig = config
+	poolConfig.MaxConns = read.maxConnections
+	poolConfig.MaxConnIdleTime = 2 * time.Minute
+	poolConfig.MaxConnLifetime = 30 * time.Minute
+	poolConfig.MaxConnLifetimeJitter = 5 * time.Minute
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if b.pool, err = pgxpool.NewWithConfig(b.ctx, poolConfig); err != nil {
+		b.cancel()
+		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL pool: %w", err)}
+	}
+	return b, nil
+}
+
+// backend works on one server for one leadership period.
+type backend struct {
+	settings settings
+	env      providers.Env
+	random   io.Reader
+	pool     *pgxpool.Pool
+	ctx      context.Context // done when the Backend is closed
+	cancel   context.CancelFunc
+
+	mu         sync.Mutex
+	supplanted bool // the sessions of older terms have been told to end
+}
+
+// Close ends every call under way and closes the pool.
+func (b *backend) Close() error {
+	b.cancel()
+	b.pool.Close()
+	return nil
+}
+
+// bound limits a call by Close and by a time that no call of that many statements needs while the
+// server keeps its own limits.
+func (b *backend) bound(ctx context.Context, statements int) (context.Context, context.CancelFunc) {
+	most := b.settings.connectTimeout + time.Duration(statements)*b.settings.statementTimeout
+	ctx, cancel := context.WithTimeout(ctx, most)
+	stop := context.AfterFunc(b.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// acquire returns a pooled connection. An error means that nothing was sent. The first time, it ends
+// the sessions that earlier terms left at the server.
+func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	conn, err := b.pool.Acquire(ctx)
+	if err != nil {
+		return nil, b.connectError(err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.supplanted {
+		// That it fails is no reason not to serve: it only speeds up what other rules make safe.
+		b.supplanted = b.supplant(ctx, conn.Conn()) == nil
+		if conn.Conn().IsClosed() {
+			conn.Release()
+			return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true,
+				Err: fmt.Errorf("connecting to PostgreSQL at %s: connection lost", b.address())}
+		}
+	}
+	return conn, nil
+}
+
+// connect opens a connection to another database of the server.
+func (b *backend) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	config, err := b.connConfig(database)
+	if err != nil {
+		return nil, b.connectError(err)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, b.connectError(err)
+	}
+	return conn, nil
+}
+
+func (b *backend) address() string {
+	return fmt.Sprintf("%s:%d", b.settings.host, b.settings.port)
+}
+
+// connConfig is everything about a connection to one database of the server. Nothing of it comes
+// from the process's environment.
+func (b *backend) connConfig(database string) (*pgx.ConnConfig, error) {
+	// Values are set below and not in this text, so that no parse error can show them.
+	config, err := pgx.ParseConfig("host=127.0.0.1 port=5432 user=unset password=unset dbname=unset sslmode=disable sslnegotiation=postgres channel_binding=prefer target_session_attrs=any")
+	if err != nil {
+		return nil, fmt.Errorf("preparing PostgreSQL connection: %w", err)
+	}
+	s := b.settings
+	config.Host, config.Port, config.Database = s.host, s.port, database
+	config.User, config.Password = s.username, s.password.Reveal()
+	config.ConnectTimeout = s.connectTimeout
+	config.DialFunc = b.env.Dialer.DialContext
+	// The dialer resolves: it decides on the address that it connects to.
+	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	tlsConfig, orPlain := s.tlsConfig()
+	config.TLSConfig, config.Fallbacks = tlsConfig, nil
+	if orPlain {
+		config.Fallbacks = fallbackWithoutTLS(s.host, s.port)
+	}
+	// Sent by name in plain protocol and never kept prepared: DDL changes what plans depend on.
+	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	milliseconds := strconv.FormatInt(s.statementTimeout.Milliseconds(), 10)
+	config.RuntimeParams = map[string]string{
+		"application_name":                    applicationName(b.env.ClusterID, b.env.Term),
+		"client_encoding":                     "UTF8",
+		"standard_conforming_strings":         "on",
+		"timezone":                            "UTC",
+		"statement_timeout":                   milliseconds,
+		"lock_timeout":                        strconv.FormatInt(s.lockTimeout().Milliseconds(), 10),
+		"idle_in_transaction_session_timeout": milliseconds,
+	}
+	return config, nil
+}
+
+// lockTimeout leaves time to say which statement waited for a lock before the statement's own limit.
+func (s settings) lockTimeout() time.Duration {
+	return max(s.statementTimeout/2, time.Millisecond)
+}
