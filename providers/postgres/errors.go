@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,9 +69,6 @@ func (b *backend) connectError(err error) error {
 // statementError classifies the failure of a statement that is not COMMIT. When the server reported
 // it the transaction is rolled back for certain.
 func statementError(doing string, err error) *providers.Error {
-	if pgconn.SafeToRetry(err) {
-		return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: fmt.Errorf("%s: %w", doing, err)}
-	}
 	var pgErr *pgconn.PgError
 	if !errors.As(err, &pgErr) {
 		return &providers.Error{Kind: providers.KindUnknown, Err: fmt.Errorf("%s: %w", doing, err)}
@@ -142,9 +138,4 @@ func failAll(answers map[providers.LoginName]error, names []providers.LoginName,
 			answers[name] = err
 		}
 	}
-}
-
-// unsentOrUnknown is for a call whose context ended before it could send anything.
-func unsentOrUnknown(ctx context.Context) *providers.Error {
-	return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: ctx.Err()}
 }

@@ -48,7 +48,7 @@ func (r *revocation) run(ctx context.Context) {
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			failAll(r.answers, namesOf(r.todo), err)
-			break
+			r.todo = nil
 		}
 		if len(r.todo) == 0 {
 			break
