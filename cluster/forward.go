@@ -125,13 +125,21 @@ func (n *Node) forwardServer() *http.Server {
 	mux := http.NewServeMux()
 	n.handleInternal(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
-		if !n.LeaderReady() {
-			// Said apart from the handler's own answers, so that the other node
-			// knows nothing has been done.
-			w.Header().Set(headerRefused, "the node asked does not lead")
+		// Refusals are told apart from the handler's own answers, so that the
+		// other node knows nothing has been done.
+		refuse := func(why string) {
+			w.Header().Set(headerRefused, why)
 			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		if !n.LeaderReady() {
+			refuse("the node asked does not lead")
 			return
 		}
+		if !n.forwarded.enter() {
+			refuse("the node asked is stopping")
+			return
+		}
+		defer n.forwarded.leave()
 		from := req.Header.Get(headerForwardedBy)
 		req.Header.Del(headerForwardedBy)
 		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), forwardedKey{}, from)))

@@ -35,10 +35,11 @@ type Node struct {
 	leading     context.Context
 	endLeading  context.CancelFunc
 
-	futures  gate           // unanswered futures of Raft
-	handlers gate           // requests from other nodes being served
-	workers  sync.WaitGroup // every other goroutine of this node
-	led      chan struct{}  // closed when the one that leads has ended; nil before it began
+	forwarded gate           // requests being served for other nodes by the handler
+	futures   gate           // unanswered futures of Raft
+	handlers  gate           // anything being served for other nodes
+	workers   sync.WaitGroup // every other goroutine of this node
+	led       chan struct{}  // closed when the one that leads has ended; nil before it began
 
 	self atomic.Pointer[self]
 	raft atomic.Pointer[raft.Raft]
@@ -276,13 +277,12 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	if graceful {
 		// Streams may last for ever: leave time for the rest.
 		grace, cancel := context.WithTimeout(ctx, stopGrace(ctx))
-		for _, s := range n.servers {
-			if err := s.Shutdown(grace); err != nil {
-				n.log.Warn("ending requests of other nodes that would not finish", "error", err)
-			}
+		if err := n.forwarded.wait(grace); err != nil {
+			n.log.Warn("ending requests of other nodes that would not finish", "error", err)
 		}
 		cancel()
 	}
+	n.forwarded.close()
 	n.endLeading()
 	if n.led != nil {
 		select {

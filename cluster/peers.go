@@ -53,22 +53,23 @@ func (b *peerBook) setOwnGossip(address string) {
 func (b *peerBook) learn(info nodeInfo, health Health) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.known == nil {
-		b.known = make(map[string]peer)
-	}
-	b.known[info.NodeID] = peer{info: info, health: health}
+	b.setLocked(peer{info: info, health: health})
 }
 
 // note remembers how a node does.
 func (b *peerBook) note(id string, health Health) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p, ok := b.known[id]; ok {
-		p.health = health
-		b.known[id] = p
-	} else if b.known != nil {
-		b.known[id] = peer{info: nodeInfo{NodeID: id}, health: health}
+	p := b.known[id]
+	p.info.NodeID, p.health = id, health
+	b.setLocked(p)
+}
+
+func (b *peerBook) setLocked(p peer) {
+	if b.known == nil {
+		b.known = make(map[string]peer)
 	}
+	b.known[p.info.NodeID] = p
 }
 
 func (b *peerBook) look(id string) (nodeInfo, Health) {
