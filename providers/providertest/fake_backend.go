@@ -47,7 +47,7 @@ func (p fakeProvider) ValidateOptions(providers.Options) []providers.FieldError 
 
 func (p fakeProvider) Open(settings providers.Settings, env providers.Env) (providers.Backend, error) {
 	b := &fakeBackend{fake: p.fake, system: settings.String("system"), password: settings.String("password"),
-		term: env.Term, clusterID: env.ClusterID, random: rand.Reader}
+		term: env.Term, clusterID: env.ClusterID, prefix: env.Prefix, random: rand.Reader}
 	if b.system == "" {
 		b.system = fakeMain
 	}
@@ -61,6 +61,7 @@ type fakeBackend struct {
 	password  string
 	term      uint64
 	clusterID string
+	prefix    string
 	random    io.Reader
 	ctx       context.Context // done when the Backend is closed
 	close     context.CancelFunc
@@ -68,6 +69,15 @@ type fakeBackend struct {
 
 // call runs one operation under the caller's context, ended early by Close.
 func (b *fakeBackend) call(ctx context.Context, op Op, names []providers.LoginName, do func(keep func(i int) bool)) *providers.Error {
+	refused := &providers.Error{NotSent: true}
+	if i := slices.IndexFunc(names, func(name providers.LoginName) bool { return !strings.HasPrefix(string(name), b.prefix) }); i >= 0 {
+		refused.Kind, refused.Err = providers.KindRejected, errFault("login name "+string(names[i])+" does not begin with "+b.prefix)
+		return refused
+	}
+	if b.ctx.Err() != nil {
+		refused.Kind, refused.Err = providers.KindUnavailable, errFault("the backend is closed")
+		return refused
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(b.ctx, cancel)()
