@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"broker/api/types"
+	"broker/broker"
+	"broker/fsm"
+)
+
+// call is what is known of one request besides its body. The chain fills it in from left to right.
+type call struct {
+	id        string // names the request in answers and logs
+	identity  Identity
+	node      string // the node that took the request
+	address   string // the client's
+	userAgent string
+	forwarded bool // it came from another node, which told node and address
+	method    string
+	path      string
+	keyValue  string // the Idempotency-Key header of a POST
+	body      []byte
+	header    http.Header // of the answer
+
+	code      string // of the problem that was answered, for the log
+	notLeader bool   // the broker refused because this node leads no more; nothing was done
+}
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call {
+	found, _ := ctx.Value(callKey{}).(*call)
+	return found
+}
+
+// instance is the URI that names the request in problems.
+func (c *call) instance() string { return "urn:broker:request:" + c.id }
+
+// request returns what the broker wants to know of every change.
+func (c *call) request(dryRun bool) broker.Request {
+	out := broker.Request{
+		Actor: fsm.Actor{
+			Account:   c.identity.Account,
+			Token:     c.identity.Token,
+			Node:      c.node,
+			Address:   c.address,
+			UserAgent: c.userAgent,
+		},
+		DryRun: dryRun,
+	}
+	if c.keyValue != "" && !dryRun {
+		hash := sha256.Sum256(c.body)
+		out.Key = &broker.Key{Value: c.keyValue, Route: c.method + " " + c.path, Body: hash[:]}
+	}
+	return out
+}
+
+// setVersion tells the version of the object that is answered.
+func (c *call) setVersion(version uint64) {
+	c.header.Set("ETag", strconv.Quote(strconv.FormatUint(version, 10)))
+}
+
+// ifVersion reads an If-Match header: a quoted version, or * for any.
+func ifVersion(header string) (uint64, error) {
+	if header == "" || header == "*" {
+		return 0, nil
+	}
+	text := strings.Trim(header, `"`)
+	version, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || version == 0 {
+		return 0, invalid("If-Match", `must be a version as in an ETag, e.g. "42", or *`)
+	}
+	return version, nil
+}
+
+// maxKeyLength is the longest idempotency key.
+const maxKeyLength = 255
+
+var errKey = errors.New("must be 1 to 255 printable ASCII characters")
+
+// checkKey refuses idempotency keys that could not be stored or logged as they are.
+func checkKey(value string) error {
+	if len(value) > maxKeyLength {
+		return errKey
+	}
+	for _, r := range value {
+		if r <= ' ' || r > '~' {
+			return errKey
+		}
+	}
+	return nil
+}
+
+// bearer returns the token of a request, from the one place where tokens belong.
+func bearer(header http.Header) (string, bool) {
+	scheme, token, ok := strings.Cut(header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+// tokenInURL reports whether a query carries a token: URLs end up in logs and histories.
+func tokenInURL(r *http.Request) bool {
+	if r.URL.RawQuery == "" {
+		return false
+	}
+	for name, values := range r.URL.Query() {
+		if name == "access_token" {
+			return true
+		}
+		for _, value := range values {
+			if strings.HasPrefix(value, TokenPrefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Headers that one node tells another on a forwarded request. Those of anybody else are dropped.
+const (
+	headerForwardedFor  = "Broker-Forwarded-For"
+	headerForwardedNode = "Broker-Forwarded-Node"
+)
+
+// unstamped are the headers of a leader's answer that the node in front of it sets itself.
+func unstamped(name string) bool { return name == http.CanonicalHeaderKey(types.HeaderRequestID) }

@@ -1,0 +1,232 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"broker/api/types"
+)
+
+// chain is what every request passes, in this order.
+func (s *Server) chain(forwarded bool) http.Handler {
+	handler := http.Handler(s.router)
+	handler = s.freshen(handler)         // a read waits until the local state is new enough
+	handler = s.lead(handler)            // a write goes to where the leader is
+	handler = s.identify(handler)        // who asks
+	handler = s.limit(handler)           // bounds, before anything is parsed
+	handler = s.recover(handler)         // a panic is an answer too
+	handler = s.record(handler)          // one line in the log
+	handler = s.name(handler, forwarded) // everything above refers to the request by its id
+	return handler
+}
+
+// name gives the request an id and begins its call.
+func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{
+			id:        rand.Text(),
+			node:      s.config.Cluster.NodeID(),
+			address:   clientAddress(r.RemoteAddr),
+			userAgent: cut(r.UserAgent(), 256),
+			forwarded: forwarded,
+			method:    r.Method,
+			path:      r.URL.Path,
+			header:    w.Header(),
+		}
+		if forwarded {
+			if node := r.Header.Get(headerForwardedNode); node != "" {
+				c.node, c.address = node, r.Header.Get(headerForwardedFor)
+			}
+			if id := r.Header.Get(types.HeaderRequestID); id != "" {
+				c.id = id
+			}
+		}
+		header := w.Header()
+		header.Set(types.HeaderRequestID, c.id)
+		header.Set(types.HeaderNode, s.config.Cluster.NodeID())
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+	})
+}
+
+// record logs the request once it is answered: names and numbers, never bodies, queries or tokens.
+func (s *Server) record(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := s.config.Now()
+		counted := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(counted, r)
+		c := callOf(r.Context())
+		level := slog.LevelInfo
+		if isPublic(c.path) {
+			level = slog.LevelDebug
+		}
+		attributes := []slog.Attr{
+			slog.String("method", c.method),
+			slog.String("path", c.path),
+			slog.Int("status", counted.status),
+			slog.Duration("took", s.config.Now().Sub(began)),
+			slog.String("request_id", c.id),
+			slog.String("address", c.address),
+		}
+		if c.identity.Account != "" {
+			attributes = append(attributes, slog.String("account", string(c.identity.Account)))
+		}
+		if c.forwarded {
+			attributes = append(attributes, slog.String("from_node", c.node))
+		}
+		if c.code != "" {
+			attributes = append(attributes, slog.String("code", c.code))
+		}
+		s.log.LogAttrs(r.Context(), level, "request", attributes...)
+	})
+}
+
+// recover answers a panic with 500 and keeps its stack for the log.
+func (s *Server) recover(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			reason := recover()
+			if reason == nil {
+				return
+			}
+			if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(reason)
+			}
+			// The reason itself may quote a value of the request; the stack holds none.
+			s.log.Error("a handler panicked", "request_id", callOf(r.Context()).id, "stack", string(debug.Stack()))
+			writeProblem(w, r, problem(codeInternal, "an internal error happened; the node's log tells more under this request's id"))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// limit bounds time and size of a request and refuses tokens in its URL.
+func (s *Server) limit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r.Context())
+		ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		if tokenInURL(r) {
+			writeProblem(w, r, problem(codeTokenInURL, "the URL holds a token: send it in the Authorization header; this token should be replaced"))
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody))
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			writeProblem(w, r, problem(codeTooLarge, "the request's body is too large"))
+			return
+		case err != nil:
+			writeProblem(w, r, problem(codeMalformed, "the request's body could not be read to its end"))
+			return
+		}
+		c.body = body
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if c.method == http.MethodPost {
+			c.keyValue = r.Header.Get(types.HeaderIdempotencyKey)
+			if err := checkKey(c.keyValue); err != nil {
+				writeProblem(w, r, invalid(types.HeaderIdempotencyKey, err.Error()))
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// identify finds out who asks.
+func (s *Server) identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r.Context())
+		if isPublic(c.path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		token, ok := bearer(r.Header)
+		if !ok {
+			p := problem(codeUnauthenticated, "the request has no token")
+			p.Hint = "send the header Authorization: Bearer with a token"
+			writeProblem(w, r, p)
+			return
+		}
+		who, err := s.config.Authenticator.Identify(r.Context(), token)
+		if errors.Is(err, ErrUnauthenticated) && !s.config.Cluster.LeaderReady() {
+			// The token may be newer than this node's state, so this node cannot call it wrong.
+			if c.forwarded {
+				writeProblem(w, r, problem(codeNotLeader, "the node asked for this change does not lead; nothing was done"))
+				return
+			}
+			if err = s.catchUp(r.Context()); err == nil {
+				who, err = s.config.Authenticator.Identify(r.Context(), token)
+			}
+		}
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		c.identity = who
+		next.ServeHTTP(w, r)
+	})
+}
+
+// catchUp brings the local state up to date for a second look at a token.
+func (s *Server) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, min(2*time.Second, s.config.LeaderTimeout))
+	defer cancel()
+	index, err := s.readIndex(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.config.Cluster.WaitApplied(ctx, index); err != nil {
+		return problem(codeTooStale, "this node is still catching up")
+	}
+	return nil
+}
+
+// fail answers an error that arose before a handler.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p, internal := problemOf(err)
+	if internal {
+		s.log.Error("a request failed", "request_id", callOf(r.Context()).id, "error", err)
+	}
+	writeProblem(w, r, p)
+}
+
+// statusWriter remembers the status for the log.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the status.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap gives http.ResponseController its way to the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func clientAddress(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return remote
+	}
+	return host
+}
+
+func cut(text string, limit int) string {
+	if len(text) > limit {
+		return text[:limit]
+	}
+	return text
+}

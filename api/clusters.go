@@ -1,0 +1,71 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"broker/api/types"
+)
+
+// ClusterGet asks how this node sees the cluster.
+type ClusterGet struct{ Read }
+
+func (ClusterGet) resource() Resource { return Resource{Kind: "cluster"} }
+
+func (r *routes) cluster() {
+	s := r.server
+	register(r, route{id: "cluster-get", action: "cluster:get", method: http.MethodGet, path: "/cluster", summary: "Get how the answering node sees the cluster; stale unless said"}, s.getCluster)
+	register(r, route{id: "cluster-members", action: "cluster:get", method: http.MethodGet, path: "/cluster/members", summary: "List the cluster's nodes; stale unless said"}, s.listMembers)
+}
+
+func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[types.Cluster], error) {
+	out := s.config.Status()
+	if out.Members == nil {
+		out.Members = []types.Member{}
+	}
+	err := s.view(c, func(view View) error {
+		out.Leases = map[string]uint64{}
+		for state, count := range view.LeaseCounts() {
+			out.Leases[string(state)] = count
+		}
+		if out.ID == "" {
+			out.ID = view.Meta().ClusterID
+		}
+		return nil
+	})
+	return &body[types.Cluster]{out}, err
+}
+
+func (s *Server) listMembers(_ context.Context, _ *call, _ *ClusterGet) (*body[types.Page[types.Member]], error) {
+	members := s.config.Status().Members
+	if members == nil {
+		members = []types.Member{}
+	}
+	return &body[types.Page[types.Member]]{types.Page[types.Member]{Items: members}}, nil
+}
+
+// serveHealth answers whether the process serves at all.
+func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	s.writeHealth(w, http.StatusOK, "ok")
+}
+
+// serveReady answers whether this node can take requests: it knows a leader and its state can be read.
+func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if _, _, ok := s.config.Cluster.Leader(); !ok {
+		s.writeHealth(w, http.StatusServiceUnavailable, "no leader is known")
+		return
+	}
+	if err := s.config.State.View(func(View) error { return nil }); err != nil {
+		s.writeHealth(w, http.StatusServiceUnavailable, "the state cannot be read")
+		return
+	}
+	s.writeHealth(w, http.StatusOK, "ok")
+}
+
+func (s *Server) writeHealth(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	health := types.Health{Status: text, Node: s.config.Cluster.NodeID()}
+	_ = json.NewEncoder(w).Encode(health) // a client that went away is nobody's error
+}

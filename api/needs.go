@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"time"
+
+	"broker/broker"
+	"broker/fsm"
+)
+
+// Broker makes changes. It is called at the leader only; [*broker.Broker] implements it. Its errors
+// are *fsm.Refusal, broker.ErrNotLeader, broker.ErrOutcomeUnknown and *broker.UnavailableError.
+type Broker interface {
+	CreateEnvironment(context.Context, broker.Request, broker.EnvironmentSpec) (fsm.Environment, error)
+	UpdateEnvironment(context.Context, broker.Request, broker.EnvironmentChange) (fsm.Environment, error)
+	DeleteEnvironment(ctx context.Context, request broker.Request, name fsm.EnvironmentName, ifVersion uint64) error
+
+	// The strings are warnings for people.
+	CreateConnection(context.Context, broker.Request, broker.ConnectionSpec) (fsm.Connection, []string, error)
+	UpdateConnection(context.Context, broker.Request, broker.ConnectionChange) (fsm.Connection, []string, error)
+	DeleteConnection(ctx context.Context, request broker.Request, name fsm.ConnectionName, ifVersion uint64) error
+	CheckConnection(context.Context, broker.Request, fsm.ConnectionName) (broker.CheckResult, error)
+
+	CreateSecret(context.Context, broker.Request, broker.SecretSpec) (fsm.Secret, []string, error)
+	UpdateSecret(context.Context, broker.Request, broker.SecretChange) (fsm.Secret, []string, error)
+	DeleteSecret(ctx context.Context, request broker.Request, name fsm.SecretName, ifVersion uint64) error
+
+	Issue(context.Context, broker.Request, broker.IssueSpec) (broker.Issued, error)
+	Renew(context.Context, broker.Request, broker.RenewSpec) (fsm.Lease, error)
+
+	// Revoke answers with the lease still in state revoking when its end takes longer than a few
+	// seconds, and with the lease as it is when it had ended before.
+	Revoke(context.Context, broker.Request, broker.RevokeSpec) (fsm.Lease, error)
+}
+
+// State is the replicated state as this node has it. [StateOf] makes one.
+type State interface {
+	View(func(View) error) error
+}
+
+// View is one consistent reading of the state; see [fsm.View], which implements it.
+type View interface {
+	Meta() fsm.Meta
+	Environment(fsm.EnvironmentName) (fsm.Environment, bool)
+	Environments(after fsm.EnvironmentName, limit int) []fsm.Environment
+	Connection(fsm.ConnectionName) (fsm.Connection, bool)
+	Connections(after fsm.ConnectionName, limit int) []fsm.Connection
+	System(connection fsm.ConnectionName, number uint64) (fsm.System, bool)
+	Secret(fsm.SecretName) (fsm.Secret, bool)
+	Secrets(env fsm.EnvironmentName, after fsm.SecretName, limit int) []fsm.Secret
+	Lease(fsm.LeaseID) (fsm.Lease, bool)
+	Leases(fsm.LeaseSelector, fsm.LeasePage) []fsm.Lease
+	LeaseEvents(fsm.LeaseID) []fsm.Event
+	Events(after uint64, limit int) []fsm.Event
+	TokenByHash(hash []byte) (fsm.Token, bool)
+	Account(fsm.AccountName) (fsm.Account, bool)
+	LeaseCounts() map[fsm.LeaseState]uint64
+}
+
+// StateOf makes the state machine readable for a [Server].
+func StateOf(state *fsm.State) State { return fsmState{state} }
+
+type fsmState struct{ state *fsm.State }
+
+func (s fsmState) View(read func(View) error) error {
+	return s.state.View(func(view *fsm.View) error { return read(view) })
+}
+
+// Cluster says who leads, how fresh the local state is, and carries requests to the leader.
+// [*cluster.Node] implements it.
+type Cluster interface {
+	// NodeID names this node.
+	NodeID() string
+
+	// LeaderReady reports whether this node leads and has applied what came before.
+	LeaderReady() bool
+
+	// Leader names the leading node, and reports whether one is known.
+	Leader() (id, clusterAddr string, ok bool)
+
+	// ReadIndex returns an index that, once applied here, lets a read see every change answered
+	// before the call. It fails when no leader answers.
+	ReadIndex(context.Context) (uint64, error)
+
+	// WaitApplied returns once the local state holds the index.
+	WaitApplied(ctx context.Context, index uint64) error
+
+	// Staleness is for how long this node has not heard from a leader: zero at the leader,
+	// [NeverHeard] where it never has.
+	Staleness() time.Duration
+
+	// ForwardTransport carries requests to the leader, whatever the host of their URL. An error
+	// with a method NotSent() bool that answers true certainly did not reach the leader.
+	ForwardTransport() http.RoundTripper
+}
+
+// NeverHeard is the staleness of a node that has not heard from a leader since it started.
+const NeverHeard = time.Duration(math.MaxInt64)
+
+// Identity is who makes a request.
+type Identity struct {
+	Account fsm.AccountName
+	Token   fsm.TokenAccessor
+}
+
+// ErrUnauthenticated is returned by an [Authenticator] when a token is unknown, over, or its account
+// is disabled. The three are not told apart to the outside.
+var ErrUnauthenticated = errors.New("the token is not valid")
+
+// Authenticator finds out whose token it is, or returns [ErrUnauthenticated].
+type Authenticator interface {
+	Identify(ctx context.Context, token string) (Identity, error)
+}
+
+// Action names what a request wants to do, e.g. "lease:issue".
+type Action string
+
+// Resource names what a request wants to do it to. Empty fields are not part of the name.
+type Resource struct {
+	Kind        string // environment, connection, secret, lease, event, provider or cluster
+	Environment fsm.EnvironmentName
+	Name        string // of a connection or secret (short), or a lease's id
+}
+
+// ErrForbidden is returned by an [Authorizer] when the account may not do it.
+var ErrForbidden = errors.New("the account is not allowed to do this")
+
+// Authorizer decides whether an account may do something. Every route asks exactly once, before it
+// reads or changes anything; an error refuses.
+type Authorizer interface {
+	Authorize(ctx context.Context, who Identity, what Action, on Resource) error
+}
+
+// AllowAll is the Authorizer that lets every identified account do everything.
+type AllowAll struct{}
+
+// Authorize allows.
+func (AllowAll) Authorize(context.Context, Identity, Action, Resource) error { return nil }

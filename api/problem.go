@@ -1,0 +1,227 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"broker/api/types"
+	"broker/broker"
+	"broker/fsm"
+	"broker/providers"
+)
+
+// The codes of problems that arise in this package; those of refusals come from fsm and broker.
+const (
+	codeMalformed        = "malformed_request"
+	codeInvalid          = string(fsm.CodeInvalid)
+	codeUnknownField     = "unknown_field"
+	codeMissingField     = "missing_field"
+	codeUnknownParameter = "unknown_parameter"
+	codeUnauthenticated  = "unauthenticated"
+	codeForbidden        = "forbidden"
+	codeTokenInURL       = "token_in_url"
+	codeNoRoute          = "no_such_route"
+	codeMethod           = "method_not_allowed"
+	codeMediaType        = "unsupported_media_type"
+	codeTooLarge         = "body_too_large"
+	codeNoLeader         = "no_leader"
+	codeNotLeader        = "not_leader"
+	codeOutcomeUnknown   = "outcome_unknown"
+	codeUnavailable      = "connection_unavailable"
+	codeTimeout          = "timeout"
+	codeTooStale         = "too_stale"
+	codeInternal         = "internal_error"
+)
+
+// statuses is the one table from codes to HTTP status. A code that is missing here is an error of
+// the broker's own and answered with 500; a test compares it with the codes that exist.
+func statuses() map[string]int {
+	return map[string]int{
+		string(fsm.CodeNotFound):           http.StatusNotFound,
+		string(fsm.CodeExists):             http.StatusConflict,
+		string(fsm.CodeVersionMismatch):    http.StatusPreconditionFailed,
+		string(fsm.CodeInvalid):            http.StatusUnprocessableEntity,
+		string(fsm.CodeInUse):              http.StatusConflict,
+		string(fsm.CodeActiveLeases):       http.StatusConflict,
+		string(fsm.CodeConnectionLeases):   http.StatusConflict,
+		string(fsm.CodeEnvironmentDenied):  http.StatusUnprocessableEntity,
+		string(fsm.CodeOutputKeyTaken):     http.StatusConflict,
+		string(fsm.CodeLeaseNotActive):     http.StatusConflict,
+		string(fsm.CodeLeaseNotPending):    http.StatusConflict,
+		string(fsm.CodeLeaseChanged):       http.StatusConflict,
+		string(fsm.CodeLeaseEnded):         http.StatusConflict,
+		string(fsm.CodeTTLExceedsMax):      http.StatusUnprocessableEntity,
+		string(fsm.CodeAccountDisabled):    http.StatusForbidden,
+		string(fsm.CodeSecretDisabled):     http.StatusConflict,
+		string(fsm.CodeSecretChanged):      http.StatusConflict,
+		string(fsm.CodeKeyReused):          http.StatusUnprocessableEntity,
+		string(fsm.CodeKeyInProgress):      http.StatusConflict,
+		string(fsm.CodeKeyAnswerGone):      http.StatusConflict,
+		string(fsm.CodeStaleTerm):          http.StatusServiceUnavailable,
+		string(fsm.CodeUnconfirmedAbsence): http.StatusConflict,
+		string(fsm.CodeInitialized):        http.StatusConflict,
+
+		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,
+		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,
+		string(broker.CodeProviderRejected):      http.StatusConflict,
+		string(broker.CodeSystemChangeNeeded):    http.StatusUnprocessableEntity,
+
+		codeMalformed:        http.StatusBadRequest,
+		codeUnknownField:     http.StatusUnprocessableEntity,
+		codeMissingField:     http.StatusUnprocessableEntity,
+		codeUnknownParameter: http.StatusUnprocessableEntity,
+		codeUnauthenticated:  http.StatusUnauthorized,
+		codeForbidden:        http.StatusForbidden,
+		codeTokenInURL:       http.StatusBadRequest,
+		codeNoRoute:          http.StatusNotFound,
+		codeMethod:           http.StatusMethodNotAllowed,
+		codeMediaType:        http.StatusUnsupportedMediaType,
+		codeTooLarge:         http.StatusRequestEntityTooLarge,
+		codeNoLeader:         http.StatusServiceUnavailable,
+		codeNotLeader:        http.StatusServiceUnavailable,
+		codeOutcomeUnknown:   http.StatusServiceUnavailable,
+		codeUnavailable:      http.StatusServiceUnavailable,
+		codeTimeout:          http.StatusServiceUnavailable,
+		codeTooStale:         http.StatusServiceUnavailable,
+		codeInternal:         http.StatusInternalServerError,
+	}
+}
+
+// problem makes a problem of a code. The fields, if any, are to blame.
+func problem(code, detail string, fields ...types.FieldProblem) *types.Problem {
+	status, ok := statuses()[code]
+	if !ok {
+		status = http.StatusInternalServerError
+	}
+	out := &types.Problem{
+		Type:   "urn:broker:problem:" + code,
+		Title:  http.StatusText(status),
+		Status: status,
+		Detail: detail,
+		Code:   code,
+		Errors: fields,
+	}
+	if status == http.StatusServiceUnavailable {
+		retryAfter(out, time.Second)
+	}
+	return out
+}
+
+// invalid makes the problem of one wrong field.
+func invalid(field, message string) *types.Problem {
+	return problem(codeInvalid, field+": "+message, types.FieldProblem{Field: field, Message: message})
+}
+
+func retryAfter(p *types.Problem, wait time.Duration) {
+	with(p, "retry_after", max(1, int64((wait+time.Second-1)/time.Second)))
+}
+
+func with(p *types.Problem, name string, value any) {
+	if p.Extra == nil {
+		p.Extra = map[string]any{}
+	}
+	p.Extra[name] = value
+}
+
+// problemOf turns an error of a handler into a problem, and reports whether the error is one that
+// only the log may see in full.
+func problemOf(err error) (out *types.Problem, internal bool) {
+	var (
+		ready       *types.Problem
+		refusal     *fsm.Refusal
+		unavailable *broker.UnavailableError
+		values      *broker.InvalidError
+	)
+	switch {
+	case errors.As(err, &ready):
+		out = ready
+	case errors.As(err, &refusal):
+		out = refusalProblem(refusal)
+	case errors.As(err, &unavailable):
+		out = problem(codeUnavailable, unavailable.Error())
+		with(out, "connection", string(unavailable.Connection))
+		if unavailable.Lease != "" {
+			with(out, "lease_id", string(unavailable.Lease))
+		}
+		if unavailable.RetryAfter > 0 {
+			retryAfter(out, unavailable.RetryAfter)
+		}
+	case errors.As(err, &values):
+		out = problem(codeInvalid, values.Error())
+		for _, one := range values.Problems {
+			out.Errors = append(out.Errors, types.FieldProblem{Field: one.Field, Message: one.Message})
+		}
+	case errors.Is(err, broker.ErrNotLeader):
+		out = problem(codeNotLeader, "the node that took the request no longer leads; nothing was done")
+	case errors.Is(err, broker.ErrOutcomeUnknown):
+		out = problem(codeOutcomeUnknown, broker.ErrOutcomeUnknown.Error())
+	case errors.Is(err, ErrForbidden):
+		out = problem(codeForbidden, ErrForbidden.Error())
+	case errors.Is(err, ErrUnauthenticated):
+		out = problem(codeUnauthenticated, "the token is not valid: it is unknown, has expired, or its account is disabled")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		out = problem(codeTimeout, "the request's time was over before there was an answer")
+	default:
+		return problem(codeInternal, "an internal error happened; the node's log tells more under this request's id"), true
+	}
+	var provider *providers.Error
+	if out.Hint == "" && errors.As(err, &provider) {
+		out.Hint = provider.Hint
+	}
+	return out, out.Status == http.StatusInternalServerError
+}
+
+// refusalProblem copies a refusal with its details, numbers as numbers.
+func refusalProblem(refusal *fsm.Refusal) *types.Problem {
+	out := problem(string(refusal.Code), refusal.Message)
+	if refusal.Field != "" {
+		out.Errors = []types.FieldProblem{{Field: refusal.Field, Message: refusal.Message}}
+	}
+	for name, value := range refusal.Details {
+		if name == "hint" {
+			out.Hint = value
+			continue
+		}
+		number, err := strconv.ParseInt(value, 10, 64)
+		counted := strings.HasSuffix(name, "_ttl") || name == "leases" || name == "version"
+		if err == nil && counted {
+			with(out, name, number)
+			continue
+		}
+		with(out, name, value)
+	}
+	return out
+}
+
+// prepareHeaders sets what a problem says in headers besides its body.
+func prepareHeaders(header http.Header, p *types.Problem) {
+	if wait, ok := p.Extra["retry_after"].(int64); ok {
+		header.Set("Retry-After", strconv.FormatInt(wait, 10))
+	}
+	if p.Status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", `Bearer realm="broker"`)
+	}
+}
+
+// writeProblem answers a request that did not get as far as a handler.
+func writeProblem(w http.ResponseWriter, r *http.Request, p *types.Problem) {
+	if call := callOf(r.Context()); call != nil {
+		p.Instance = call.instance()
+		call.code = p.Code
+	}
+	prepareHeaders(w.Header(), p)
+	body, err := json.Marshal(p)
+	if err != nil {
+		// Extra members are strings and numbers, so this is a programming error.
+		panic(err)
+	}
+	w.Header().Set("Content-Type", types.ProblemContentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(append(body, '\n')) // a client that went away is nobody's error
+}

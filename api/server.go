@@ -1,0 +1,204 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
+
+	"broker/api/types"
+	"broker/providers"
+)
+
+// Config says what a Server works with.
+type Config struct {
+	Broker        Broker        // makes changes while this node leads; required
+	State         State         // the local copy of the replicated state; required
+	Cluster       Cluster       // leadership, freshness, forwarding; required
+	Authenticator Authenticator // tells whose token it is; required
+	Authorizer    Authorizer    // decides what an account may do; required, see [AllowAll]
+
+	Providers *providers.Registry // what connections may name; required
+
+	// Status returns how this node sees the cluster; the server fills in the leases. Required.
+	Status func() types.Cluster
+
+	// Version of the program, as the API's description tells it. Empty: "dev".
+	Version string
+
+	// RequestTimeout bounds a request with everything it waits for. Zero: 30 s.
+	RequestTimeout time.Duration
+
+	// LeaderTimeout bounds how long a request waits for a leader. Zero: 10 s.
+	LeaderTimeout time.Duration
+
+	// RetryPause is the pause between two looks for a leader. Zero: 50 ms.
+	RetryPause time.Duration
+
+	// MaxBody is the largest body of a request in bytes. Zero: 1 MiB.
+	MaxBody int64
+
+	// Logger gets one line per request and the causes of internal errors. Nil: nothing is logged.
+	Logger *slog.Logger
+
+	// Now tells the time. Nil: the system's clock.
+	Now func() time.Time
+}
+
+// Server serves the API at one node. It is an http.Handler for clients; [Server.Forwarded] is the one
+// for other nodes.
+type Server struct {
+	config  Config
+	log     *slog.Logger
+	router  *mux.Router
+	public  http.Handler
+	inside  http.Handler
+	openAPI []byte
+}
+
+// New returns a server. It starts nothing.
+func New(config Config) (*Server, error) {
+	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Status == nil ||
+		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil {
+		return nil, errors.New("the API needs a broker, state, cluster, status, authenticator, authorizer and providers")
+	}
+	if config.RequestTimeout <= 0 {
+		config.RequestTimeout = 30 * time.Second
+	}
+	if config.LeaderTimeout <= 0 {
+		config.LeaderTimeout = 10 * time.Second
+	}
+	if config.RetryPause <= 0 {
+		config.RetryPause = 50 * time.Millisecond
+	}
+	if config.MaxBody <= 0 {
+		config.MaxBody = 1 << 20
+	}
+	if config.Version == "" {
+		config.Version = "dev"
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	s := &Server{config: config, log: config.Logger}
+	if err := s.routes(); err != nil {
+		return nil, err
+	}
+	s.public, s.inside = s.chain(false), s.chain(true)
+	return s, nil
+}
+
+// ServeHTTP serves clients.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.public.ServeHTTP(w, r) }
+
+// Forwarded returns the handler for requests that another node of the cluster forwards. It believes
+// what that node says about the client's address, so it must be reachable for members only.
+func (s *Server) Forwarded() http.Handler { return s.inside }
+
+// HTTPServer returns an http.Server for a handler with the limits that hold before a request is read.
+// Its caller listens, serves and shuts down.
+func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+const (
+	apiPrefix   = "/api/v1"
+	openAPIPath = apiPrefix + "/openapi.json"
+	healthPath  = "/healthz"
+	readyPath   = "/readyz"
+)
+
+// isPublic reports whether a path answers without a token and without a look at the cluster.
+func isPublic(path string) bool {
+	return path == openAPIPath || path == healthPath || path == readyPath
+}
+
+// routes builds the router with every route and describes the API.
+func (s *Server) routes() error {
+	setUpHuma()
+	s.router = mux.NewRouter()
+	s.router.SkipClean(true) // an unclean path is no route, rather than a redirect
+	s.router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, r, problem(codeNoRoute, "there is no such route"))
+	})
+	s.router.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, r, problem(codeMethod, "this route does not know the method "+r.Method))
+	})
+
+	json1 := strictJSON()
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	registry.RegisterTypeAlias(reflect.TypeFor[types.Duration](), reflect.TypeFor[durationSchema]())
+	registry.RegisterTypeAlias(reflect.TypeFor[types.Values](), reflect.TypeFor[map[string]string]())
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:       "Broker",
+				Version:     s.config.Version,
+				Description: "Leases of dynamic secrets. Any node takes any request.",
+			},
+			Components: &huma.Components{
+				Schemas:         registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}},
+			},
+			Security: []map[string][]string{{"token": {}}},
+		},
+		// huma's own pages are off: its documentation loads scripts from elsewhere.
+		Formats:                      map[string]huma.Format{"application/json": json1, "json": json1},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{finishProblem},
+	}
+	r := &routes{server: s, api: humamux.New(s.router, config)}
+	r.environments()
+	r.connections()
+	r.secrets()
+	r.leases()
+	r.events()
+	r.providers()
+	r.cluster()
+
+	description, err := json.Marshal(r.api.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("describing the API: %w", err)
+	}
+	s.openAPI = description
+	s.router.Path(openAPIPath).Methods(http.MethodGet).HandlerFunc(s.serveOpenAPI)
+	s.router.Path(healthPath).Methods(http.MethodGet).HandlerFunc(s.serveHealth)
+	s.router.Path(readyPath).Methods(http.MethodGet).HandlerFunc(s.serveReady)
+	return nil
+}
+
+func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
+	_, _ = w.Write(s.openAPI) // a client that went away is nobody's error
+}
+
+// finishProblem completes every problem on its way out, whoever raised it.
+func finishProblem(ctx huma.Context, _ string, body any) (any, error) {
+	if p, ok := body.(*types.Problem); ok {
+		if call := callOf(ctx.Context()); call != nil {
+			p.Instance = call.instance()
+			call.code = p.Code
+			prepareHeaders(call.header, p)
+		}
+	}
+	return body, nil
+}
