@@ -84,6 +84,9 @@ type Config struct {
 	// TrailingLogs is how many entries stay in the log after a snapshot, so
 	// that a node which was away briefly needs no snapshot. Zero is 10240.
 	TrailingLogs uint64
+	// WrapLog is put between Raft's cache and the durable log: to watch the disk,
+	// or to play a bad one in tests. Nil leaves the log as it is.
+	WrapLog func(raft.LogStore) raft.LogStore
 	// UnsafeNoSync skips fsync of the log. A crash of the machine may then lose
 	// acknowledged entries: for tests only.
 	UnsafeNoSync bool

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -96,12 +95,14 @@ func (g *gossip) meet(address string) {
 	}
 }
 
+// close ends gossip, after saying goodbye if there is anybody to hear it.
 func (g *gossip) close(goodbye bool, timeout time.Duration) error {
-	var err error
 	if goodbye {
-		err = g.list.Leave(timeout)
+		if err := g.list.Leave(timeout); err != nil {
+			g.log.Debug("nobody heard the goodbye", "error", err)
+		}
 	}
-	return errors.Join(err, g.list.Shutdown())
+	return g.list.Shutdown()
 }
 
 // gossipDelegate tells others of this node and hears of them.

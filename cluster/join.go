@@ -45,7 +45,7 @@ func newClusterID() string {
 // askClusterID asks the configured members until one says which cluster it is.
 func (n *Node) askClusterID(ctx context.Context) (string, error) {
 	var hello helloAnswer
-	err := n.askMembers(ctx, "", func(ctx context.Context, client http.RoundTripper, address string) error {
+	err := n.askMembers(ctx, n.cfg.Join, "", func(ctx context.Context, client http.RoundTripper, address string) error {
 		return callOver(ctx, client, address, pathHello, nil, &hello)
 	})
 	if err == nil && (hello.ClusterID == "" || len(hello.ClusterID) > maxClusterIDLen) {
@@ -57,7 +57,7 @@ func (n *Node) askClusterID(ctx context.Context) (string, error) {
 // join asks the configured members until this node is a member too.
 func (n *Node) join(ctx context.Context, me self) error {
 	ask := joinRequest{NodeID: me.nodeID, Address: me.clusterAddr}
-	err := n.askMembers(ctx, me.clusterID, func(ctx context.Context, client http.RoundTripper, address string) error {
+	err := n.askMembers(ctx, n.cfg.Join, me.clusterID, func(ctx context.Context, client http.RoundTripper, address string) error {
 		return callOver(ctx, client, address, pathAdmit, ask, nil)
 	})
 	if err != nil {
@@ -86,9 +86,9 @@ func (n *Node) inConfiguration(id string) bool {
 	return false
 }
 
-// askMembers calls ask with one configured address after another until it
+// askMembers calls ask with one address after another, and again, until it
 // succeeds, is refused for good, or ctx ends.
-func (n *Node) askMembers(ctx context.Context, clusterID string,
+func (n *Node) askMembers(ctx context.Context, addresses []string, clusterID string,
 	ask func(ctx context.Context, client http.RoundTripper, address string) error,
 ) error {
 	client := &http.Transport{
@@ -100,7 +100,7 @@ func (n *Node) askMembers(ctx context.Context, clusterID string,
 	var told time.Time
 	for {
 		var failures []error
-		for _, address := range n.cfg.Join {
+		for _, address := range addresses {
 			// Admitting waits for a commit and for a look at this node.
 			once, cancel := context.WithTimeout(ctx, 4*n.cfg.Timing.RPC)
 			err := ask(once, client, address)
@@ -127,6 +127,28 @@ func (n *Node) askMembers(ctx context.Context, clusterID string,
 		case <-ctx.Done():
 			return fmt.Errorf("joining the cluster: %w: %w", context.Cause(ctx), errors.Join(failures...))
 		}
+	}
+}
+
+// move tells the cluster that this member is found at another address than the
+// log says, until the log says so too.
+func (n *Node) move(me self) {
+	ask := joinRequest{NodeID: me.nodeID, Address: me.clusterAddr}
+	addresses := []string{me.clusterAddr} // it may come to lead itself
+	for _, s := range servers(n.raft.Load()) {
+		switch {
+		case string(s.ID) != me.nodeID:
+			addresses = append(addresses, string(s.Address))
+		case string(s.Address) == me.clusterAddr:
+			return
+		}
+	}
+	n.log.Info("telling the cluster of this node's new address", "address", me.clusterAddr)
+	err := n.askMembers(n.lifetime, addresses, me.clusterID, func(ctx context.Context, client http.RoundTripper, address string) error {
+		return callOver(ctx, client, address, pathAdmit, ask, nil)
+	})
+	if err != nil && n.lifetime.Err() == nil {
+		n.log.Error("the cluster does not take this node's new address", "address", me.clusterAddr, "error", err)
 	}
 }
 

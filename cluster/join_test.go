@@ -134,6 +134,24 @@ func TestJoinIsIdempotent(t *testing.T) {
 	}
 }
 
+// A member that comes back with its data, but elsewhere, is a member again.
+func TestMemberMayMove(t *testing.T) {
+	c := clustertest.New(t, 3, &clustertest.Options{Configure: func(node *clustertest.Node, cfg *cluster.Config) {
+		if node.ID == "n3" && node.Live() != nil { // not its first start
+			cfg.ClusterAddr, cfg.ClusterAdvertise = "moved.test:8421", "moved.test:8421"
+		}
+	}})
+	n := c.Nodes[2]
+	c.Stop(n)
+	c.Restart(n)
+	n.MustApply(c.Leader().MustPropose([]byte("x")))
+	for _, other := range c.Nodes {
+		clustertest.Eventually(t, other.ID+" to know the new address", func() bool {
+			return other.Live().Status().Members[2].ClusterAddr == "moved.test:8421"
+		})
+	}
+}
+
 func TestJoinRefusals(t *testing.T) {
 	first := plain(t, "n1")
 	first.Init = true

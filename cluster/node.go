@@ -123,7 +123,7 @@ func (n *Node) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.stores, err = openStores(n.cfg.DataDir, n.cfg.UnsafeNoSync, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
+	if n.stores, err = openStores(n.cfg.DataDir, n.cfg.UnsafeNoSync, n.cfg.WrapLog, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
 		return err
 	}
 	member, err := n.stores.hasState()
@@ -145,10 +145,11 @@ func (n *Node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !member && !n.cfg.Init {
-		if err := n.join(ctx, self); err != nil {
-			return err
-		}
+	switch {
+	case member:
+		n.workers.Go(func() { n.move(self) })
+	case !n.cfg.Init:
+		return n.join(ctx, self)
 	}
 	return nil
 }

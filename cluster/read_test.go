@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/hashicorp/raft"
 
 	"broker/cluster"
 	"broker/cluster/clustertest"
@@ -68,6 +69,65 @@ func TestCutOffLeaderServesNoLinearizableRead(t *testing.T) {
 			t.Fatalf("read %q", got)
 		}
 		return err == nil
+	})
+}
+
+// stallingLog is a log whose disk can be made to hang.
+type stallingLog struct {
+	raft.LogStore
+	disk *sync.RWMutex // held for writing while the disk hangs
+}
+
+func (l stallingLog) StoreLogs(entries []*raft.Log) error {
+	l.disk.RLock()
+	defer l.disk.RUnlock()
+	return l.LogStore.StoreLogs(entries)
+}
+
+// A leader whose disk hangs does not notice that it was replaced: its main loop
+// stands still, as that of a paused process does. It must not take its state
+// for the newest.
+func TestHangingLeaderServesNoOldRead(t *testing.T) {
+	disks := map[string]*sync.RWMutex{"n1": {}, "n2": {}, "n3": {}}
+	c := clustertest.New(t, 3, &clustertest.Options{Configure: func(node *clustertest.Node, cfg *cluster.Config) {
+		cfg.WrapLog = func(log raft.LogStore) raft.LogStore { return stallingLog{log, disks[node.ID]} }
+	}})
+	old := c.Leader()
+	old.MustPropose([]byte("old"))
+
+	disks[old.ID].Lock()
+	release := sync.OnceFunc(disks[old.ID].Unlock)
+	defer release()
+	if _, _, err := old.Live().Propose(within(t, 100*time.Millisecond), []byte("stuck")); !errors.Is(err, cluster.ErrOutcomeUnknown) {
+		t.Fatalf("with a hanging disk: %v", err)
+	}
+	c.Isolate(old)
+	var successor *clustertest.Node
+	clustertest.Eventually(t, "a successor", func() bool {
+		successor = c.Leader()
+		return successor != old
+	})
+	successor.MustPropose([]byte("new"))
+	// It can ask again, but the successor's heartbeats do not reach it.
+	for _, n := range c.Followers(old) {
+		c.MendDials(old, n)
+	}
+	for range 100 {
+		if !old.Live().LeaderReady() {
+			t.Fatal("the old leader noticed: the test shows nothing")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		got, err := readLast(ctx, old)
+		cancel()
+		if err == nil && got != "new" {
+			t.Fatalf("read %q after %q was acknowledged", got, "new")
+		}
+	}
+	c.Heal()
+	release()
+	clustertest.Eventually(t, "the old leader to read the new value", func() bool {
+		got, err := readLast(within(t, time.Second), old)
+		return err == nil && got == "new"
 	})
 }
 
@@ -132,11 +192,17 @@ func TestRegisterIsLinearizable(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 
+	// Checking takes time with every operation: a few thousand will do.
+	pace := func() *time.Ticker { return time.NewTicker(5 * time.Millisecond) }
+
 	var clients sync.WaitGroup
 	for id := range writers {
 		clients.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(id)))
+			tick := pace()
+			defer tick.Stop()
 			for i := 0; ctx.Err() == nil; i++ {
+				<-tick.C
 				n := c.Nodes[random.IntN(len(c.Nodes))]
 				op := porcupine.Operation{ClientId: id, Input: input{true, fmt.Sprintf("%d/%d", id, i)}, Call: now()}
 				try, done := context.WithTimeout(ctx, time.Second)
@@ -160,7 +226,10 @@ func TestRegisterIsLinearizable(t *testing.T) {
 	for id := range readers {
 		clients.Go(func() {
 			random := rand.New(rand.NewPCG(2, uint64(id)))
+			tick := pace()
+			defer tick.Stop()
 			for ctx.Err() == nil {
+				<-tick.C
 				n := c.Nodes[random.IntN(len(c.Nodes))]
 				op := porcupine.Operation{ClientId: 100 + id, Input: input{}, Call: now()}
 				try, done := context.WithTimeout(ctx, time.Second)

@@ -110,7 +110,7 @@ type stores struct {
 	snapshots *indexedSnapshots
 }
 
-func openStores(dir string, noSync bool, logger hclog.Logger) (*stores, error) {
+func openStores(dir string, noSync bool, wrap func(raft.LogStore) raft.LogStore, logger hclog.Logger) (*stores, error) {
 	bolt, err := raftboltdb.New(raftboltdb.Options{
 		Path: filepath.Join(dir, logFile),
 		// Freelist: the map is fast with many free pages, and it need not be
@@ -129,7 +129,11 @@ func openStores(dir string, noSync bool, logger hclog.Logger) (*stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	cache, err := raft.NewLogCache(logCacheSize, bolt)
+	var log raft.LogStore = bolt
+	if wrap != nil {
+		log = wrap(log)
+	}
+	cache, err := raft.NewLogCache(logCacheSize, log)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), bolt.Close())
 	}

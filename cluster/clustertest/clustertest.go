@@ -262,19 +262,28 @@ func (c *Cluster) Partition(side ...*Node) {
 	for _, n := range side {
 		here[n] = true
 	}
-	var one, other []string
 	for _, n := range c.Nodes {
-		if here[n] {
-			one = append(one, n.ID)
-		} else {
-			other = append(other, n.ID)
+		for _, other := range c.Nodes {
+			if here[n] != here[other] {
+				c.CutDials(n, other)
+			}
 		}
 	}
-	c.board.separate(one, other)
+}
+
+// CutDials cuts one direction only: what from opens to to ends and fails, what
+// to opens to from goes on, answers included.
+func (c *Cluster) CutDials(from, to *Node) {
+	c.board.separate(route{from.ID, to.ID})
 }
 
 // Isolate cuts one node off from all others.
 func (c *Cluster) Isolate(n *Node) { c.Partition(n) }
+
+// MendDials undoes CutDials and what Partition did in that direction.
+func (c *Cluster) MendDials(from, to *Node) {
+	c.board.mend(func(r route) bool { return r != route{from.ID, to.ID} })
+}
 
 // Heal undoes every cut.
 func (c *Cluster) Heal() {
@@ -282,7 +291,7 @@ func (c *Cluster) Heal() {
 	for _, n := range c.Nodes {
 		dead[n.ID] = !n.Running()
 	}
-	c.board.mend(func(a, b string) bool { return dead[a] || dead[b] })
+	c.board.mend(func(r route) bool { return dead[r.from] || dead[r.to] })
 }
 
 // Kill ends a node as a crash would: from one moment to the next nobody hears
@@ -315,7 +324,7 @@ func (c *Cluster) end(n *Node, how func(*cluster.Node, context.Context) error) {
 // directory and connected to all others.
 func (c *Cluster) Restart(n *Node) {
 	c.t.Helper()
-	c.board.mend(func(a, b string) bool { return a != n.ID && b != n.ID })
+	c.board.mend(func(r route) bool { return r.from != n.ID && r.to != n.ID })
 	c.start(n)
 }
 

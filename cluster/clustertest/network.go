@@ -21,56 +21,52 @@ type switchboard struct {
 	mu     sync.Mutex
 	actual map[string]string // address as configured → address listened at
 	owner  map[string]string // address as configured → node
-	cut    map[[2]string]bool
+	cut    map[route]bool
 	conns  map[*link]struct{}
 }
+
+// route is the way of connections that one node opens to another.
+type route struct{ from, to string }
 
 func newSwitchboard() *switchboard {
 	return &switchboard{
 		actual: make(map[string]string),
 		owner:  make(map[string]string),
-		cut:    make(map[[2]string]bool),
+		cut:    make(map[route]bool),
 		conns:  make(map[*link]struct{}),
 	}
 }
 
-// pair names two nodes regardless of order.
-func pair(a, b string) [2]string {
-	return [2]string{min(a, b), max(a, b)}
-}
-
-// separate cuts every node of one side from every node of the other, and the
-// connections between them.
-func (s *switchboard) separate(one, other []string) {
+// separate closes the routes, and the connections on them.
+func (s *switchboard) separate(routes ...route) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range one {
-		for _, b := range other {
-			s.cut[pair(a, b)] = true
-		}
+	for _, r := range routes {
+		s.cut[r] = true
 	}
 	for l := range s.conns {
-		if s.cut[l.ends] {
+		if s.cut[l.route] {
 			_ = l.Conn.Close()
 		}
 	}
 }
 
-// mend undoes the cuts that still says shall not stay.
-func (s *switchboard) mend(stays func(a, b string) bool) {
+// mend opens the closed routes except those that shall stay closed.
+func (s *switchboard) mend(stays func(route) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for ends := range s.cut {
-		if !stays(ends[0], ends[1]) {
-			delete(s.cut, ends)
+	for r := range s.cut {
+		if !stays(r) {
+			delete(s.cut, r)
 		}
 	}
 }
 
+// connected reports whether both nodes can open connections to each other.
 func (s *switchboard) connected(a, b string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.cut[pair(a, b)]
+	return !s.cut[route{a, b}] && !s.cut[route{b, a}]
 }
 
 // socket is the network as one node has it.
@@ -97,8 +93,8 @@ func (s socket) Dial(ctx context.Context, address, protocol, clusterID string) (
 	b := s.board
 	b.mu.Lock()
 	actual, owner := b.actual[address], b.owner[address]
-	ends := pair(s.node, owner)
-	cut := b.cut[ends]
+	way := route{from: s.node, to: owner}
+	cut := b.cut[way]
 	b.mu.Unlock()
 	if actual == "" || cut {
 		return nil, fmt.Errorf("connecting %s to %s: %w", s.node, address, errCut)
@@ -107,10 +103,10 @@ func (s socket) Dial(ctx context.Context, address, protocol, clusterID string) (
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Conn: conn, board: b, ends: ends}
+	l := &link{Conn: conn, board: b, route: way}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.cut[ends] {
+	if b.cut[way] {
 		_ = conn.Close()
 		return nil, errCut
 	}
@@ -122,7 +118,7 @@ func (s socket) Dial(ctx context.Context, address, protocol, clusterID string) (
 type link struct {
 	net.Conn
 	board *switchboard
-	ends  [2]string
+	route route
 }
 
 func (l *link) Close() error {
