@@ -1,0 +1,168 @@
+package apitest
+
+import (
+	"context"
+	"net/http/httptest"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"broker/api"
+	"broker/api/types"
+	"broker/broker"
+	"broker/fsm"
+	"broker/providers"
+	"broker/providers/providertest"
+	"broker/seal"
+)
+
+// Token is the token of the account "admin" at every Kit.
+const Token = "brk_0000000000000000000000000000000000000000test"
+
+// RootPassword is what the fake outside system takes as the password of a connection.
+const RootPassword = "canary-root-password"
+
+// Kit is one broker with its API.
+type Kit struct {
+	URL     string // of the API at the leader
+	State   *fsm.State
+	Broker  *broker.Broker
+	Fake    *providertest.Fake // the outside system behind provider "fake"
+	Cluster *Cluster           // the leader's
+	Server  *api.Server
+
+	config api.Config
+}
+
+// Start returns a Kit that leads and holds the account "admin" and nothing else. Change may alter the
+// API's configuration; nil changes nothing.
+func Start(t testing.TB, change func(*api.Config)) *Kit {
+	t.Helper()
+	dir := t.TempDir()
+	state, err := fsm.Open(fsm.Config{Dir: filepath.Join(dir, "state")})
+	must(t, err)
+	keyPath := filepath.Join(dir, "keys", "key")
+	must(t, seal.Create(keyPath))
+	keyring, err := seal.Load(keyPath)
+	must(t, err)
+
+	fake := providertest.NewFake()
+	fake.SetRootPassword(RootPassword)
+	registry, err := providers.NewRegistry(fake.Provider())
+	must(t, err)
+	b, err := broker.New(broker.Config{
+		State: state, Log: &journal{state: state}, Providers: registry, Keyring: keyring, NodeID: "n1",
+		Timing: broker.Timing{RevokeWait: time.Second, Tick: 10 * time.Millisecond},
+	})
+	must(t, err)
+	hash := func(token string) ([]byte, error) { return keyring.Hash("token", token) }
+	tokenHash, err := hash(Token)
+	must(t, err)
+	must(t, b.Init(context.Background(), 1, broker.InitSpec{
+		ClusterID: "01TESTCLUSTER", Account: "admin", TokenHash: tokenHash, Accessor: "01TESTACCESSOR",
+	}))
+
+	leading, stop := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- b.Lead(leading, 1) }()
+	t.Cleanup(func() {
+		stop()
+		must(t, <-over)
+		must(t, state.Close())
+	})
+
+	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}}
+	kit.Cluster.SetLeader("n1")
+	kit.config = api.Config{
+		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Providers: registry, Authorizer: api.AllowAll{},
+		Authenticator:  api.NewTokenAuthenticator(api.StateOf(state), hash, nil),
+		Status:         kit.Cluster.Status,
+		RequestTimeout: 10 * time.Second, LeaderTimeout: 5 * time.Second, RetryPause: 2 * time.Millisecond,
+	}
+	if change != nil {
+		change(&kit.config)
+	}
+	kit.Server, kit.URL = kit.serve(t, kit.config)
+	return kit
+}
+
+// Follower starts the API of another node, which sees the same state and forwards to the leader.
+func (k *Kit) Follower(t testing.TB, id string, change func(*api.Config)) (string, *Cluster) {
+	t.Helper()
+	cluster := &Cluster{ID: id, state: k.State, Transport: Forward(k.Server.Forwarded())}
+	cluster.SetLeader("n1")
+	config := k.config
+	config.Cluster, config.Status = cluster, cluster.Status
+	if change != nil {
+		change(&config)
+	}
+	_, url := k.serve(t, config)
+	return url, cluster
+}
+
+func (k *Kit) serve(t testing.TB, config api.Config) (*api.Server, string) {
+	t.Helper()
+	server, err := api.New(config)
+	must(t, err)
+	listening := httptest.NewServer(server)
+	t.Cleanup(listening.Close)
+	switch cluster := config.Cluster.(type) {
+	case *Cluster:
+		cluster.setURL(listening.URL)
+	}
+	return server, listening.URL
+}
+
+// Index returns the index of the newest entry of the log.
+func (k *Kit) Index(t testing.TB) uint64 {
+	t.Helper()
+	var index uint64
+	must(t, k.State.View(func(v *fsm.View) error {
+		index = v.Meta().Index
+		return nil
+	}))
+	return index
+}
+
+// journal is a log of one process: what is proposed is applied at once.
+type journal struct {
+	mu    sync.Mutex
+	index uint64
+	state *fsm.State
+}
+
+// Propose applies the command as the next entry.
+func (j *journal) Propose(_ context.Context, command []byte) (any, uint64, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.index++
+	result := j.state.Apply(&raft.Log{Index: j.index, Term: 1, Type: raft.LogCommand, Data: command})
+	return result, j.index, nil
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// status describes a cluster of the nodes n1 and the one asked.
+func (c *Cluster) status() types.Cluster {
+	var index uint64
+	_ = c.state.View(func(v *fsm.View) error { // a closed state has no index
+		index = v.Meta().Index
+		return nil
+	})
+	out := types.Cluster{
+		ID: "01TESTCLUSTER", Node: c.ID, Leader: c.leader, Term: 1, AppliedIndex: index, CommitIndex: index,
+		Members: []types.Member{{ID: c.ID, APIAddress: c.url, Voter: true, Alive: true, Leader: c.leader == c.ID, AppliedIndex: index}},
+	}
+	if c.ID != "n1" {
+		out.Members = append(out.Members, types.Member{ID: "n1", Voter: true, Alive: c.leader == "n1", Leader: c.leader == "n1"})
+	}
+	return out
+}
