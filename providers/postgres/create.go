@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"broker/providers"
 )
@@ -70,7 +70,7 @@ func createError(name providers.LoginName, steps []step, done int, err error) er
 	failed := steps[min(done, len(steps)-1)]
 	doing := fmt.Sprintf("creating role %q: %s", string(name), failed.doing)
 	switch {
-	case pgconn.SafeToRetry(err):
+	case errors.Is(err, errNotSent):
 		return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: fmt.Errorf("%s: %w", doing, err)}
 	case done >= len(steps)-1:
 		return commitError(fmt.Errorf("creating role %q: %w", string(name), err))

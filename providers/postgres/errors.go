@@ -70,6 +70,10 @@ func (b *backend) connectError(err error) error {
 // it the transaction is rolled back for certain.
 func statementError(doing string, err error) *providers.Error {
 	var pgErr *pgconn.PgError
+	if errors.Is(err, errNotSent) {
+		// Not NotSent: other statements of the same call were sent before.
+		return &providers.Error{Kind: providers.KindUnavailable, Err: fmt.Errorf("%s: %w", doing, err)}
+	}
 	if !errors.As(err, &pgErr) {
 		return &providers.Error{Kind: providers.KindUnknown, Err: fmt.Errorf("%s: %w", doing, err)}
 	}

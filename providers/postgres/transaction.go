@@ -17,11 +17,22 @@ const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 // maxBatch is how many logins share a transaction. Each holds a few locks until its end.
 const maxBatch = 100
 
+// errNotSent is returned when a connection was unusable before anything was sent over it.
+var errNotSent = errors.New("not sent")
+
 // pipeline sends the statements in one round trip and returns how many succeeded before the first
 // error; those after it were skipped. Each is one statement, since they go over as such and not as
 // a script. With all of them at the server at once, a transaction does not stay open because its
 // client paused.
+//
+// An error that is errNotSent, and no other, says that nothing left the process.
 func pipeline(ctx context.Context, conn *pgx.Conn, statements ...string) (done int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	if conn.IsClosed() {
+		return 0, fmt.Errorf("%w: connection lost", errNotSent)
+	}
 	batch := &pgconn.Batch{}
 	for _, sql := range statements {
 		batch.ExecParams(sql, nil, nil, nil, nil)
@@ -32,7 +43,14 @@ func pipeline(ctx context.Context, conn *pgx.Conn, statements ...string) (done i
 			done++
 		}
 	}
-	return done, results.Close()
+	if err := results.Close(); err != nil {
+		if errors.Is(err, pgconn.ErrConnClosed) {
+			// The driver found the connection closed when it read on, after having sent.
+			err = errors.New("connection lost")
+		}
+		return done, err
+	}
+	return done, nil
 }
 
 // rollback leaves the connection without a transaction, or leaves it to the pool to close it.
