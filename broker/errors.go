@@ -2,9 +2,12 @@ package broker
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"broker/fsm"
+	"broker/providers"
 )
 
 // The codes of what the broker refuses before a command is proposed, besides those of package fsm.
@@ -37,3 +40,32 @@ func (e *UnavailableError) Error() string {
 
 // Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// InvalidError is returned when values of a request are wrong. It names every one of them.
+type InvalidError struct{ Problems []providers.FieldError }
+
+// Error joins the problems.
+func (e *InvalidError) Error() string {
+	texts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		texts[i] = p.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// invalid returns an InvalidError of one problem.
+func invalid(field, format string, args ...any) *InvalidError {
+	return &InvalidError{Problems: []providers.FieldError{{Field: field, Message: fmt.Sprintf(format, args...)}}}
+}
+
+// within prefixes the problems' fields, e.g. "settings.", and returns nil when there are none.
+func within(prefix string, problems []providers.FieldError) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	named := make([]providers.FieldError, len(problems))
+	for i, p := range problems {
+		named[i] = providers.FieldError{Field: prefix + p.Field, Message: p.Message}
+	}
+	return &InvalidError{Problems: named}
+}

@@ -23,7 +23,7 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 	if t.meta.ClusterID != "" {
 		return Meta{}, &Refusal{Code: CodeInitialized, Message: "the cluster is initialised already"}
 	}
-	t.meta.ClusterID, t.meta.CreatedAt = c.ClusterID, t.now()
+	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck = c.ClusterID, t.now(), c.KeyCheck
 	a, k := c.Account, c.Token
 	a.CreatedAt, a.Version = t.now(), t.meta.Index
 	k.CreatedAt, k.Version = t.now(), t.meta.Index

@@ -13,7 +13,10 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	if s.Version != c.SecretVersion || conn.System != c.System {
 		return Lease{}, &Refusal{Code: CodeSecretChanged, Message: fmt.Sprintf("secret %q or its connection was changed meanwhile: try again", c.Secret)}
 	}
-	if c.TTL <= 0 || c.TTL > s.MaxTTL {
+	if c.TTL <= 0 {
+		return Lease{}, &Refusal{Code: CodeInvalid, Field: "ttl", Message: fmt.Sprintf("a lease needs a positive time, not %s", c.TTL)}
+	}
+	if c.TTL > s.MaxTTL {
 		return Lease{}, exceedsMax("ttl", c.TTL, s.MaxTTL)
 	}
 	if _, taken := t.Lease(c.ID); taken || t.usernameTaken(c.Username) {

@@ -7,6 +7,7 @@ type InitCluster struct {
 	ClusterID string  `cbor:"1,keyasint"`
 	Account   Account `cbor:"2,keyasint"`
 	Token     Token   `cbor:"3,keyasint"`
+	KeyCheck  []byte  `cbor:"4,keyasint,omitempty"`
 }
 
 // CreateEnvironment makes an environment. Value: Environment.

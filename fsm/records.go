@@ -115,6 +115,10 @@ type Meta struct {
 	Index     uint64  `cbor:"4,keyasint"` // last log entry applied
 	Term      uint64  `cbor:"5,keyasint"` // its term
 	Hash      []byte  `cbor:"6,keyasint"` // running hash over every change
+
+	// KeyCheck is a sealed value that opens with the cluster's keyring only, so that a node with
+	// another key file finds out before it leads.
+	KeyCheck []byte `cbor:"7,keyasint,omitempty"`
 }
 
 // Actor says who caused a command.

@@ -154,3 +154,13 @@ func (v *View) DueLeases(after Due, before Instant, limit int) []Due {
 	}
 	return list
 }
+
+// LeaseIDs returns up to limit ids of the leases in a state, oldest first, beginning after one.
+func (v *View) LeaseIDs(state LeaseState, after LeaseID, limit int) []LeaseID {
+	var list []LeaseID
+	eachRow(v.tx, "leases_by_state", []byte(state), []byte(after), false, func(id []byte) bool {
+		list = append(list, LeaseID(id))
+		return len(list) < limit
+	})
+	return list
+}

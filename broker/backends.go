@@ -1,0 +1,193 @@
+package broker
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"broker/fsm"
+	"broker/providers"
+)
+
+// backends holds the open backend of each outside system in this period.
+type backends struct {
+	p *period
+
+	mu   sync.Mutex
+	open map[system]*backend
+}
+
+// backend is an open backend and how many use it. It is closed when it was replaced or the period is
+// over, and nobody uses it any more.
+type backend struct {
+	providers.Backend
+	version uint64 // of the System record it was opened from
+	users   int
+	retired bool
+}
+
+func newBackends(p *period) *backends { return &backends{p: p, open: map[system]*backend{}} }
+
+// use returns the backend of a system with its newest settings. release must be called.
+func (bs *backends) use(s system) (b *backend, release func(), err error) {
+	var record fsm.System
+	var found bool
+	if err := bs.p.view(func(v *fsm.View) { record, found = v.System(s.connection, s.number) }); err != nil {
+		return nil, nil, err
+	}
+	if !found {
+		return nil, nil, fmt.Errorf("connection %q has no system %d", s.connection, s.number)
+	}
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	b = bs.open[s]
+	if b == nil || b.version != record.Version {
+		opened, err := bs.p.openBackend(record)
+		if err != nil {
+			return nil, nil, err
+		}
+		if b != nil {
+			bs.retire(b)
+		}
+		b = &backend{Backend: opened, version: record.Version}
+		bs.open[s] = b
+	}
+	b.users++
+	return b, func() { bs.release(b) }, nil
+}
+
+func (bs *backends) release(b *backend) {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	b.users--
+	if b.retired && b.users == 0 {
+		bs.shut(b)
+	}
+}
+
+func (bs *backends) retire(b *backend) {
+	b.retired = true
+	if b.users == 0 {
+		bs.shut(b)
+	}
+}
+
+func (bs *backends) shut(b *backend) {
+	if err := b.Close(); err != nil {
+		bs.p.log.Warn("closing a backend failed", "error", err)
+	}
+}
+
+// close closes all backends. Nobody uses them any more.
+func (bs *backends) close() {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	for _, b := range bs.open {
+		bs.retire(b)
+	}
+}
+
+// openBackend opens a backend for a system record. Its errors hold no secret.
+func (p *period) openBackend(record fsm.System) (providers.Backend, error) {
+	settings, err := p.settings(record)
+	if err != nil {
+		return nil, err
+	}
+	return p.openWith(record.Provider, settings)
+}
+
+func (p *period) openWith(provider string, settings providers.Settings) (providers.Backend, error) {
+	kind, ok := p.Providers.Get(provider)
+	if !ok {
+		return nil, fmt.Errorf("this node has no provider %q", provider)
+	}
+	backend, err := kind.Open(settings, providers.Env{
+		ClusterID: p.clusterID, Term: p.term, Dialer: p.Dialer,
+		Prefix: providers.Prefix(p.Prefix, providers.Cluster4(p.clusterID)),
+	})
+	secrets := kind.Describe().Secrets(settings)
+	if err != nil {
+		return nil, fmt.Errorf("opening provider %q: %s", provider, providers.Redact(err.Error(), secrets...))
+	}
+	return providers.Redacting(backend, secrets...), nil
+}
+
+// settings returns all settings of a system, the sealed ones opened.
+func (p *period) settings(record fsm.System) (providers.Settings, error) {
+	secret, err := p.Keyring.Open(record.Sealed, sealRecord(record.Connection))
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]any{}
+	for _, data := range [][]byte{record.Settings, secret} {
+		if err := json.Unmarshal(data, &all); err != nil {
+			return nil, fmt.Errorf("reading the settings of connection %q: they are damaged", record.Connection)
+		}
+	}
+	kind, ok := p.Providers.Get(record.Provider)
+	if !ok {
+		return nil, fmt.Errorf("this node has no provider %q", record.Provider)
+	}
+	settings, problems := kind.Describe().ValidateConnection(all)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("the settings of connection %q do not fit this version: %w", record.Connection, problems[0])
+	}
+	return settings, nil
+}
+
+// sealRecord names the record that a connection's sealed settings are bound to.
+func sealRecord(name fsm.ConnectionName) string { return "connection:" + string(name) }
+
+// encodeFields writes validated values as JSON that validates to the same values again.
+func encodeFields(values map[string]any) ([]byte, error) {
+	plain := make(map[string]any, len(values))
+	for k, v := range values {
+		if d, ok := v.(time.Duration); ok {
+			v = d.String()
+		}
+		plain[k] = v
+	}
+	data, err := json.Marshal(plain)
+	if err != nil {
+		return nil, fmt.Errorf("encoding settings: %w", err)
+	}
+	return data, nil
+}
+
+// loginOf names a lease's login with the options it was made with.
+func (p *period) loginOf(l fsm.Lease) (providers.Login, error) {
+	login := providers.Login{Name: providers.LoginName(l.Username), ExpiresAt: l.ExpiresAt.Time()}
+	var secret fsm.Secret
+	var record fsm.System
+	var found bool
+	err := p.view(func(v *fsm.View) {
+		if secret, found = v.SecretVersion(l.Secret, l.SecretVersion); found {
+			record, found = v.System(l.Connection, l.System)
+		}
+	})
+	if err != nil {
+		return login, err
+	}
+	if !found {
+		return login, fmt.Errorf("version %d of secret %q is not there any more: a bug", l.SecretVersion, l.Secret)
+	}
+	login.Options, err = p.options(record.Provider, secret.Options)
+	return login, err
+}
+
+func (p *period) options(provider string, data []byte) (providers.Options, error) {
+	kind, ok := p.Providers.Get(provider)
+	if !ok {
+		return nil, fmt.Errorf("this node has no provider %q", provider)
+	}
+	raw := map[string]any{}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return nil, fmt.Errorf("reading options: %w", err)
+	}
+	options, problems := kind.Describe().ValidateOptions(raw)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("options do not fit this version: %w", problems[0])
+	}
+	return options, nil
+}

@@ -1,0 +1,50 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"broker/fsm"
+)
+
+// InitSpec gives a new cluster its identity and its first account.
+type InitSpec struct {
+	ClusterID string
+	Account   fsm.AccountName
+	TokenHash []byte // keyed hash of the first token
+	Accessor  fsm.TokenAccessor
+	TokenTTL  time.Duration // zero: the token does not expire
+}
+
+// keyCheckRecord is what the value that proves a node's key file is bound to.
+const keyCheckRecord = "cluster:key-check"
+
+// checkKeyring refuses to lead with a keyring that is not the cluster's: nothing could be opened.
+func (p *period) checkKeyring(check []byte) error {
+	if len(check) == 0 {
+		return nil
+	}
+	if _, err := p.Keyring.Open(check, keyCheckRecord); err != nil {
+		return errors.New("this node's key file is not the cluster's: give it the key file that the other nodes have")
+	}
+	return nil
+}
+
+// Init makes a new cluster known to its state machine. It is called by the first leader before
+// anything else; on a cluster that is initialised it returns a *fsm.Refusal.
+func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
+	p := &period{Broker: b, ctx: ctx, term: term}
+	check, err := b.Keyring.Seal([]byte(spec.ClusterID), keyCheckRecord)
+	if err != nil {
+		return err
+	}
+	token := fsm.Token{Accessor: spec.Accessor, Hash: spec.TokenHash, Account: spec.Account, Description: "first admin token"}
+	if spec.TokenTTL > 0 {
+		token.ExpiresAt = fsm.At(b.Now().Add(spec.TokenTTL))
+	}
+	_, _, err = propose[fsm.Meta](ctx, p, p.self(), &fsm.InitCluster{
+		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check,
+	})
+	return err
+}

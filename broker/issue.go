@@ -1,0 +1,302 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"broker/fsm"
+	"broker/providers"
+)
+
+// MinTTL is the shortest lease.
+const MinTTL = time.Second
+
+// plan is what a secret says about a lease to be made, as one reading of the state.
+type plan struct {
+	secret     fsm.Secret
+	connection fsm.Connection
+	provider   providers.Provider
+	options    providers.Options
+}
+
+// Issue gives the caller a lease. The order of steps is the protocol: the intent is committed before
+// the outside system is called, and values are returned only after the lease is active in the log.
+// Errors: *fsm.Refusal, *InvalidError, *UnavailableError, ErrNotLeader, ErrOutcomeUnknown.
+func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (Issued, error) {
+	// A client that hangs up does not stop the work half way: it may ask again with the same key.
+	p, work, leave, err := b.enter(context.WithoutCancel(ctx))
+	if err != nil {
+		return Issued{}, err
+	}
+	issued, err := p.issue(work, ctx, req, spec)
+	leave()
+	if issued.Lease.ID != "" && errors.Is(err, ErrOutcomeUnknown) {
+		// The login exists, and whether its activation was committed is unknown. If the state says
+		// so later, the answer is good; if not, the login is removed by whoever leads.
+		l, waitErr := b.await(ctx, issued.Lease.ID, func(l fsm.Lease) bool { return l.State != fsm.Pending })
+		if waitErr == nil && l.State == fsm.Active {
+			issued.Lease = l
+			return issued, nil
+		}
+	}
+	if err != nil {
+		return Issued{}, err
+	}
+	return issued, nil
+}
+
+func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec) (Issued, error) {
+	for {
+		pl, err := p.plan(spec.Secret)
+		if err != nil {
+			return Issued{}, err
+		}
+		prepare, err := p.prepare(req, spec, pl)
+		if err != nil {
+			return Issued{}, err
+		}
+		lease, result, err := propose[fsm.Lease](ctx, p, req, prepare)
+		var refusal *fsm.Refusal
+		switch {
+		case errors.As(err, &refusal) && refusal.Code == fsm.CodeSecretChanged:
+			continue // plan again with what it was changed to
+		case err != nil:
+			return Issued{}, err
+		case req.DryRun:
+			return Issued{Lease: lease}, nil
+		case !result.Replayed:
+			p.schedule(lease)
+			return p.make(ctx, req, pl, lease)
+		}
+		if lease.State == fsm.Pending {
+			lease, err = p.await(client, lease.ID, func(l fsm.Lease) bool { return l.State != fsm.Pending })
+			if err != nil {
+				return Issued{}, err
+			}
+		}
+		if lease.State == fsm.Active {
+			return p.replay(req, pl, lease)
+		}
+		// The attempt that the key was bound to came to nothing, or the lease has ended: proposing
+		// again lets the state machine decide which.
+	}
+}
+
+// plan reads what is needed to make a login of the secret.
+func (p *period) plan(name fsm.SecretName) (plan, error) {
+	var pl plan
+	var found, connected bool
+	err := p.view(func(v *fsm.View) {
+		if pl.secret, found = v.Secret(name); found {
+			pl.connection, connected = v.Connection(pl.secret.Connection)
+		}
+	})
+	switch {
+	case err != nil:
+		return pl, err
+	case !found:
+		return pl, &fsm.Refusal{Code: fsm.CodeNotFound, Field: "secret", Message: fmt.Sprintf("there is no secret %q", name)}
+	case !connected:
+		return pl, &fsm.Refusal{Code: fsm.CodeNotFound, Field: "connection", Message: fmt.Sprintf("there is no connection %q", pl.secret.Connection)}
+	}
+	provider, ok := p.Providers.Get(pl.connection.Provider)
+	if !ok {
+		return pl, fmt.Errorf("this node has no provider %q", pl.connection.Provider)
+	}
+	pl.provider = provider
+	pl.options, err = p.options(pl.connection.Provider, pl.secret.Options)
+	return pl, err
+}
+
+// prepare fixes everything about the lease before anything is called: its id, the login's name, its time.
+func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLease, error) {
+	_, short := pl.secret.Name.Split()
+	c := &fsm.PrepareLease{
+		Name: spec.Name, Secret: pl.secret.Name, SecretVersion: pl.secret.Version, System: pl.connection.System,
+		Account: req.Actor.Account, Token: req.Actor.Token, TTL: spec.TTL, CreateTTL: p.Timing.Create, Labels: spec.Labels,
+	}
+	if c.Name == "" {
+		c.Name = short
+	}
+	if c.TTL == 0 {
+		c.TTL = pl.secret.DefaultTTL
+	}
+	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
+		return nil, err
+	}
+	id, err := ulid.New(ulid.Timestamp(p.Now()), p.Random)
+	if err != nil {
+		return nil, fmt.Errorf("making a lease id: %w", err)
+	}
+	unique, err := providers.NewUnique(p.Random)
+	if err != nil {
+		return nil, err
+	}
+	c.ID = fsm.LeaseID(id.String())
+	c.Username = string(providers.NewLoginName(p.Prefix, providers.Cluster4(p.clusterID), short, unique, pl.provider.Describe().MaxLoginName))
+	return c, nil
+}
+
+// make carries out what the committed PrepareLease authorised.
+func (p *period) make(ctx context.Context, req Request, pl plan, lease fsm.Lease) (Issued, error) {
+	values, err := p.create(ctx, pl, lease)
+	if err != nil {
+		return Issued{}, p.abort(ctx, pl, lease, err)
+	}
+	issued := Issued{Lease: lease}
+	activate := &fsm.ActivateLease{ID: lease.ID}
+	if issued.Values, err = render(pl.secret.Outputs, values); err == nil && req.Key != nil {
+		activate.Reply, err = p.sealReply(req.Key.Value, lease.ID, issued.Values)
+		activate.ReplyTTL = p.Timing.ReplyTTL
+	}
+	if err != nil {
+		return Issued{}, p.abort(ctx, pl, lease, err)
+	}
+	// From here the maker touches nothing outside, whatever the answer: the ledger's revoker removes.
+	l, _, err := propose[fsm.Lease](ctx, p, Request{Actor: req.Actor}, activate)
+	switch {
+	case errors.Is(err, ErrOutcomeUnknown):
+		return issued, err
+	case err != nil:
+		return Issued{}, err
+	case l.State != fsm.Active:
+		p.drive(l)
+		return Issued{}, (&fsm.Refusal{Code: fsm.CodeLeaseNotActive, Message: fmt.Sprintf("lease %s could not become active: %s", l.ID, l.Reason)}).With("lease_id", string(l.ID))
+	}
+	p.schedule(l)
+	issued.Lease = l
+	return issued, nil
+}
+
+func (p *period) create(ctx context.Context, pl plan, lease fsm.Lease) (providers.Values, error) {
+	deadline := lease.CreateDeadlineAt.Time()
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	backend, release, err := p.backends.use(systemOf(lease))
+	if err != nil {
+		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
+	}
+	defer release()
+	return backend.Create(ctx, providers.Grant{
+		Login:    providers.Login{Name: providers.LoginName(lease.Username), ExpiresAt: lease.ExpiresAt.Time(), Options: pl.options},
+		LeaseID:  string(lease.ID),
+		Deadline: deadline,
+	})
+}
+
+// abort begins the end of a lease whose login could not be made. Even a definite error may have left
+// something behind, unless the call certainly never left the process.
+func (p *period) abort(ctx context.Context, pl plan, lease fsm.Lease, cause error) error {
+	pe := classify(cause)
+	l, _, err := propose[fsm.Lease](ctx, p, p.self(), &fsm.BeginRevoke{
+		ID: lease.ID, Cause: fsm.CauseAbort, Reason: pe.Error(), NotSent: pe.NotSent,
+	})
+	if err == nil {
+		p.schedule(l)
+		p.drive(l)
+	} // otherwise the wheel rolls the lease back at its create deadline
+	p.log.Warn("making a login failed", "lease", lease.ID, "connection", lease.Connection, "kind", pe.Kind.String(), "not_sent", pe.NotSent, "error", pe)
+	if pe.Kind == providers.KindRejected || pe.Kind == providers.KindUnsupported || pe.Kind == providers.KindExists {
+		r := &fsm.Refusal{Code: CodeProviderRejected, Message: fmt.Sprintf("connection %q refused to make a login: %s", pl.connection.Name, pe)}
+		return withHint(r, pe).With("lease_id", string(lease.ID))
+	}
+	return &UnavailableError{Connection: pl.connection.Name, Lease: lease.ID, RetryAfter: 5 * time.Second, Err: pe}
+}
+
+// replay answers a repeated request with the values of the first.
+func (p *period) replay(req Request, pl plan, lease fsm.Lease) (Issued, error) {
+	var sealed []byte
+	var kept bool
+	if err := p.view(func(v *fsm.View) { sealed, kept = v.Reply(lease.ID, p.now()) }); err != nil {
+		return Issued{}, err
+	}
+	if !kept {
+		return Issued{}, (&fsm.Refusal{Code: fsm.CodeKeyAnswerGone, Message: fmt.Sprintf("this request was carried out before; its values were kept for %s and are gone: use lease %s, or send a new key for a new lease", p.Timing.ReplyTTL, lease.ID)}).With("lease_id", string(lease.ID))
+	}
+	values, err := p.openReply(req.Key.Value, lease.ID, sealed)
+	if err != nil {
+		return Issued{}, err
+	}
+	return Issued{Lease: lease, Values: values, Replayed: true}, nil
+}
+
+// storedValue is a value inside a sealed reply.
+type storedValue struct {
+	Key, Value string
+	Plain      bool
+}
+
+func (p *period) sealReply(key string, id fsm.LeaseID, values []Value) ([]byte, error) {
+	stored := make([]storedValue, len(values))
+	for i, v := range values {
+		stored[i] = storedValue{v.Key, v.Value.Reveal(), v.Plain}
+	}
+	data, err := json.Marshal(stored)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the values of lease %s: %w", id, err)
+	}
+	return p.Keyring.SealFor(key, data, replyRecord(id))
+}
+
+func (p *period) openReply(key string, id fsm.LeaseID, sealed []byte) ([]Value, error) {
+	data, err := p.Keyring.OpenFor(key, sealed, replyRecord(id))
+	if err != nil {
+		return nil, err
+	}
+	var stored []storedValue
+	if err := json.Unmarshal(data, &stored); err != nil {
+		return nil, fmt.Errorf("decoding the values of lease %s: they are damaged", id)
+	}
+	values := make([]Value, len(stored))
+	for i, s := range stored {
+		values[i] = Value{Key: s.Key, Value: providers.NewSecret(s.Value), Plain: s.Plain}
+	}
+	return values, nil
+}
+
+func replyRecord(id fsm.LeaseID) string { return "reply:" + string(id) }
+
+func systemOf(l fsm.Lease) system { return system{l.Connection, l.System} }
+
+// await waits until the local state shows the lease as wanted.
+func (b *Broker) await(ctx context.Context, id fsm.LeaseID, done func(fsm.Lease) bool) (fsm.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.Timing.Create+b.Timing.RevokeWait)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var lease fsm.Lease
+		if err := b.view(func(v *fsm.View) { lease, _ = v.Lease(id) }); err != nil {
+			return lease, err
+		}
+		if done(lease) {
+			return lease, nil
+		}
+		select {
+		case <-ctx.Done():
+			return lease, ErrOutcomeUnknown
+		case <-tick.C:
+		}
+	}
+}
+
+// classify returns the provider's error; one of another kind has an unknown outcome.
+func classify(err error) *providers.Error {
+	var pe *providers.Error
+	if errors.As(err, &pe) {
+		return pe
+	}
+	return &providers.Error{Kind: providers.KindUnknown, Err: err}
+}
+
+func withHint(r *fsm.Refusal, pe *providers.Error) *fsm.Refusal {
+	if pe.Hint != "" {
+		r.With("hint", pe.Hint)
+	}
+	return r
+}

@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"broker/broker/wheel"
+	"broker/fsm"
+)
+
+// period is one period of leadership: everything the leader holds in memory lives and ends with it.
+type period struct {
+	*Broker
+	ctx       context.Context // done when leadership is lost
+	term      uint64
+	clusterID string
+	log       *slog.Logger
+	work      sync.WaitGroup // requests and goroutines of this period
+	backends  *backends
+	doubt     atomic.Bool // an outcome was unknown: look for leases nobody drives
+
+	mu        sync.Mutex
+	wheel     *wheel.Wheel[fsm.LeaseID]
+	horizonAt fsm.Instant // leases due later are not in the wheel yet
+	revokers  map[system]*revoker
+	renewing  map[fsm.LeaseID]chan struct{} // closed when the renewal under way is done
+}
+
+// system names an outside system: a connection may have had several.
+type system struct {
+	connection fsm.ConnectionName
+	number     uint64
+}
+
+// Lead carries out one period of leadership and returns when ctx is done. It is called once the local
+// state holds everything committed before. An error before that means that this node cannot lead.
+func (b *Broker) Lead(ctx context.Context, term uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &period{
+		Broker: b, ctx: ctx, term: term,
+		log:      b.log.With("term", term),
+		wheel:    wheel.New[fsm.LeaseID](b.Timing.Tick, b.Now()),
+		revokers: map[system]*revoker{},
+		renewing: map[fsm.LeaseID]chan struct{}{},
+	}
+	var meta fsm.Meta
+	err := b.view(func(v *fsm.View) { meta = v.Meta() })
+	if err == nil {
+		err = p.checkKeyring(meta.KeyCheck)
+	}
+	if err != nil {
+		cancel()
+		return err
+	}
+	p.clusterID = meta.ClusterID
+	p.backends = newBackends(p)
+	defer func() {
+		// Calls of outside systems are cancelled before anything else; then nothing new begins;
+		// then everything that runs is waited for.
+		cancel()
+		b.gate.Lock()
+		b.period.CompareAndSwap(p, nil)
+		b.gate.Unlock()
+		p.work.Wait()
+		p.backends.close()
+	}()
+	if err = p.takeOver(); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("taking over: %w", err)
+	}
+	p.goes(p.runWheel)
+	p.goes(p.runPrune)
+	b.period.Store(p)
+	p.log.Info("leading")
+	<-ctx.Done()
+	p.log.Info("leading no more")
+	return nil
+}
+
+// goes runs f as part of the period.
+func (p *period) goes(f func()) {
+	p.work.Add(1)
+	go func() {
+		defer p.work.Done()
+		f()
+	}()
+}
+
+// sleep waits for d and reports false when the period ended first.
+func (p *period) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-p.ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// now is the leader's clock, as commands are stamped with it.
+func (p *period) now() fsm.Instant { return fsm.At(p.Now()) }

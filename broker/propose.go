@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"broker/fsm"
+)
+
+// self is who acts when nobody asked: the broker on this node.
+func (p *period) self() Request {
+	return Request{Actor: fsm.Actor{Node: p.NodeID}}
+}
+
+// propose sends a command through the log and returns what the state machine answered. Errors are a
+// *fsm.Refusal (nothing was changed), ErrNotLeader (certainly not committed) or ErrOutcomeUnknown.
+func propose[V any](ctx context.Context, p *period, req Request, body fsm.Body) (V, *fsm.Result, error) {
+	var none V
+	cmd, err := fsm.NewCommand(body, p.Now(), req.Actor, p.term)
+	if err != nil {
+		return none, nil, err
+	}
+	if req.Key != nil {
+		cmd.Key = fsm.NewKey(req.Actor.Account, req.Key.Route, req.Key.Value, req.Key.Body)
+	}
+	var result *fsm.Result
+	if req.DryRun {
+		if result, err = p.State.Try(cmd); err != nil {
+			return none, nil, err
+		}
+	} else if result, err = p.commit(ctx, cmd); err != nil {
+		return none, nil, err
+	}
+	if r := result.Refusal; r != nil {
+		if r.Code == fsm.CodeStaleTerm {
+			return none, result, ErrNotLeader
+		}
+		return none, result, r
+	}
+	value, ok := result.Value.(V)
+	if !ok {
+		return none, result, fmt.Errorf("the state machine answered %T to %T: a bug", result.Value, body)
+	}
+	return value, result, nil
+}
+
+// try answers what a command would answer now, and changes nothing. It lets the broker see a refusal
+// before it calls an outside system.
+func try[V any](p *period, req Request, body fsm.Body) (V, *fsm.Result, error) {
+	req.DryRun = true
+	return propose[V](p.ctx, p, req, body)
+}
+
+func (p *period) commit(ctx context.Context, cmd fsm.Command) (*fsm.Result, error) {
+	data, err := cmd.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("encoding a command: %w", err)
+	}
+	response, _, err := p.Log.Propose(ctx, data)
+	if err == nil {
+		return response.(*fsm.Result), nil
+	}
+	var definite interface{ NotCommitted() bool }
+	if errors.As(err, &definite) && definite.NotCommitted() {
+		return nil, fmt.Errorf("%w: %w", ErrNotLeader, err)
+	}
+	// Whatever it was may have been applied or yet be: leases it moved have no driver.
+	p.doubt.Store(true)
+	return nil, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+}

@@ -1,0 +1,59 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"broker/fsm"
+)
+
+// Revoke begins the end of a lease and waits a few seconds for it. The lease it returns is still
+// revoking when the login is not gone by then: the work goes on by itself. Revoking what has ended
+// returns the lease as it is. Errors as for Issue.
+func (b *Broker) Revoke(ctx context.Context, req Request, spec RevokeSpec) (fsm.Lease, error) {
+	p, ctx, leave, err := b.enter(ctx)
+	if err != nil {
+		return fsm.Lease{}, err
+	}
+	defer leave()
+	lease, err := p.beginRevoke(ctx, req, &fsm.BeginRevoke{ID: spec.Lease, Cause: fsm.CauseRevoke, Reason: spec.Reason})
+	if err != nil || req.DryRun || lease.State != fsm.Revoking {
+		return lease, err
+	}
+	p.drive(lease)
+	wait, cancel := context.WithTimeout(ctx, p.Timing.RevokeWait)
+	defer cancel()
+	return p.awaitEnd(wait, lease), nil
+}
+
+// beginRevoke proposes until the outcome is known: nothing is called outside before.
+func (p *period) beginRevoke(ctx context.Context, req Request, body *fsm.BeginRevoke) (fsm.Lease, error) {
+	for {
+		lease, _, err := propose[fsm.Lease](ctx, p, req, body)
+		if !errors.Is(err, ErrOutcomeUnknown) || ctx.Err() != nil {
+			return lease, err
+		}
+		if !p.sleep(100 * time.Millisecond) {
+			return lease, err
+		}
+	}
+}
+
+// awaitEnd returns the lease as it is once its end is recorded, or when the context is done.
+func (p *period) awaitEnd(ctx context.Context, lease fsm.Lease) fsm.Lease {
+	r := p.revoker(systemOf(lease))
+	for {
+		done := r.ended(lease.ID)
+		now := lease
+		if err := p.view(func(v *fsm.View) { now, _ = v.Lease(lease.ID) }); err != nil || now.State != fsm.Revoking {
+			r.signal(lease.ID) // nobody else will
+			return now
+		}
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return now
+		}
+	}
+}
