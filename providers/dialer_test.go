@@ -1,0 +1,84 @@
+package providers_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+
+	"broker/providers"
+)
+
+func TestDialerRefuses(t *testing.T) {
+	resolve := func(_ context.Context, host string) ([]netip.Addr, error) {
+		return map[string][]netip.Addr{
+			"rebound.example": {netip.MustParseAddr("169.254.169.254")},
+			"mapped.example":  {netip.MustParseAddr("::ffff:169.254.169.254")},
+		}[host], nil
+	}
+	tests := []struct {
+		network, address string
+		allow            []string
+	}{
+		{"tcp", "169.254.169.254:80", nil},
+		{"tcp", "169.254.169.254:80", []string{"0.0.0.0/0"}},
+		{"tcp", "[fe80::1]:5432", nil},
+		{"tcp", "[fe80::1%lo]:5432", nil},
+		{"tcp", "[fd00:ec2::254]:80", nil},
+		{"tcp", "[64:ff9b::169.254.169.254]:80", nil},
+		{"tcp", "[::ffff:169.254.169.254]:80", nil},
+		{"tcp", "0.0.0.0:5432", nil},
+		{"tcp", "[::]:5432", nil},
+		{"tcp", "224.0.0.1:5432", nil},
+		{"tcp", "255.255.255.255:5432", nil},
+		{"tcp", "rebound.example:5432", nil},
+		{"tcp", "mapped.example:5432", nil},
+		{"tcp", "127.0.0.1:5432", []string{"10.0.0.0/8"}},
+		{"tcp", "127.0.0.1:5432", []string{"127.0.0.2"}},
+		{"unix", "/var/run/postgresql/.s.PGSQL.5432", nil},
+		{"udp", "127.0.0.1:53", nil},
+	}
+	for _, test := range tests {
+		dialer, err := providers.NewDialer(providers.DialerConfig{Allow: test.allow, Resolve: resolve})
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := dialer.DialContext(t.Context(), test.network, test.address)
+		if !errors.Is(err, providers.ErrAddressRefused) {
+			t.Errorf("%s %s, allowed %v: got %v, %v, want refused", test.network, test.address, test.allow, conn, err)
+		}
+	}
+}
+
+func TestDialerConnects(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	asked := 0
+	resolve := func(context.Context, string) ([]netip.Addr, error) {
+		asked++
+		return []netip.Addr{netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("::ffff:127.0.0.1")}, nil
+	}
+	named, err := providers.NewDialer(providers.DialerConfig{Allow: []string{"127.0.0.0/8"}, Resolve: resolve})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, dialer := range map[string]providers.Dialer{"127.0.0.1:" + port: {}, "db.example:" + port: named} {
+		conn, err := dialer.DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Errorf("dialing %s: %v", address, err)
+			continue
+		}
+		conn.Close()
+	}
+	if asked != 1 {
+		t.Errorf("the name was resolved %d times, want once", asked)
+	}
+	if _, err := providers.NewDialer(providers.DialerConfig{Allow: []string{"everywhere"}}); err == nil {
+		t.Error("a network that is none was taken")
+	}
+}
