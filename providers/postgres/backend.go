@@ -29,7 +29,7 @@ func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL connection: %w", err)}
 	}
-	poolConfig, err := pgxpool.ParseConfig("")
+	poolConfig, err := pgxpool.ParseConfig(unset)
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("preparing PostgreSQL pool: %w", err)}
 	}
@@ -113,11 +113,16 @@ func (b *backend) address() string {
 	return fmt.Sprintf("%s:%d", b.settings.host, b.settings.port)
 }
 
+// unset is what the driver's configuration is parsed from, with each value that it would otherwise
+// take from the process's environment. The real values are set in the result, so that no parse error
+// can show them.
+const unset = "host=127.0.0.1 port=5432 user=unset password=unset dbname=unset " +
+	"sslmode=disable sslnegotiation=postgres channel_binding=prefer target_session_attrs=any"
+
 // connConfig is everything about a connection to one database of the server. Nothing of it comes
 // from the process's environment.
 func (b *backend) connConfig(database string) (*pgx.ConnConfig, error) {
-	// Values are set below and not in this text, so that no parse error can show them.
-	config, err := pgx.ParseConfig("host=127.0.0.1 port=5432 user=unset password=unset dbname=unset sslmode=disable sslnegotiation=postgres channel_binding=prefer target_session_attrs=any")
+	config, err := pgx.ParseConfig(unset)
 	if err != nil {
 		return nil, fmt.Errorf("preparing PostgreSQL connection: %w", err)
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // What Prepare makes.
@@ -18,7 +16,8 @@ const (
 )
 
 // RootStatements returns the statements by which a superuser prepares the broker's root account,
-// which differ between PostgreSQL up to 15 and from 16. They are those of the provider's page.
+// which differ between PostgreSQL up to 15 and from 16. They are those of the provider's page; names and
+// password are put in as they are.
 func RootStatements(major int, password string, groups ...string) []string {
 	statements := []string{
 		"CREATE ROLE " + RootName + " LOGIN CREATEROLE PASSWORD '" + password + "'",
@@ -27,7 +26,7 @@ func RootStatements(major int, password string, groups ...string) []string {
 	}
 	if major >= 16 {
 		for _, group := range groups {
-			statements = append(statements, "GRANT "+pgx.Identifier{group}.Sanitize()+" TO "+RootName+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
+			statements = append(statements, "GRANT "+group+" TO "+RootName+" WITH ADMIN TRUE, INHERIT FALSE, SET FALSE")
 		}
 	}
 	return statements

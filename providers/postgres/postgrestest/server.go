@@ -234,12 +234,20 @@ func (s *Server) Superuser(ctx context.Context, database string) (*pgx.Conn, err
 
 // Connect logs in as a user would. The caller closes the connection.
 func (s *Server) Connect(ctx context.Context, username, password, database string) (*pgx.Conn, error) {
+	config, err := s.connConfig(username, password, database)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+func (s *Server) connConfig(username, password, database string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(fmt.Sprintf("host=%s port=%d user=unset password=unset dbname=unset sslmode=disable connect_timeout=10", Host, s.Port))
 	if err != nil {
 		return nil, fmt.Errorf("preparing a connection: %w", err)
 	}
 	config.User, config.Password, config.Database = username, password, database
-	return pgx.ConnectConfig(ctx, config)
+	return config, nil
 }
 
 // LogIn logs in and out again. Nil means that the log-in was accepted.
