@@ -92,10 +92,13 @@ func statuses() map[string]int {
 	}
 }
 
+// StatusOf returns the HTTP status of a code, and zero when it has none of its own.
+func StatusOf(code string) int { return statuses()[code] }
+
 // problem makes a problem of a code. The fields, if any, are to blame.
 func problem(code, detail string, fields ...types.FieldProblem) *types.Problem {
-	status, ok := statuses()[code]
-	if !ok {
+	status := StatusOf(code)
+	if status == 0 {
 		status = http.StatusInternalServerError
 	}
 	out := &types.Problem{
