@@ -1,0 +1,318 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"broker/broker"
+	"broker/fsm"
+	"broker/providers"
+	"broker/providers/providertest"
+	"broker/seal"
+)
+
+const (
+	rootCanary = "root-canary-7c1f"
+	env        = fsm.EnvironmentName("payments/production")
+	ordersRO   = fsm.SecretName("payments/production/orders-ro")
+)
+
+// outcome is what a Propose is made to answer.
+type outcome uint8
+
+const (
+	committed        outcome = iota
+	notCommitted             // certainly not in the log
+	lostUnknown              // not in the log, and nobody knows
+	committedUnknown         // in the log, and nobody knows
+)
+
+// memLog is a log of one node: what is proposed is applied at once, unless planned otherwise.
+type memLog struct {
+	state *fsm.State
+
+	mu      sync.Mutex
+	term    uint64
+	index   uint64
+	entries [][]byte
+	plan    map[fsm.CommandType][]outcome
+	before  func(fsm.Command) // called before a command is applied
+}
+
+type definiteError struct{}
+
+func (definiteError) Error() string      { return "not the leader" }
+func (definiteError) NotCommitted() bool { return true }
+
+func (l *memLog) Propose(_ context.Context, data []byte) (any, uint64, error) {
+	c, err := fsm.DecodeCommand(data)
+	if err != nil {
+		return nil, 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	planned := committed
+	if list := l.plan[c.Type]; len(list) > 0 {
+		planned, l.plan[c.Type] = list[0], list[1:]
+	}
+	switch planned {
+	case notCommitted:
+		return nil, 0, definiteError{}
+	case lostUnknown:
+		return nil, 0, errors.New("enqueued, then silence")
+	}
+	if l.before != nil {
+		l.before(c)
+	}
+	l.index++
+	l.entries = append(l.entries, data)
+	result := l.state.Apply(&raft.Log{Index: l.index, Term: l.term, Data: data})
+	if planned == committedUnknown {
+		return nil, 0, errors.New("leadership lost while committing")
+	}
+	return result, l.index, nil
+}
+
+func (l *memLog) next(t fsm.CommandType, outcomes ...outcome) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.plan[t] = append(l.plan[t], outcomes...)
+}
+
+// house is one broker with a fake outside system, in a bubble of virtual time.
+type house struct {
+	t      *testing.T
+	b      *broker.Broker
+	state  *fsm.State
+	log    *memLog
+	fake   *providertest.Fake
+	cancel context.CancelFunc
+	led    chan error
+}
+
+// inHouse runs a test in virtual time, with a leading broker that has an environment, a connection
+// and a secret.
+func inHouse(t *testing.T, test func(t *testing.T, h *house)) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, dir)
+		defer h.close()
+		h.lead(1)
+		h.furnish()
+		test(t, h)
+	})
+}
+
+func newHouse(t *testing.T, dir string) *house {
+	t.Helper()
+	state, err := fsm.Open(fsm.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := filepath.Join(dir, "keyring.json")
+	if err := seal.Create(keys); err != nil {
+		t.Fatal(err)
+	}
+	keyring, err := seal.Load(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, state: state, fake: providertest.NewFake(), log: &memLog{state: state, plan: map[fsm.CommandType][]outcome{}}}
+	h.fake.SetRootPassword(rootCanary)
+	registry, err := providers.NewRegistry(h.fake.Provider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.log.term = 1
+	if err := h.b.Init(t.Context(), 1, broker.InitSpec{ClusterID: "01jd0000000000000000cluster", Account: "alice", TokenHash: []byte("h"), Accessor: "t1"}); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *house) close() {
+	h.depose()
+	if err := h.state.Close(); err != nil {
+		h.t.Error(err)
+	}
+}
+
+// lead begins a leadership period and waits until it serves.
+func (h *house) lead(term uint64) {
+	h.t.Helper()
+	h.log.mu.Lock()
+	h.log.term = term
+	h.log.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	h.cancel, h.led = cancel, make(chan error, 1)
+	go func() { h.led <- h.b.Lead(ctx, term) }()
+	h.eventually("leading", h.b.Leading)
+}
+
+// depose ends the leadership period and waits until nothing of it runs any more.
+func (h *house) depose() {
+	h.t.Helper()
+	if h.cancel == nil {
+		return
+	}
+	h.cancel()
+	if err := <-h.led; err != nil {
+		h.t.Errorf("leading: %v", err)
+	}
+	h.cancel = nil
+}
+
+func (h *house) furnish() {
+	h.t.Helper()
+	if _, err := h.b.CreateEnvironment(h.t.Context(), alice(), broker.EnvironmentSpec{Name: env}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.mustConnection("orders-db", "main")
+	h.mustSecret(ordersRO, "orders-db", "DB")
+}
+
+func (h *house) mustConnection(name fsm.ConnectionName, system string) {
+	h.t.Helper()
+	if _, _, err := h.b.CreateConnection(h.t.Context(), alice(), broker.ConnectionSpec{
+		Name: name, Provider: "fake", Environments: []fsm.Pattern{"payments/*"},
+		Settings: map[string]any{"system": system, "password": rootCanary},
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) mustSecret(name fsm.SecretName, connection fsm.ConnectionName, prefix string) {
+	h.t.Helper()
+	if _, _, err := h.b.CreateSecret(h.t.Context(), alice(), broker.SecretSpec{
+		Name: name, Connection: connection, DefaultTTL: time.Hour, MaxTTL: 2 * time.Hour,
+		Outputs: []fsm.Output{{Key: prefix + "_USER", Source: "username"}, {Key: prefix + "_PASSWORD", Source: "password"}, {Key: prefix + "_URL", Source: "fake://{{username}}:{{password | urlencode}}@{{host}}"}},
+	}); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func alice() broker.Request { return broker.Request{Actor: fsm.Actor{Account: "alice", Node: "n2"}} }
+
+func keyed(key string) broker.Request {
+	r := alice()
+	r.Key = &broker.Key{Value: key, Route: "POST /leases", Body: []byte("body")}
+	return r
+}
+
+func (h *house) issue(req broker.Request, ttl time.Duration) (broker.Issued, error) {
+	return h.b.Issue(h.t.Context(), req, broker.IssueSpec{Secret: ordersRO, TTL: ttl})
+}
+
+func (h *house) mustIssue(ttl time.Duration) broker.Issued {
+	h.t.Helper()
+	issued, err := h.issue(alice(), ttl)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return issued
+}
+
+func (h *house) lease(id fsm.LeaseID) (l fsm.Lease) {
+	h.t.Helper()
+	h.view(func(v *fsm.View) { l, _ = v.Lease(id) })
+	return l
+}
+
+func (h *house) leases() (list []fsm.Lease) {
+	h.t.Helper()
+	h.view(func(v *fsm.View) {
+		list = v.Leases(fsm.LeaseSelector{}, fsm.LeasePage{Limit: 10_000, Order: fsm.OldestFirst})
+	})
+	return list
+}
+
+func (h *house) view(read func(*fsm.View)) {
+	h.t.Helper()
+	if err := h.state.View(func(v *fsm.View) error { read(v); return nil }); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func (h *house) history(id fsm.LeaseID) (types []fsm.EventType) {
+	h.view(func(v *fsm.View) {
+		for _, e := range v.LeaseEvents(id) {
+			types = append(types, e.Type)
+		}
+	})
+	return types
+}
+
+// pass lets virtual time go on.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+// eventually waits in virtual time until the condition holds.
+func (h *house) eventually(what string, holds func() bool) {
+	h.t.Helper()
+	for range 100_000 {
+		if holds() {
+			return
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	h.t.Fatalf("never came: %s", what)
+}
+
+// wantState waits until the lease is in the state.
+func (h *house) wantState(id fsm.LeaseID, want fsm.LeaseState) {
+	h.t.Helper()
+	h.eventually(string(id)+" "+string(want), func() bool { return h.lease(id).State == want })
+}
+
+// wantNoLogins fails when any login of ours exists.
+func (h *house) wantNoLogins() {
+	h.t.Helper()
+	if list := h.fake.Logins(); len(list) > 0 {
+		h.t.Errorf("logins are left: %+v", list)
+	}
+}
+
+func reveal(values []broker.Value) map[string]string {
+	m := map[string]string{}
+	for _, v := range values {
+		m[v.Key] = v.Value.Reveal()
+	}
+	return m
+}
+
+func refusal(err error) fsm.Code {
+	var r *fsm.Refusal
+	if errors.As(err, &r) {
+		return r.Code
+	}
+	var i *broker.InvalidError
+	if errors.As(err, &i) {
+		return fsm.CodeInvalid
+	}
+	return ""
+}
+
+// apply puts a command into the log from inside Propose.
+func (l *memLog) apply(t *testing.T, c fsm.Command) {
+	t.Helper()
+	data, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.index++
+	l.entries = append(l.entries, data)
+	l.state.Apply(&raft.Log{Index: l.index, Term: l.term, Data: data})
+}
