@@ -113,7 +113,8 @@ func tokenInURL(r *http.Request) bool {
 			return true
 		}
 		for _, value := range values {
-			if strings.HasPrefix(value, TokenPrefix) {
+			// Login names may begin like tokens.
+			if name != "username" && strings.HasPrefix(value, TokenPrefix) {
 				return true
 			}
 		}
