@@ -150,6 +150,8 @@ func (b *backend) ours(name providers.LoginName) error {
 	switch {
 	case name == "" || len(name) > maxIdentifier:
 		return refuse(fmt.Sprintf("it is empty or longer than %d bytes", maxIdentifier))
+	case b.env.Prefix == "":
+		return refuse("the backend was opened without a prefix and so has no logins")
 	case !strings.HasPrefix(string(name), b.env.Prefix):
 		return refuse(fmt.Sprintf("it does not begin with %q", b.env.Prefix))
 	case string(name) == b.settings.username:

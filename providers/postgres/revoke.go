@@ -11,9 +11,9 @@ import (
 	"broker/providers"
 )
 
-// Revoke removes the logins: stop log-ins, committed; end sessions; give away what they own and take
-// back what they were granted; drop; and look for sessions once more, since a log-in that had passed
-// the server's check when log-ins were stopped shows up only now. A login that fails on the way
+// Revoke removes the logins: stop log-ins, committed; wait for log-ins under way; end sessions; give
+// away what they own and take back what they were granted; drop; and look for sessions once more,
+// since a log-in that was allowed at the last moment may show up only now. A login that fails on the way
 // stays without log-in and sessions, and the others go on.
 func (b *backend) Revoke(ctx context.Context, logins []providers.Login) map[providers.LoginName]error {
 	ctx, cancel := b.bound(ctx, 30)
@@ -44,7 +44,7 @@ func (r *revocation) run(ctx context.Context) {
 		failAll(r.answers, namesOf(r.todo), err)
 		return
 	}
-	steps := []func(context.Context) error{r.stopLogIns, r.endSessions, r.release, r.drop}
+	steps := []func(context.Context) error{r.stopLogIns, r.awaitLogIns, r.endSessions, r.release, r.drop}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			failAll(r.answers, namesOf(r.todo), err)
@@ -92,6 +92,9 @@ func (r *revocation) stopLogIns(ctx context.Context) error {
 	r.fail(batch{doing: "stopping log-ins of role %q"}.run(ctx, r.conn, jobs))
 	return nil
 }
+
+// awaitLogIns lets log-ins that were allowed before stopLogIns show themselves.
+func (r *revocation) awaitLogIns(ctx context.Context) error { return awaitLogIns(ctx, r.conn) }
 
 // endSessions ends the sessions of the logins in hand and answers for those that it cannot end.
 func (r *revocation) endSessions(ctx context.Context) error {

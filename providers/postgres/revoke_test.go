@@ -252,3 +252,53 @@ func TestRevocationStatements(t *testing.T) {
 	lazy.Options = options(t, map[string]any{"member_of": postgrestest.ReadRole})
 	k.mustRevoke(lazy)
 }
+
+// A log-in that the server had allowed when log-ins were stopped, and that takes long to become a
+// session that can be seen, does not survive the revoke.
+func TestRevokeWaitsForSlowLogIn(t *testing.T) {
+	own := postgrestest.Start(t)
+	k := openAt(t, own, own.MustPrepare(t), nil)
+	login, made := k.create(nil)
+	watcher, err := own.Superuser(t.Context(), "postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close(context.Background())
+	count := func(sql string) (n int) {
+		t.Helper()
+		if err := watcher.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// The server's own means of holding a log-in after the check of its role.
+	own.MustExec(t, "postgres", "ALTER SYSTEM SET post_auth_delay = 1", "SELECT pg_reload_conf()")
+	eventually(t, "the delay is in force", func() bool {
+		return count("SELECT count(*) FROM pg_file_settings WHERE name = 'post_auth_delay' AND applied") == 1
+	})
+	inStart := func() bool {
+		return count("SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND pid <> pg_backend_pid()") > 0
+	}
+	logged := make(chan *pgx.Conn, 1)
+	go func() {
+		conn, err := own.Connect(context.Background(), made["username"].Reveal(), made["password"].Reveal(), postgrestest.Database)
+		if err != nil {
+			conn = nil
+		}
+		logged <- conn
+	}()
+	eventually(t, "a log-in is held", inStart)
+	k.mustRevoke(login)
+	if n := count("SELECT count(*) FROM pg_stat_activity WHERE usesysid IS NOT NULL AND usename IS NULL"); n != 0 {
+		t.Errorf("%d sessions of a role that is gone", n)
+	}
+	if inStart() {
+		t.Error("the revoke was answered while the log-in was still held")
+	}
+	if conn := <-logged; conn != nil {
+		if err := conn.Ping(context.Background()); err == nil {
+			t.Error("the session lives on")
+		}
+		conn.Close(context.Background())
+	}
+}

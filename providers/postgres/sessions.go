@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"broker/providers"
 )
 
 // sessionsEndWithin is how long sessions may take to end. A backend looks for interrupts often; what
@@ -17,13 +19,63 @@ func endSessions(ctx context.Context, conn *pgx.Conn, oids []uint32) (map[uint32
 	if len(oids) == 0 {
 		return nil, nil
 	}
+	var alive map[uint32]int
+	err := poll(ctx, func() (done bool, err error) {
+		alive, err = signalSessions(ctx, conn, oids)
+		return len(alive) == 0, err
+	})
+	return alive, err
+}
+
+// awaitLogIns waits until every log-in that is under way now has become a session that the server
+// lists, or has failed. A log-in that was allowed just before log-ins of its role were stopped is
+// listed only when its start is over, and until then nobody can end it. Log-ins that begin later
+// find the role stopped and are not waited for.
+func awaitLogIns(ctx context.Context, conn *pgx.Conn) error {
+	first, err := startingSessions(ctx, conn, nil)
+	if err != nil || len(first) == 0 {
+		return err
+	}
+	var starting []int32
+	err = poll(ctx, func() (done bool, err error) {
+		starting, err = startingSessions(ctx, conn, first)
+		return len(starting) == 0, err
+	})
+	if err == nil && len(starting) > 0 {
+		return providers.Errorf(providers.KindUnavailable, "waiting for log-ins under way: %d did not become sessions in time", len(starting))
+	}
+	return err
+}
+
+// startingSessions returns the processes, among those given if any are, that have passed the check
+// of their role and are not listed as sessions yet. From the one to the other they hold a lock on
+// their database.
+func startingSessions(ctx context.Context, conn *pgx.Conn, among []int32) ([]int32, error) {
+	const sql = `
+SELECT DISTINCT l.pid FROM pg_locks l
+WHERE l.locktype = 'object' AND l.classid = 'pg_catalog.pg_database'::regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+  AND l.pid <> pg_backend_pid() AND ($1::int[] IS NULL OR l.pid = ANY($1::int[]))
+  AND NOT EXISTS (
+    SELECT FROM pg_stat_activity a WHERE a.pid = l.pid AND (a.usesysid IS NOT NULL OR a.backend_type <> 'client backend'))`
+	rows, err := conn.Query(ctx, sql, among)
+	if err != nil {
+		return nil, statementError("looking for log-ins under way", err)
+	}
+	pids, err := pgx.CollectRows(rows, pgx.RowTo[int32])
+	if err != nil {
+		return nil, statementError("looking for log-ins under way", err)
+	}
+	return pids, nil
+}
+
+// poll calls look until it is done, fails, or sessionsEndWithin has passed, which is no error.
+func poll(ctx context.Context, look func() (done bool, err error)) error {
 	giveUp := time.NewTimer(sessionsEndWithin)
 	defer giveUp.Stop()
 	pause := 2 * time.Millisecond
 	for {
-		alive, err := signalSessions(ctx, conn, oids)
-		if err != nil || len(alive) == 0 {
-			return nil, err
+		if done, err := look(); done || err != nil {
+			return err
 		}
 		again := time.NewTimer(pause)
 		pause = min(2*pause, 100*time.Millisecond)
@@ -31,10 +83,10 @@ func endSessions(ctx context.Context, conn *pgx.Conn, oids []uint32) (map[uint32
 		case <-again.C:
 		case <-giveUp.C:
 			again.Stop()
-			return alive, nil
+			return nil
 		case <-ctx.Done():
 			again.Stop()
-			return nil, statementError("ending sessions", ctx.Err())
+			return statementError("ending sessions", ctx.Err())
 		}
 	}
 }

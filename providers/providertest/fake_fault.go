@@ -48,6 +48,9 @@ const (
 	// FaultHalf makes a Create's login and fails with KindRejected; a call for many logins does it
 	// for every second one in the order of names and answers for no other.
 	FaultHalf
+
+	// FaultHangAfter does it, waits until the call's context is done and fails with KindUnknown.
+	FaultHangAfter
 )
 
 type plannedFault struct {
@@ -131,6 +134,10 @@ func (f *Fake) arrive(ctx context.Context, call FakeCall, root string, do func(k
 	case FaultLoseAnswer:
 		do(all)
 		return providers.Errorf(providers.KindUnknown, "%s: connection lost", call.Op)
+	case FaultHangAfter:
+		do(all)
+		<-ctx.Done()
+		return &providers.Error{Kind: providers.KindUnknown, Err: ctx.Err()}
 	case FaultLate:
 		f.mu.Lock()
 		f.late = append(f.late, func() { do(all) })

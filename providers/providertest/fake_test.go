@@ -45,6 +45,7 @@ func TestFakeFaults(t *testing.T) {
 		{providertest.FaultLoseAnswer, providers.KindUnknown, false, true, true},
 		{providertest.FaultHang, providers.KindUnknown, false, false, false},
 		{providertest.FaultLate, providers.KindUnknown, false, false, true},
+		{providertest.FaultHangAfter, providers.KindUnknown, false, true, true},
 		{providertest.FaultHalf, providers.KindRejected, false, true, true},
 	}
 	for _, test := range tests {
