@@ -1,0 +1,50 @@
+// Command brokerd is the broker's daemon. It is the composition root: the only place that names
+// concrete providers and joins the packages together.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "brokerd",
+		Short:         "Lease short-lived credentials to people and machines",
+		Long:          "brokerd leases short-lived credentials for databases and other systems, and removes them when their time is over, whatever crashes.",
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(serverCommand(), devCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(stderr, "error:", err)
+	if isUsage(err) {
+		fmt.Fprintf(stderr, "hint: %s --help tells what is possible\n", cmd.CommandPath())
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"broker/access"
+	"broker/api"
+	"broker/api/types"
+	"broker/broker"
+	"broker/cluster"
+	"broker/fsm"
+	"broker/providers"
+	"broker/providers/postgres"
+	"broker/seal"
+)
+
+// stopTimeout bounds a graceful stop.
+const stopTimeout = 20 * time.Second
+
+// concreteProviders lists every kind of outside system that this daemon knows.
+func concreteProviders() (*providers.Registry, error) {
+	return providers.NewRegistry(postgres.Provider{})
+}
+
+// node is one running broker: state machine, cluster member, lease engine and API.
+type node struct {
+	config  config
+	log     *slog.Logger
+	state   *fsm.State
+	keyring *seal.Keyring
+	broker  *broker.Broker
+	cluster *cluster.Node
+	http    *http.Server
+	url     string
+	failed  chan error // the API stopped serving by itself
+
+	// adminToken is what a new cluster gives its first account; it is shown on stdout, once and
+	// before it is committed, unless it stands in a file.
+	adminToken string
+	stdout     io.Writer
+	shown      sync.Once
+}
+
+// startNode brings a node up. It returns when the node is a member of its cluster and serves.
+func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer) (n *node, err error) {
+	n = &node{config: c, log: log, stdout: stdout, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			n.stop()
+		}
+	}()
+	if err := n.loadKeyring(); err != nil {
+		return n, err
+	}
+	if c.Init {
+		if n.adminToken, err = firstToken(c.AdminTokenFile); err != nil {
+			return n, err
+		}
+	}
+	halt := func(err error) {
+		log.Error("this node cannot go on", "error", err)
+		os.Exit(1)
+	}
+	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: halt}); err != nil {
+		return n, err
+	}
+	// The cluster needs the API's handler for forwarded requests, the API needs the cluster.
+	var forwarded atomic.Pointer[http.Handler]
+	if err := n.newCluster(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*forwarded.Load()).ServeHTTP(w, r) })); err != nil {
+		return n, err
+	}
+	server, err := n.newServer()
+	if err != nil {
+		return n, err
+	}
+	inside := server.Forwarded()
+	forwarded.Store(&inside)
+	listener, err := net.Listen("tcp", c.APIListen)
+	if err != nil {
+		return n, fmt.Errorf("listening for the API: %w", err)
+	}
+	n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
+	n.http = api.HTTPServer(server, log)
+	go func() {
+		if err := n.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- fmt.Errorf("serving the API: %w", err)
+		}
+	}()
+	if err := n.cluster.Start(ctx); err != nil {
+		return n, err
+	}
+	return n, nil
+}
+
+// loadKeyring reads the key file; the first node of a new cluster makes it.
+func (n *node) loadKeyring() (err error) {
+	if _, statErr := os.Stat(n.config.KeyFile); errors.Is(statErr, os.ErrNotExist) && n.config.Init {
+		if err := seal.Create(n.config.KeyFile); err != nil {
+			return err
+		}
+		n.log.Info("made the cluster's key file: copy it to the other nodes, and keep a copy", "path", n.config.KeyFile)
+	}
+	n.keyring, err = seal.Load(n.config.KeyFile)
+	return err
+}
+
+func (n *node) newCluster(forwarded http.Handler) (err error) {
+	registry, err := concreteProviders()
+	if err != nil {
+		return err
+	}
+	dialer, err := providers.NewDialer(providers.DialerConfig{Allow: n.config.AllowNetworks})
+	if err != nil {
+		return usageError{fmt.Errorf("allow_networks: %w", err)}
+	}
+	timing := cluster.LAN()
+	if n.config.Timing == "wan" {
+		timing = cluster.WAN()
+	}
+	n.cluster, err = cluster.New(cluster.Config{
+		NodeID: n.config.NodeID, DataDir: n.config.DataDir, Version: version,
+		ClusterAddr: n.config.ClusterListen, ClusterAdvertise: n.config.ClusterAdvertise,
+		GossipAddr: n.config.GossipListen, GossipAdvertise: n.config.GossipAdvertise,
+		APIAdvertise: n.config.APIAdvertise,
+		Init:         n.config.Init, Join: n.config.Join,
+		FSM: n.state, Handler: forwarded, Lead: n.lead,
+		Timing: timing, Logger: n.log.With("component", "cluster"),
+	})
+	if err != nil {
+		return err
+	}
+	n.broker, err = broker.New(broker.Config{
+		State: n.state, Log: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
+		NodeID: n.config.NodeID, Logger: n.log, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL},
+	})
+	return err
+}
+
+// lead is one leadership period. The first one of a new cluster gives it its identity.
+func (n *node) lead(ctx context.Context, term uint64) error {
+	var meta fsm.Meta
+	if err := n.state.View(func(v *fsm.View) error { meta = v.Meta(); return nil }); err != nil {
+		return err
+	}
+	if meta.ClusterID == "" {
+		if err := n.initCluster(ctx, term); err != nil {
+			return fmt.Errorf("initialising the cluster: %w", err)
+		}
+	}
+	return n.broker.Lead(ctx, term)
+}
+
+func (n *node) initCluster(ctx context.Context, term uint64) error {
+	if n.adminToken == "" {
+		return errors.New("this cluster was begun and never initialised: start this node with --init once more")
+	}
+	if n.config.AdminTokenFile == "" {
+		n.shown.Do(func() {
+			fmt.Fprintf(n.stdout, "first admin token, shown this once:\n%s\n", n.adminToken)
+		})
+	}
+	hash, err := access.HashToken(n.keyring, n.adminToken)
+	if err != nil {
+		return err
+	}
+	accessor, err := newAccessor()
+	if err != nil {
+		return err
+	}
+	return n.broker.Init(ctx, term, broker.InitSpec{
+		ClusterID: n.cluster.ClusterID(), Account: "admin", TokenHash: hash,
+		Accessor: accessor, TokenTTL: n.config.AdminTokenTTL,
+	})
+}
+
+func (n *node) newServer() (*api.Server, error) {
+	return api.New(api.Config{
+		Broker: n.broker, State: api.StateOf(n.state), Cluster: n.cluster,
+		Authenticator: tokens{&access.Tokens{State: n.state, Hasher: n.keyring}},
+		Authorizer:    api.AllowAll{}, // one admin account so far
+		Providers:     n.broker.Providers,
+		Status:        n.status,
+		Version:       version,
+		Logger:        n.log.With("component", "api"),
+	})
+}
+
+// status translates the cluster's view of itself for the API.
+func (n *node) status() types.Cluster {
+	s := n.cluster.Status()
+	c := types.Cluster{
+		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
+		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
+	}
+	if s.Staleness == api.NeverHeard {
+		c.StalenessMS = -1
+	}
+	if s.LeaderID == "" && s.Staleness != api.NeverHeard {
+		since := time.Now().Add(-s.Staleness).UTC().Truncate(time.Millisecond)
+		c.ExpirySuspendedSince = &since
+	}
+	for _, m := range s.Members {
+		member := types.Member{
+			ID: m.ID, APIAddress: m.APIAddr, ClusterAddress: m.ClusterAddr,
+			Voter: m.Voter, Leader: m.Leader, Alive: m.Health == cluster.HealthAlive || m.Self,
+		}
+		if m.Self {
+			member.APIAddress, member.AppliedIndex = n.url, s.AppliedIndex
+		}
+		c.Members = append(c.Members, member)
+	}
+	return c
+}
+
+// stop takes the node down: requests that run are finished, leadership goes to another node.
+func (n *node) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if n.http != nil {
+		if err := n.http.Shutdown(ctx); err != nil {
+			n.log.Warn("stopping the API", "error", err)
+		}
+	}
+	if n.cluster != nil {
+		if err := n.cluster.Stop(ctx); err != nil {
+			n.log.Warn("leaving the cluster's work", "error", err)
+		}
+	}
+	if n.state != nil {
+		if err := n.state.Close(); err != nil {
+			n.log.Warn("closing the state", "error", err)
+		}
+	}
+}
+
+// tokens adapts package access to what the API asks for.
+type tokens struct{ *access.Tokens }
+
+func (t tokens) Identify(_ context.Context, token string) (api.Identity, error) {
+	record, err := t.Tokens.Identify(token)
+	if errors.Is(err, access.ErrUnauthenticated) {
+		return api.Identity{}, api.ErrUnauthenticated
+	}
+	return api.Identity{Account: record.Account, Token: record.Accessor}, err
+}
+
+// firstToken returns the first admin token: from the file when it is there, else a new one, which is
+// written to the file when one is named.
+func firstToken(path string) (string, error) {
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err == nil {
+			token := strings.TrimSpace(string(data))
+			if err := access.CheckToken(token); err != nil {
+				return "", fmt.Errorf("reading admin_token_file %s: %w", path, err)
+			}
+			return token, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("reading admin_token_file: %w", err)
+		}
+	}
+	token, err := access.NewToken(rand.Reader)
+	if err != nil || path == "" {
+		return token, err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("writing admin_token_file: %w", err)
+	}
+	_, err = f.WriteString(token + "\n")
+	return token, errors.Join(err, f.Sync(), f.Close())
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+
+	"github.com/oklog/ulid/v2"
+	"github.com/spf13/cobra"
+
+	"broker/fsm"
+)
+
+func serverCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run a node of a cluster",
+		Long: `Run a node of a cluster until it is told to stop.
+
+Every option can also be given as a variable (BROKERD_DATA_DIR=…) or in a YAML file (data_dir: …);
+a flag wins over a variable, a variable over the file.`,
+		Example: `  brokerd server --init --node-id n1 --data-dir /var/lib/broker
+  brokerd server --join 127.0.0.1:8421 --node-id n2 --data-dir /var/lib/broker2 --key-file keyring.json \
+      --api-listen 127.0.0.1:8430 --cluster-listen 127.0.0.1:8431 --gossip-listen 127.0.0.1:8432`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), c, cmd.OutOrStdout())
+		},
+	}
+	serverFlags(cmd.Flags())
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	return cmd
+}
+
+// serve runs a node until the context ends or the node cannot go on.
+func serve(ctx context.Context, c config, stdout io.Writer) error {
+	n, err := startNode(ctx, c, c.logger(), stdout)
+	if err != nil {
+		return err
+	}
+	n.log.Info("serving", "node", c.NodeID, "api", n.url)
+	select {
+	case <-ctx.Done():
+		n.log.Info("stopping")
+	case err = <-n.failed:
+	}
+	n.stop()
+	return err
+}
+
+func newAccessor() (fsm.TokenAccessor, error) {
+	id, err := ulid.New(ulid.Now(), rand.Reader)
+	if err != nil {
+		return "", fmt.Errorf("making a token's accessor: %w", err)
+	}
+	return fsm.TokenAccessor(id.String()), nil
+}
