@@ -96,11 +96,12 @@ func TestCreateGivenUp(t *testing.T) {
 
 func TestCreationStatements(t *testing.T) {
 	k := open(t, nil)
-	server.MustExec(t, postgrestest.Database, "CREATE TABLE audit (note text)", "GRANT INSERT ON audit TO "+postgrestest.RootName,
+	audit := fresh("audit")
+	server.MustExec(t, postgrestest.Database, "CREATE TABLE "+audit+" (note text)", "GRANT INSERT ON "+audit+" TO "+postgrestest.RootName,
 		"ALTER TABLE orders OWNER TO "+postgrestest.OwnerRole)
 	login, made := k.create(map[string]any{"creation_statements": []any{
 		"GRANT SELECT ON orders TO {{name}}",
-		"INSERT INTO audit VALUES ({{expiration}} || ' ' || {{password}});",
+		"INSERT INTO " + audit + " VALUES ({{expiration}} || ' ' || {{password}});",
 		"ALTER ROLE {{name}} PASSWORD {{password}}",
 	}})
 	conn := k.connect(made, postgrestest.Database)
@@ -108,7 +109,7 @@ func TestCreationStatements(t *testing.T) {
 	if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&n); err != nil || n != 3 {
 		t.Errorf("reading orders: got %d, %v, want 3 rows", n, err)
 	}
-	note := query[string](t, server, postgrestest.Database, "SELECT note FROM audit")
+	note := query[string](t, server, postgrestest.Database, "SELECT note FROM "+audit)
 	if !strings.Contains(note, "SCRAM-SHA-256$4096:") || strings.Contains(note, made["password"].Reveal()) {
 		t.Errorf("{{password}} stands for %q, want the verifier", note)
 	}

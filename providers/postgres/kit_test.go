@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,3 +170,6 @@ func kindOf(t *testing.T, err error) providers.Kind {
 	}
 	return e.Kind
 }
+
+// fresh returns a name that no other run of the test uses at the package's server.
+func fresh(base string) string { return base + "_" + strings.ToLower(rand.Text()[:8]) }

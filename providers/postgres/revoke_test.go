@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -17,16 +16,17 @@ import (
 
 // What a leased user made outlives the lease: it goes to the owner role, with its rows.
 func TestRevokeKeepsWhatTheUserMade(t *testing.T) {
-	server.MustExec(t, "postgres", "CREATE ROLE heir NOLOGIN", "GRANT heir TO "+postgrestest.RootName)
-	server.MustExec(t, postgrestest.Database, "GRANT CREATE ON SCHEMA public TO heir")
+	heir := fresh("heir")
+	server.MustExec(t, "postgres", "CREATE ROLE "+heir+" NOLOGIN", "GRANT "+heir+" TO "+postgrestest.RootName)
+	server.MustExec(t, postgrestest.Database, "GRANT CREATE ON SCHEMA public TO "+heir)
 	for owner, values := range map[string]map[string]any{
 		postgrestest.OwnerRole: {"member_of": postgrestest.WriteRole},
-		"heir":                 {"member_of": postgrestest.WriteRole, "owner_role": "heir"},
+		heir:                   {"member_of": postgrestest.WriteRole, "owner_role": heir},
 	} {
 		k := open(t, nil)
 		login, made := k.create(values)
 		conn := k.connect(made, postgrestest.Database)
-		table := "made_for_" + owner
+		table := fresh("made_for_" + owner)
 		for _, sql := range []string{
 			"CREATE TABLE " + table + " (n int)",
 			"INSERT INTO " + table + " SELECT generate_series(1, 100)",
@@ -48,20 +48,21 @@ func TestRevokeKeepsWhatTheUserMade(t *testing.T) {
 }
 
 func TestRevokeReachesOtherDatabases(t *testing.T) {
-	server.MustExec(t, "postgres", "CREATE DATABASE billing OWNER "+postgrestest.OwnerRole)
-	server.MustExec(t, "billing", "GRANT CREATE ON SCHEMA public TO "+postgrestest.WriteRole)
+	billing := fresh("billing")
+	server.MustExec(t, "postgres", "CREATE DATABASE "+billing+" OWNER "+postgrestest.OwnerRole)
+	server.MustExec(t, billing, "GRANT CREATE ON SCHEMA public TO "+postgrestest.WriteRole)
 	k := open(t, nil)
 	login, made := k.create(map[string]any{"member_of": postgrestest.WriteRole})
-	conn := k.connect(made, "billing")
+	conn := k.connect(made, billing)
 	if _, err := conn.Exec(t.Context(), "CREATE TABLE invoices AS SELECT generate_series(1, 7) AS n"); err != nil {
 		t.Fatal(err)
 	}
-	server.MustExec(t, "billing", fmt.Sprintf(`GRANT CREATE ON DATABASE billing TO "%s" GRANTED BY CURRENT_USER`, login.Name))
+	server.MustExec(t, billing, "GRANT CREATE ON DATABASE "+billing+` TO "`+string(login.Name)+`"`)
 	k.mustRevoke(login)
-	if got := query[int](t, server, "billing", "SELECT count(*)::int FROM invoices"); got != 7 {
+	if got := query[int](t, server, billing, "SELECT count(*)::int FROM invoices"); got != 7 {
 		t.Errorf("invoices has %d rows, want 7", got)
 	}
-	if got := query[string](t, server, "billing", "SELECT tableowner::text FROM pg_tables WHERE tablename = 'invoices'"); got != postgrestest.OwnerRole {
+	if got := query[string](t, server, billing, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'invoices'"); got != postgrestest.OwnerRole {
 		t.Errorf("invoices belongs to %q, want %q", got, postgrestest.OwnerRole)
 	}
 }
@@ -96,23 +97,24 @@ func TestRevokeSaysWhatIsInTheWay(t *testing.T) {
 // When the owner role cannot take over, nothing is dropped.
 func TestRevokeDropsNothingItCannotReassign(t *testing.T) {
 	k := open(t, nil)
+	precious := fresh("precious")
 	values := map[string]any{"member_of": postgrestest.WriteRole, "owner_role": "nobody_of_that_name"}
 	login, made := k.create(values)
 	conn := k.connect(made, postgrestest.Database)
-	if _, err := conn.Exec(t.Context(), "CREATE TABLE precious AS SELECT 1 AS n"); err != nil {
+	if _, err := conn.Exec(t.Context(), "CREATE TABLE "+precious+" AS SELECT 1 AS n"); err != nil {
 		t.Fatal(err)
 	}
 	err := k.Revoke(t.Context(), []providers.Login{login})[login.Name]
 	if got := kindOf(t, err); got != providers.KindRejected {
 		t.Errorf("got kind %s, want rejected: %v", got, err)
 	}
-	if got := query[string](t, server, postgrestest.Database, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'precious'"); got != string(login.Name) {
+	if got := query[string](t, server, postgrestest.Database, "SELECT tableowner::text FROM pg_tables WHERE tablename = $1", precious); got != string(login.Name) {
 		t.Errorf("precious belongs to %q, want still %q", got, login.Name)
 	}
 	delete(values, "owner_role")
 	login.Options = options(t, values)
 	k.mustRevoke(login)
-	if got := query[int](t, server, postgrestest.Database, "SELECT count(*)::int FROM precious"); got != 1 {
+	if got := query[int](t, server, postgrestest.Database, "SELECT count(*)::int FROM "+precious); got != 1 {
 		t.Errorf("precious has %d rows, want 1", got)
 	}
 }

@@ -23,9 +23,10 @@ func TestRefusals(t *testing.T) {
 	}
 	closedPort := listener.Addr().(*net.TCPAddr).Port
 	listener.Close()
+	weak, deaf := fresh("weak"), fresh("deaf")
 	server.MustExec(t, "postgres",
-		"CREATE ROLE weak LOGIN PASSWORD 'weak-password'",
-		"CREATE ROLE deaf LOGIN CREATEROLE PASSWORD 'deaf-password'")
+		"CREATE ROLE "+weak+" LOGIN PASSWORD 'weak-password'",
+		"CREATE ROLE "+deaf+" LOGIN CREATEROLE PASSWORD 'deaf-password'")
 	tests := []struct {
 		name      string
 		overrides map[string]any
@@ -38,8 +39,8 @@ func TestRefusals(t *testing.T) {
 		{"nothing listens", map[string]any{"port": closedPort}, providers.KindUnavailable, true, "refused"},
 		{"metadata address", map[string]any{"host": "169.254.169.254", "sslmode": "disable"}, providers.KindRejected, true, "link-local"},
 		{"no TLS there", map[string]any{"sslmode": "verify-full"}, providers.KindRejected, true, "TLS"},
-		{"no CREATEROLE", map[string]any{"username": "weak", "password": "weak-password"}, providers.KindRejected, false, "CREATEROLE"},
-		{"no pg_signal_backend", map[string]any{"username": "deaf", "password": "deaf-password"}, providers.KindRejected, false, "pg_signal_backend"},
+		{"no CREATEROLE", map[string]any{"username": weak, "password": "weak-password"}, providers.KindRejected, false, "CREATEROLE"},
+		{"no pg_signal_backend", map[string]any{"username": deaf, "password": "deaf-password"}, providers.KindRejected, false, "pg_signal_backend"},
 	}
 	for _, test := range tests {
 		k := open(t, test.overrides)
@@ -60,9 +61,10 @@ func TestRefusals(t *testing.T) {
 
 func TestCheckOptions(t *testing.T) {
 	k := open(t, nil)
-	server.MustExec(t, "postgres", "CREATE ROLE almighty SUPERUSER NOLOGIN", "CREATE ROLE stranger NOLOGIN")
+	almighty, stranger := fresh("almighty"), fresh("stranger")
+	server.MustExec(t, "postgres", "CREATE ROLE "+almighty+" SUPERUSER NOLOGIN", "CREATE ROLE "+stranger+" NOLOGIN")
 	problems, err := providers.CheckOptions(t.Context(), k.Backend, options(t, map[string]any{
-		"member_of": []any{postgrestest.ReadRole, "missing_role", "almighty"}, "owner_role": "stranger",
+		"member_of": []any{postgrestest.ReadRole, "missing_role", almighty}, "owner_role": stranger,
 	}))
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func TestCheckOptions(t *testing.T) {
 	for _, p := range problems {
 		got = append(got, p.Error())
 	}
-	want := []string{"may not grant role \"almighty\"", "\"missing_role\" does not exist", "no member of role \"stranger\""}
+	want := []string{"may not grant role \"" + almighty, "\"missing_role\" does not exist", "no member of role \"" + stranger}
 	if len(got) != len(want) {
 		t.Fatalf("got %q, want %d problems", got, len(want))
 	}
