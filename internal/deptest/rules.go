@@ -1,0 +1,65 @@
+package deptest
+
+// Module is the module whose packages the rules are about; patterns are paths inside it.
+const Module = "broker"
+
+// A Rule says what the packages it covers may see of this module. Patterns are paths inside the module;
+// "x/..." is x and everything below it, "x/*" is everything one level below x.
+type Rule struct {
+	Name  string
+	For   []string
+	May   []string // what of ours they may reach, through whatever package
+	Kits  bool     // test kits among May are meant too
+	Never []string // import paths outside this module, and all below, that they must not name themselves
+}
+
+// serverLibraries are what only servers need; the command line tool stays small without them.
+var serverLibraries = []string{
+	"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/memberlist",
+	"go.etcd.io/bbolt", "github.com/danielgtaylor/huma", "github.com/gorilla/mux", "github.com/jackc/pgx",
+	"github.com/tink-crypto/tink-go",
+}
+
+// kits are for tests: nothing that ships reaches them.
+var kits = []string{"cluster/clustertest", "api/apitest", "providers/providertest", "providers/*/*", "internal/...", "e2e/..."}
+
+// Rules returns who may see whom. The first rule that covers a package is its rule.
+func Rules() []Rule {
+	return []Rule{
+		{Name: "fsm imports nothing of ours", For: []string{"fsm"},
+			Never: []string{"net", "os/exec", "math/rand", "crypto/rand"}},
+		{Name: "the wheel is a plain data structure", For: []string{"broker/wheel"}, Never: []string{"net"}},
+		{Name: "the provider contract imports nothing of ours", For: []string{"providers"},
+			Never: []string{"github.com/jackc/pgx"}},
+		{Name: "wire types import nothing of ours", For: []string{"api/types"}, Never: serverLibraries},
+		{Name: "seal imports nothing of ours", For: []string{"seal"}},
+		{Name: "cluster knows nothing of leases", For: []string{"cluster"}},
+		{Name: "broker sees records, providers and its wheel, and no raft", For: []string{"broker"},
+			May: []string{"fsm", "providers", "broker/wheel"}, Never: []string{"github.com/hashicorp/raft"}},
+		{Name: "access decides over records", For: []string{"access"}, May: []string{"fsm"}},
+		{Name: "api sees no cluster and no concrete provider", For: []string{"api"},
+			May:   []string{"api/types", "api/console", "api/vault", "access", "broker", "broker/wheel", "fsm", "providers"},
+			Never: []string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}},
+		{Name: "other faces of the API see what it sees", For: []string{"api/console", "api/vault"},
+			May:   []string{"api/types", "access", "broker", "broker/wheel", "fsm", "providers"},
+			Never: []string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}},
+		{Name: "the client sees wire types only", For: []string{"api/client", "api/client/..."},
+			May: []string{"api/types", "api/client/..."}, Never: serverLibraries},
+		{Name: "brokerctl sees the client and wire types only", For: []string{"cmd/brokerctl"},
+			May: []string{"api/types", "api/client/..."}, Never: serverLibraries},
+		{Name: "brokerd sees everything but test kits", For: []string{"cmd/brokerd"},
+			May: []string{
+				"access", "api", "api/types", "api/console", "api/vault", "api/client/contexts", "broker", "broker/wheel",
+				"cluster", "fsm", "providers", "providers/*", "seal",
+			}},
+		{Name: "the contract suite sees the contract only", For: []string{"providers/providertest"}, May: []string{"providers"}},
+		{Name: "no provider imports another", For: []string{"providers/*"}, May: []string{"providers"}},
+		{Name: "a provider's test server sees nothing of ours", For: []string{"providers/*/*"}},
+		{Name: "the kit of clusters sees cluster only", For: []string{"cluster/clustertest"}, May: []string{"cluster"}},
+		{Name: "the kit of the API is a server without a cluster", For: []string{"api/apitest"}, Kits: true,
+			May: []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "fsm", "providers", "providers/providertest", "seal"}},
+		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
+			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/..."}},
+		{Name: "tests of the whole house import nothing of it", For: []string{"internal/..."}},
+	}
+}
