@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
-	"time"
 
 	"broker/fsm"
 	"broker/providers"
@@ -141,14 +140,7 @@ func sealRecord(name fsm.ConnectionName) string { return "connection:" + string(
 
 // encodeFields writes validated values as JSON that validates to the same values again.
 func encodeFields(values map[string]any) ([]byte, error) {
-	plain := make(map[string]any, len(values))
-	for k, v := range values {
-		if d, ok := v.(time.Duration); ok {
-			v = d.String()
-		}
-		plain[k] = v
-	}
-	data, err := json.Marshal(plain)
+	data, err := json.Marshal(values)
 	if err != nil {
 		return nil, fmt.Errorf("encoding settings: %w", err)
 	}

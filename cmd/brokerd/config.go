@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -83,7 +84,7 @@ func isUsage(err error) bool {
 func wrong(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // loadConfig puts the configuration together.
-func loadConfig(flags *pflag.FlagSet) (config, error) {
+func loadConfig(flags *pflag.FlagSet, stderr io.Writer) (config, error) {
 	k := koanf.New(".")
 	known := map[string]bool{}
 	flags.VisitAll(func(f *pflag.Flag) { known[key(f.Name)] = f.Name != "config" })
@@ -111,9 +112,12 @@ func loadConfig(flags *pflag.FlagSet) (config, error) {
 	if err := k.Load(vars, nil); err != nil {
 		return config{}, wrong("reading the environment: %w", err)
 	}
+	// Service managers and container platforms set variables of their own making (BROKERD_PORT…), so
+	// an unknown one is worth a word, not a stop.
 	for _, name := range k.Keys() {
 		if !known[name] {
-			return config{}, wrong("variable BROKERD_%s: there is no such option", strings.ToUpper(name))
+			fmt.Fprintf(stderr, "warning: variable BROKERD_%s: there is no such option\n", strings.ToUpper(name))
+			k.Delete(name)
 		}
 	}
 	fromFlags := posflag.ProviderWithFlag(flags, ".", k, func(f *pflag.Flag) (string, any) {

@@ -25,7 +25,7 @@ a flag wins over a variable, a variable over the file.`,
       --api-listen 127.0.0.1:8430 --cluster-listen 127.0.0.1:8431 --gossip-listen 127.0.0.1:8432`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := loadConfig(cmd.Flags())
+			c, err := loadConfig(cmd.Flags(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
