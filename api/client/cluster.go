@@ -30,8 +30,13 @@ func (c *Client) GetClusterAt(ctx context.Context, address string) (types.Cluste
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	if err := c.redacted(c.try(ctx, address, one, nil).err); err != nil {
+	tried := c.try(ctx, address, one, nil)
+	switch err := c.redacted(tried.err); {
+	case err == nil:
+		return out, nil
+	case !tried.answered:
+		return out, &UnreachableError{Failures: []Failure{{address, err}}}
+	default:
 		return out, fmt.Errorf("asking %s: %w", address, err)
 	}
-	return out, nil
 }

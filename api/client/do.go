@@ -178,6 +178,9 @@ func (c *Client) noAnswer(one *call, err error) result {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // the URL is named by the caller
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = ErrTimeout
+	}
 	if neverSent(err) || one.repeatable() {
 		return result{err: err, again: true}
 	}

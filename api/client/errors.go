@@ -13,6 +13,9 @@ import (
 // not have taken effect.
 var ErrOutcomeUnknown = errors.New("no answer came: it may or may not have taken effect")
 
+// ErrTimeout is returned inside an [UnreachableError] for a node that did not answer in time.
+var ErrTimeout = errors.New("no answer came in time")
+
 // UnreachableError is returned when no node gave an answer before the call's deadline.
 type UnreachableError struct {
 	Failures []Failure // the last one of each address, in the order of the addresses
@@ -30,7 +33,7 @@ func (e *UnreachableError) Error() string {
 	for _, f := range e.Failures {
 		parts = append(parts, fmt.Sprintf("%s: %v", f.Address, f.Err))
 	}
-	return "no node of the broker can be reached: " + strings.Join(parts, "; ")
+	return "no node of the broker answered: " + strings.Join(parts, "; ")
 }
 
 // Unwrap returns the failures' causes.

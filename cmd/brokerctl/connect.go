@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"broker/api/client"
+	"broker/api/client/contexts"
+)
+
+// errNoAddress is returned when nothing says where a broker is.
+var errNoAddress = &hintedError{
+	err:  errors.New("nothing says where the broker is"),
+	hint: `set BROKER_ADDR, or begin with "brokerd dev", which writes the context "dev"`,
+}
+
+// target is where a broker is and how to log in.
+type target struct {
+	addresses []string
+	token     string
+	caCert    []byte
+}
+
+// find puts the target together: flags before variables before the context in use. An address from
+// a flag or variable is never paired with a context's token: it may belong to another cluster.
+func (a *app) find() (target, error) {
+	var (
+		out    target
+		caPath string
+		err    error
+	)
+	if a.address != "" && a.context != "" {
+		return out, usage("--addr and --context exclude each other")
+	}
+	addresses := first(a.address, a.getenv("BROKER_ADDR"))
+	if addresses == "" || a.context != "" {
+		context, ok, err := a.chosenContext()
+		switch {
+		case err != nil:
+			return out, err
+		case !ok:
+			return out, errNoAddress
+		}
+		out.addresses, caPath = context.Addresses, context.CACert
+		if out.token, err = context.ReadToken(); err != nil {
+			return out, err
+		}
+	} else {
+		for one := range strings.SplitSeq(addresses, ",") {
+			if one = strings.TrimSpace(one); one != "" {
+				out.addresses = append(out.addresses, one)
+			}
+		}
+	}
+	token, err := a.token()
+	if err != nil {
+		return out, err
+	}
+	if token != "" {
+		out.token = token
+	}
+	if path := first(a.caCert, a.getenv("BROKER_CACERT"), caPath); path != "" {
+		if out.caCert, err = os.ReadFile(path); err != nil {
+			return out, fmt.Errorf("reading the CA file: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// token reads the token that a flag or variable names. It is no flag itself: others could see it. A
+// context asked for by name brings its own, so that variables of another cluster do not interfere.
+func (a *app) token() (string, error) {
+	path := a.tokenFile
+	if path == "" && a.context == "" {
+		if token := strings.TrimSpace(a.getenv("BROKER_TOKEN")); token != "" {
+			return token, nil
+		}
+		path = a.getenv("BROKER_TOKEN_FILE")
+	}
+	if path == "" {
+		return "", nil
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the token file: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
+}
+
+func (a *app) chosenContext() (contexts.Context, bool, error) {
+	path, err := contexts.Path(a.getenv)
+	if err != nil {
+		if a.context == "" {
+			return contexts.Context{}, false, nil
+		}
+		return contexts.Context{}, false, err
+	}
+	file, err := contexts.Load(path)
+	if err != nil {
+		return contexts.Context{}, false, err
+	}
+	_, chosen, ok, err := file.Chosen(a.context)
+	return chosen, ok, err
+}
+
+// client returns a client for the target.
+func (a *app) client() (*client.Client, error) {
+	where, err := a.find()
+	if err != nil {
+		return nil, err
+	}
+	return a.clientFor(where)
+}
+
+func (a *app) clientFor(where target) (*client.Client, error) {
+	made, err := client.New(client.Config{
+		Addresses: where.addresses,
+		Token:     where.token,
+		CACert:    where.caCert,
+		Timeout:   a.timeout,
+		UserAgent: "brokerctl/" + version(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	return made, nil
+}
+
+func first(texts ...string) string {
+	for _, one := range texts {
+		if one != "" {
+			return one
+		}
+	}
+	return ""
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"broker/api/apitest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"brokerctl": func() { os.Exit(run()) }})
+}
+
+// The scripts in testdata each have a broker of their own, over an outside system that is a fake.
+// Besides the usual commands there are:
+//
+//	variable NAME FILE     set a variable to the content of a file (stdout for the last output)
+//	leader ID|none         decide who leads
+//	perm MODE FILE         check a file's permissions
+//	logins N               check how many logins the outside system has
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			kit := apitest.Start(t, nil)
+			follower, _ := kit.Follower(t, "n2", nil)
+			env.Values["kit"] = kit
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command lasts a second more under the race detector
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_CONFIG_HOME", "")
+			env.Setenv("BROKER_ADDR", kit.URL)
+			env.Setenv("BROKER_TOKEN", apitest.Token)
+			env.Setenv("LEADER", kit.URL)
+			env.Setenv("FOLLOWER", follower)
+			env.Setenv("TOKEN", apitest.Token)
+			env.Setenv("ROOTPW", apitest.RootPassword)
+			return os.WriteFile(filepath.Join(env.WorkDir, "pw.txt"), []byte(apitest.RootPassword+"\n"), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"variable": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+			},
+			"leader": func(ts *testscript.TestScript, _ bool, args []string) {
+				id := args[0]
+				if id == "none" {
+					id = ""
+				}
+				ts.Value("kit").(*apitest.Kit).Cluster.SetLeader(id)
+			},
+			"perm": func(ts *testscript.TestScript, _ bool, args []string) {
+				info, err := os.Stat(ts.MkAbs(args[1]))
+				ts.Check(err)
+				if got := info.Mode().Perm().String(); got != args[0] {
+					ts.Fatalf("%s has permissions %s", args[1], got)
+				}
+			},
+			"logins": func(ts *testscript.TestScript, _ bool, args []string) {
+				if got := number(len(ts.Value("kit").(*apitest.Kit).Fake.Logins())); got != args[0] {
+					ts.Fatalf("the outside system has %s logins, want %s", got, args[0])
+				}
+			},
+		},
+	})
+}

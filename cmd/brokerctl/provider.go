@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"broker/api/types"
+)
+
+func (a *app) providerCommand() *cobra.Command {
+	noun := &cobra.Command{
+		Use:     "provider",
+		Aliases: []string{"providers"},
+		Short:   "Providers: the kinds of outside systems",
+	}
+	noun.AddCommand(a.providerList(), a.providerGet())
+	return noun
+}
+
+func (a *app) providerList() *cobra.Command {
+	return &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List providers",
+		Args:    exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			page, err := c.ListProviders(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return list(a, page.Items, func(p types.Provider) string { return p.Name },
+				[]string{"NAME", "TITLE", "SUMMARY"},
+				func(p types.Provider) []string { return []string{p.Name, p.Title, p.Summary} })
+		},
+	}
+}
+
+func (a *app) providerGet() *cobra.Command {
+	return &cobra.Command{
+		Use:               "get NAME",
+		Short:             "Show the fields, options and outputs of a provider",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: a.complete(providerNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			found, err := c.GetProvider(cmd.Context(), args[0])
+			if err != nil {
+				return a.unknownProvider(cmd, c, args[0], err)
+			}
+			if a.format != "table" || a.field != "" || !a.terminal {
+				return a.show(found, found.Name, providerRows(found))
+			}
+			fmt.Fprintf(a.out, "%s (%s): %s\n", found.Title, found.Name, found.Summary)
+			a.showFields("Settings of a connection (connection create --set)", found.Connection)
+			a.showFields("Options of a secret (secret create --set)", found.Options)
+			fmt.Fprintf(a.out, "\nOutputs of a lease (secret create --output KEY=FIELD)\n")
+			for _, one := range found.Outputs {
+				fmt.Fprintf(a.out, "  %-24s %s\n", one.Name, clean(one.Help))
+			}
+			return nil
+		},
+	}
+}
+
+func (a *app) showFields(title string, fields []types.Field) {
+	fmt.Fprintf(a.out, "\n%s\n", title)
+	for _, one := range fields {
+		fmt.Fprintf(a.out, "  %-24s %s\n", one.Name+" ("+string(one.Type)+")", clean(strings.Join(append([]string{one.Help}, traits(one)...), " ")))
+	}
+}
+
+// traits are what else is to know about a field.
+func traits(field types.Field) []string {
+	var out []string
+	if field.Required {
+		out = append(out, "Required.")
+	}
+	if field.Secret {
+		out = append(out, "Secret.")
+	}
+	if field.Default != nil {
+		out = append(out, fmt.Sprintf("Default: %v.", field.Default))
+	}
+	if len(field.Enum) > 0 {
+		out = append(out, "One of "+strings.Join(field.Enum, ", ")+".")
+	}
+	if field.Example != "" {
+		out = append(out, "Example: "+field.Example)
+	}
+	return out
+}
+
+func providerRows(found types.Provider) []row {
+	rows := []row{{"Name", found.Name}, {"Title", found.Title}, {"Summary", found.Summary}}
+	for _, one := range found.Connection {
+		rows = append(rows, row{"Setting", one.Name})
+	}
+	for _, one := range found.Options {
+		rows = append(rows, row{"Option", one.Name})
+	}
+	for _, one := range found.Outputs {
+		rows = append(rows, row{"Output", one.Name})
+	}
+	return rows
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"broker/api/client"
+	"broker/api/types"
+)
+
+// The exit codes.
+const (
+	exitDone        = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitDenied      = 4
+	exitUnavailable = 5
+	exitConflict    = 6
+)
+
+// usageError is returned when the command line is wrong; nothing was asked of the broker.
+type usageError struct {
+	err     error
+	hint    string
+	command string // whose help tells more
+}
+
+// Error says what is wrong.
+func (e *usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(format string, args ...any) *usageError {
+	return &usageError{err: fmt.Errorf(format, args...)}
+}
+
+// hintedError adds to an error what can be done about it.
+type hintedError struct {
+	err  error
+	hint string
+}
+
+// Error returns the error's text.
+func (e *hintedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *hintedError) Unwrap() error { return e.err }
+
+// report prints an error as "error:" and "hint:" lines and returns the exit code.
+func (a *app) report(err error) int {
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(a.err, "error: %s\n", clean(err.Error()))
+	var problem *types.Problem
+	if errors.As(err, &problem) && len(problem.Errors) > 1 {
+		for _, one := range problem.Errors {
+			fmt.Fprintf(a.err, "  %s: %s\n", clean(one.Field), clean(one.Message))
+		}
+	}
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(a.err, "hint: %s\n", clean(hint))
+	}
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var (
+		usage       *usageError
+		problem     *types.Problem
+		unreachable *client.UnreachableError
+	)
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &unreachable), errors.Is(err, context.DeadlineExceeded):
+		return exitUnavailable
+	case !errors.As(err, &problem):
+		return exitError
+	}
+	switch problem.Status {
+	case http.StatusNotFound:
+		return exitNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return exitDenied
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return exitUnavailable
+	case http.StatusConflict, http.StatusPreconditionFailed, http.StatusLocked:
+		return exitConflict
+	}
+	return exitError
+}
+
+// hintFor returns what can be done: what the error itself knows, else what its kind suggests.
+func hintFor(err error) string {
+	var (
+		usage       *usageError
+		hinted      *hintedError
+		problem     *types.Problem
+		unreachable *client.UnreachableError
+	)
+	switch {
+	case errors.As(err, &usage) && usage.hint != "":
+		return usage.hint
+	case errors.As(err, &usage) && usage.command != "":
+		return fmt.Sprintf("%q tells more", usage.command+" --help")
+	case errors.As(err, &hinted):
+		return hinted.hint
+	case errors.As(err, &unreachable):
+		return "is the broker running, and is BROKER_ADDR or the context right? (brokerctl context list)"
+	case !errors.As(err, &problem):
+		return ""
+	case problem.Hint != "":
+		return problem.Hint
+	}
+	switch problem.Code {
+	case "unauthenticated":
+		return "give a token in BROKER_TOKEN, BROKER_TOKEN_FILE or a context"
+	case "lease_ttl_exceeds_max":
+		if left, ok := problem.Extra["renewable_ttl"].(float64); ok && left > 0 {
+			return "at most " + types.Duration(time.Duration(left)*time.Second).String() + " is possible"
+		}
+		return "it has all the time that its secret allows: issue a new lease"
+	case "version_mismatch":
+		return "somebody changed it meanwhile: read it again"
+	case "secret_has_active_leases":
+		return "revoke its leases first: brokerctl lease list --state active --secret NAME"
+	case "environment_not_allowed":
+		return "let the connection be used there: brokerctl connection update NAME --environments PATTERN"
+	case "system_change_needed":
+		return "say --system moved or --system replaced"
+	case "not_a_broker":
+		return "is the address right?"
+	}
+	return ""
+}
+
+// warn prints warnings on standard error.
+func (a *app) warn(warnings ...string) {
+	for _, one := range warnings {
+		fmt.Fprintf(a.err, "warning: %s\n", clean(one))
+	}
+}
+
+// note tells people what happened, on standard error and only where they look.
+func (a *app) note(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.err, format+"\n", args...)
+	}
+}
+
+// clean makes text from elsewhere safe for a terminal: control characters could change what is shown.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\t' || r == '\n' {
+			return ' '
+		}
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '�'
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// app is what every command works with.
+type app struct {
+	in          io.Reader
+	out         io.Writer
+	err         io.Writer
+	getenv      func(string) string
+	terminal    bool // standard output is one: people read it
+	interactive bool // somebody can answer questions
+	now         func() time.Time
+
+	// The flags that every command has.
+	address   string
+	context   string
+	tokenFile string
+	caCert    string
+	timeout   time.Duration
+	format    string
+	field     string
+	quiet     bool
+	yes       bool
+}
+
+const rootHelp = `brokerctl manages a broker of dynamic secrets: credentials for outside systems that
+are made on demand, tied to an account, valid for a limited time and gone at the end.
+
+Where the broker is comes from, in this order: flags, the variables BROKER_ADDR (addresses of
+any nodes, comma-separated), BROKER_TOKEN or BROKER_TOKEN_FILE and BROKER_CACERT, and the context
+in use (see "brokerctl context").
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 not allowed, 5 unavailable, 6 conflict.`
+
+const rootExample = `  brokerctl env create payments/production
+  brokerctl connection create orders-db --provider postgres --environments 'payments/*' \
+      --set host=db.example --set database=orders --set username=broker --set password=@pw.txt
+  brokerctl secret create payments/production/orders-ro --connection orders-db \
+      --default-ttl 1h --max-ttl 24h --set member_of=readonly
+  brokerctl lease issue payments/production/orders-ro --ttl 30m
+  brokerctl lease list`
+
+// root returns the whole tree of commands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "brokerctl",
+		Short:             "Manage a broker of dynamic secrets",
+		Long:              rootHelp,
+		Example:           rootExample,
+		Version:           version(),
+		SilenceErrors:     true, // report prints them
+		SilenceUsage:      true,
+		Args:              a.noArguments,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkFormat(cmd) },
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.address, "addr", "", "addresses of any nodes, comma-separated (BROKER_ADDR)")
+	flags.StringVar(&a.context, "context", "", "use this context")
+	flags.StringVar(&a.tokenFile, "token-file", "", "read the token from this file (BROKER_TOKEN_FILE)")
+	flags.StringVar(&a.caCert, "ca-cert", "", "trust the CAs in this PEM file (BROKER_CACERT)")
+	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "give up after this long, with all tries")
+	flags.StringVarP(&a.format, "format", "o", "table", "how to print: table, json, yaml or name")
+	flags.StringVar(&a.field, "field", "", "print only this field, e.g. expires_at or labels.team")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print names or ids only")
+	flags.BoolVar(&a.yes, "yes", false, "do not ask before what cannot be undone")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err: flagSuggestion(cmd, err), command: cmd.CommandPath()}
+	})
+	root.AddCommand(
+		a.envCommand(), a.connectionCommand(), a.secretCommand(), a.leaseCommand(), a.eventCommand(),
+		a.providerCommand(), a.statusCommand(), a.contextCommand(),
+	)
+	for _, noun := range root.Commands() {
+		if noun.HasSubCommands() {
+			noun.Args = a.noArguments
+			noun.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+	return root
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// noArguments refuses what is no subcommand and names the likely one.
+func (a *app) noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := &usageError{err: fmt.Errorf("unknown command %q", cmd.CommandPath()+" "+args[0]), command: cmd.CommandPath()}
+	var names []string
+	for _, one := range cmd.Commands() {
+		if one.IsAvailableCommand() {
+			names = append(names, one.Name())
+		}
+	}
+	if likely := nearest(args[0], names); likely != "" {
+		err.hint = fmt.Sprintf("did you mean %q?", cmd.CommandPath()+" "+likely)
+	}
+	return err
+}
+
+// exactly returns a check for commands with so many arguments, which it names in its error.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		what := "no argument"
+		if len(names) > 0 {
+			what = strings.Join(names, " ")
+		}
+		return &usageError{err: fmt.Errorf("want %s, got %d arguments", what, len(args)), command: cmd.CommandPath()}
+	}
+}
+
+// atLeastOne is exactly for commands that take several of the same kind.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return nil
+		}
+		return &usageError{err: fmt.Errorf("want at least one %s", name), command: cmd.CommandPath()}
+	}
+}
+
+// atMostOne is exactly for commands with an argument that may be left out.
+func atMostOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return &usageError{err: fmt.Errorf("want at most one %s", name), command: cmd.CommandPath()}
+	}
+}
+
+// flagSuggestion adds the likely flag to the error about an unknown one.
+func flagSuggestion(cmd *cobra.Command, err error) error {
+	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
+	if !ok {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if likely := nearest(name, names); likely != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, likely)
+	}
+	return err
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"broker/api/client"
+	"broker/api/types"
+)
+
+// nodeStatus is what status found out about one node.
+type nodeStatus struct {
+	ID          string         `json:"id,omitempty"`
+	Address     string         `json:"address"`
+	Reached     bool           `json:"reached"`
+	Error       string         `json:"error,omitempty"`
+	Leader      bool           `json:"leader"`
+	Voter       bool           `json:"voter"`
+	Applied     uint64         `json:"applied_index,omitempty"`
+	StalenessMS int64          `json:"staleness_ms"`
+	View        *types.Cluster `json:"view,omitempty"` // the whole answer
+	failure     error
+}
+
+// clusterStatus is what the reached nodes together say.
+type clusterStatus struct {
+	ID     string            `json:"id"`
+	Leader string            `json:"leader,omitempty"`
+	Term   uint64            `json:"term"`
+	Leases map[string]uint64 `json:"leases"`
+	Nodes  []nodeStatus      `json:"nodes"`
+}
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show nodes, leader and indexes; works with one node alive",
+		Long: `Show nodes, leader and indexes. Every known address is asked, and those that the answers name;
+each node tells what it sees, which needs no leader.`,
+		Args: exactly(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			where, err := a.find()
+			if err != nil {
+				return err
+			}
+			c, err := a.clientFor(where)
+			if err != nil {
+				return err
+			}
+			nodes := askAll(cmd.Context(), c, min(a.timeout, 5*time.Second))
+			status, err := together(nodes)
+			if err != nil {
+				return err
+			}
+			return a.showStatus(status)
+		},
+	}
+}
+
+// askAll asks every address at the same time, then those that the answers name besides.
+func askAll(ctx context.Context, c *client.Client, timeout time.Duration) []nodeStatus {
+	var (
+		out   []nodeStatus
+		asked = map[string]bool{}
+		next  = c.Addresses()
+	)
+	for len(next) > 0 {
+		round := make([]nodeStatus, len(next))
+		var asking sync.WaitGroup
+		for i, address := range next {
+			asked[address] = true
+			asking.Go(func() { round[i] = ask(ctx, c, address, timeout) })
+		}
+		asking.Wait()
+		next = nil
+		for _, one := range round {
+			if one.View == nil {
+				continue
+			}
+			for _, member := range one.View.Members {
+				address, err := client.NormalAddress(member.APIAddress)
+				if err == nil && !asked[address] && !slices.Contains(next, address) {
+					next = append(next, address)
+				}
+			}
+		}
+		out = append(out, round...)
+	}
+	return out
+}
+
+func ask(ctx context.Context, c *client.Client, address string, timeout time.Duration) nodeStatus {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	view, err := c.GetClusterAt(ctx, address)
+	if err != nil {
+		return nodeStatus{Address: address, Error: err.Error(), StalenessMS: -1, failure: err}
+	}
+	out := nodeStatus{
+		ID: view.Node, Address: address, Reached: true, Leader: view.Leader == view.Node && view.Leader != "",
+		Applied: view.AppliedIndex, StalenessMS: view.StalenessMS, View: &view,
+	}
+	for _, member := range view.Members {
+		if member.ID == view.Node {
+			out.Voter = member.Voter
+		}
+	}
+	return out
+}
+
+// together joins the answers: the view with the highest term counts, and members that no address
+// led to are listed as well.
+func together(nodes []nodeStatus) (clusterStatus, error) {
+	var out clusterStatus
+	var best *types.Cluster
+	seen := map[string]bool{}
+	for _, one := range nodes {
+		if !one.Reached {
+			continue
+		}
+		if seen[one.ID] {
+			continue // two addresses of one node
+		}
+		seen[one.ID] = true
+		out.Nodes = append(out.Nodes, one)
+		if best == nil || one.View.Term > best.Term || one.View.Term == best.Term && best.Leader == "" {
+			best = one.View
+		}
+	}
+	if best == nil {
+		return out, nobody(nodes)
+	}
+	out.ID, out.Leader, out.Term, out.Leases = best.ID, best.Leader, best.Term, best.Leases
+	byAddress := map[string]types.Member{}
+	for _, member := range best.Members {
+		address, err := client.NormalAddress(member.APIAddress)
+		if err == nil {
+			byAddress[address] = member
+		}
+	}
+	for _, one := range nodes {
+		if one.Reached {
+			continue
+		}
+		if member, ok := byAddress[one.Address]; ok {
+			one.ID, one.Voter = member.ID, member.Voter
+			seen[member.ID] = true
+		}
+		out.Nodes = append(out.Nodes, one)
+	}
+	for _, member := range best.Members {
+		if !seen[member.ID] {
+			out.Nodes = append(out.Nodes, nodeStatus{
+				ID: member.ID, Address: member.APIAddress, Voter: member.Voter, StalenessMS: -1, Error: "its API address is not known",
+			})
+		}
+	}
+	slices.SortStableFunc(out.Nodes, func(x, y nodeStatus) int { return compareIDs(x.ID, y.ID) })
+	return out, nil
+}
+
+// nobody is the error when no node told anything: what one of them refused, else that none answered.
+func nobody(nodes []nodeStatus) error {
+	all := &client.UnreachableError{}
+	for _, one := range nodes {
+		var unreachable *client.UnreachableError
+		if !errors.As(one.failure, &unreachable) {
+			return one.failure
+		}
+		all.Failures = append(all.Failures, unreachable.Failures...)
+	}
+	return all
+}
+
+// compareIDs sorts by id, addresses without one last.
+func compareIDs(x, y string) int {
+	switch {
+	case x == y:
+		return 0
+	case x == "" || y != "" && x > y:
+		return 1
+	}
+	return -1
+}
+
+func (a *app) showStatus(status clusterStatus) error {
+	if a.format == "table" && a.field == "" {
+		if a.terminal {
+			fmt.Fprintf(a.out, "Cluster %s, term %d, leader %s\n", status.ID, status.Term, first(status.Leader, "none"))
+			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking\n\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"])
+		}
+		if status.Leader == "" {
+			a.warn("there is no leader: nothing is issued, renewed, revoked or expired until most of the nodes are back")
+		}
+		return list(a, status.Nodes, nil, []string{"NODE", "ADDRESS", "ROLE", "APPLIED", "HEARD OF LEADER"}, nodeCells)
+	}
+	if a.format == "name" {
+		return list(a, status.Nodes, func(n nodeStatus) string { return first(n.ID, n.Address) }, nil, nil)
+	}
+	return a.show(status, status.ID, nil)
+}
+
+func nodeCells(one nodeStatus) []string {
+	role, applied, heard := "follower", number(one.Applied), rough(time.Duration(one.StalenessMS)*time.Millisecond)+" ago"
+	switch {
+	case !one.Reached:
+		role, applied, heard = "unreachable", "-", "-"
+	case one.Leader:
+		role, heard = "leader", "-"
+	case !one.Voter:
+		role = "non-voter"
+	}
+	if one.StalenessMS < 0 {
+		heard = "-"
+	}
+	return []string{first(one.ID, "?"), one.Address, role, applied, heard}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"broker/api/apitest"
+	"broker/api/types"
+)
+
+// session runs commands as a person at a terminal would.
+type session struct {
+	t   *testing.T
+	env map[string]string
+}
+
+func at(t *testing.T, kit *apitest.Kit) session {
+	return session{t, map[string]string{"BROKER_ADDR": kit.URL, "BROKER_TOKEN": apitest.Token}}
+}
+
+// types runs a command with what is typed at its questions, and returns exit code and output.
+func (s session) types(typed string, args ...string) (int, string, string) {
+	s.t.Helper()
+	var out, errors bytes.Buffer
+	a := &app{
+		in: strings.NewReader(typed), out: &out, err: &errors,
+		getenv:   func(name string) string { return s.env[name] },
+		terminal: true, interactive: true, now: time.Now,
+	}
+	root := a.root()
+	root.SetArgs(args)
+	code := a.report(root.ExecuteContext(context.Background()))
+	return code, out.String(), errors.String()
+}
+
+func (s session) must(args ...string) string {
+	s.t.Helper()
+	code, out, errors := s.types("", args...)
+	if code != 0 {
+		s.t.Fatalf("%v: exit code %d: %s", args, code, errors)
+	}
+	return out
+}
+
+func TestAtATerminal(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	s := at(t, kit)
+	s.must("env", "create", "payments/production", "--description", "the real one")
+	s.must("connection", "create", "orders-db", "--provider", "fake", "--environments", "*", "--set", "password="+apitest.RootPassword)
+	s.must("secret", "create", "payments/production/app", "--connection", "orders-db")
+
+	issued := s.must("lease", "issue", "payments/production/app", "--ttl", "30m")
+	id := regexp.MustCompile(`(?m)^Lease ID: +(\w+)$`).FindStringSubmatch(issued)
+	if id == nil {
+		t.Fatalf("no lease id in\n%s", issued)
+	}
+	for _, row := range []struct {
+		args []string
+		want []string // patterns
+	}{
+		{nil, []string{`(?m)^Expires at: .* UTC \(in (29m59s|30m)\)$`, `Copy these values: they will not be shown again\.`, `(?m)^USERNAME +brk_`, `(?m)^PASSWORD +\S`}},
+		{[]string{"lease", "list"}, []string{`(?m)^ID +STATE +EXPIRES +NAME`, id[1] + ` +active +in (29m\d*s?|30m) +app +payments/production/app +admin`}},
+		{[]string{"lease", "get", id[1]}, []string{`(?m)^State: +active$`, `(?m)^Renewable: +23h30m$`}},
+		{[]string{"lease", "history", id[1]}, []string{`(?m)^● \d{4}-\d\d-\d\d .* prepared +by admin from 127.0.0.1 at n1 with brokerctl/`, `(?m)^● .* issued`, `(?m)^○ .* expires in (29m|30m)`}},
+		{[]string{"env", "get", "payments/production"}, []string{`(?m)^Name: +payments/production$`, `(?m)^Description: +the real one$`}},
+		{[]string{"provider", "get", "fake"}, []string{`password \(string\) +The root password\. Secret\.`, `member_of \(list\)`}},
+		{[]string{"status"}, []string{`(?m)^Cluster 01TESTCLUSTER, term 1, leader n1$`, `(?m)^Leases  1 active, 0 pending, 0 revoking$`, `(?m)^n1 .* leader`}},
+		{[]string{"event", "list"}, []string{`(?m)^INDEX +AT +TYPE`}},
+		{[]string{"lease"}, []string{`Usage:`, `history +Tell`}},
+	} {
+		out := issued
+		if row.args != nil {
+			out = s.must(row.args...)
+		}
+		for _, pattern := range row.want {
+			if !regexp.MustCompile(pattern).MatchString(out) {
+				t.Errorf("%v: no match for %s in\n%s", row.args, pattern, out)
+			}
+		}
+	}
+
+	if code, _, errors := s.types("n\n", "connection", "delete", "orders-db"); code == 0 || !strings.Contains(errors, "Deleting connection orders-db? [y/N]") {
+		t.Errorf("answering no: %d %s", code, errors)
+	}
+	s.must("lease", "revoke", id[1])
+	for _, noun := range [][]string{{"secret", "delete", "payments/production/app"}, {"connection", "delete", "orders-db"}} {
+		if code, _, errors := s.types("y\n", noun...); code != 0 {
+			t.Errorf("%v: answering yes: %d %s", noun, code, errors)
+		}
+	}
+}
+
+func TestCleanKeepsTheTerminalSafe(t *testing.T) {
+	if got := clean("évil \x1b[2J\u202e\u0085 a\tb"); got != "évil �[2J�� a b" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for word, want := range map[string]string{"isue": "issue", "reknew": "renew", "hist": "history", "x": "", "zebra": "", "revok": "revoke"} {
+		if got := nearest(word, []string{"issue", "list", "get", "renew", "revoke", "history"}); got != want {
+			t.Errorf("%q is nearest to %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestRough(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		59*time.Second + time.Millisecond: "59s",
+		90 * time.Second:                  "1m30s",
+		61*time.Minute + 5*time.Second:    "1h1m",
+		50 * time.Hour:                    "2d2h",
+		24*time.Hour + 30*time.Minute:     "24h30m",
+		0:                                 "0s",
+	} {
+		if got := rough(d); got != want {
+			t.Errorf("%v is shown as %s, want %s", d, got, want)
+		}
+	}
+}
+
+func TestQuoting(t *testing.T) {
+	values := types.Values{{Key: "A", Value: `it's "$x" \ ` + "`y`"}, {Key: "B", Value: "two\nlines"}}
+	shell, err := shellLines(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `export A='it'\''s "$x" \ ` + "`y`'\nexport B='two\nlines'\n"; string(shell) != want {
+		t.Errorf("shell lines are %s, want %s", shell, want)
+	}
+	dotenv, err := dotenvLines(values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `A="it's \"\$x\" \\ \` + "`y\\`\"\n" + `B="two\nlines"` + "\n"; string(dotenv) != want {
+		t.Errorf("dotenv lines are %s, want %s", dotenv, want)
+	}
+	if _, err := shellLines(types.Values{{Key: "C", Value: "\x00canary"}}); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a NUL: %v", err)
+	}
+}
