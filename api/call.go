@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -113,8 +114,7 @@ func tokenInURL(r *http.Request) bool {
 			return true
 		}
 		for _, value := range values {
-			// Login names may begin like tokens.
-			if name != "username" && strings.HasPrefix(value, TokenPrefix) {
+			if access.CheckToken(value) == nil {
 				return true
 			}
 		}

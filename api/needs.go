@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/broker"
 	"broker/fsm"
 )
@@ -55,8 +56,6 @@ type View interface {
 	Leases(fsm.LeaseSelector, fsm.LeasePage) []fsm.Lease
 	LeaseEvents(fsm.LeaseID) []fsm.Event
 	Events(after uint64, limit int) []fsm.Event
-	TokenByHash(hash []byte) (fsm.Token, bool)
-	Account(fsm.AccountName) (fsm.Account, bool)
 	LeaseCounts() map[fsm.LeaseState]uint64
 }
 
@@ -106,9 +105,8 @@ type Identity struct {
 	Token   fsm.TokenAccessor
 }
 
-// ErrUnauthenticated is returned by an [Authenticator] when a token is unknown, over, or its account
-// is disabled. The three are not told apart to the outside.
-var ErrUnauthenticated = errors.New("the token is not valid")
+// ErrUnauthenticated is what an [Authenticator] returns; it is the one of package access.
+var ErrUnauthenticated = access.ErrUnauthenticated
 
 // Authenticator finds out whose token it is, or returns [ErrUnauthenticated].
 type Authenticator interface {

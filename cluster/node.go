@@ -310,7 +310,8 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 		n.log.Warn("stopping with proposals unanswered", "error", err)
 	}
 	cancel()
-	try("stopping Raft", n.closeRaft())
+	raftErr := n.closeRaft(ctx)
+	try("stopping Raft", raftErr)
 	n.endLifetime()
 	n.clientConns.closeAll()
 	if n.client != nil {
@@ -322,7 +323,8 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	n.reads.wait()
 	n.workers.Wait()
 	try("ending requests of other nodes", n.handlers.wait(ctx))
-	if n.stores != nil {
+	if n.stores != nil && raftErr == nil {
+		// Under a Raft that goes on, the log had better stay open.
 		try("closing the log", n.stores.close())
 	}
 	n.log.Info("node is down")

@@ -14,8 +14,12 @@ const (
 	// ApplyBatch; Raft takes no more than 1024.
 	maxBatch = 1024
 	// connsPerPeer is how many idle Raft connections are kept to each node:
-	// pipeline, heartbeat, and one to spare.
+	// replication, heartbeat, and one to spare.
 	connsPerPeer = 3
+	// oneAtATime switches pipelining off. A follower that rejects a pipelined
+	// message can leave sender and decoder waiting for each other for ever:
+	// nothing reaches that follower any more, and Shutdown does not return.
+	oneAtATime = 1
 	// notifyBuffer lets Raft report changes of leadership without waiting: it
 	// stands still while the channel is full.
 	notifyBuffer = 16
@@ -52,14 +56,17 @@ func (n *Node) openRaft(self self, begin bool) error {
 		lifetime:  n.lifetime,
 	}
 	config := n.raftConfig(self.nodeID)
-	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	inner := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:                  n.raftConns,
 		MaxPool:                 connsPerPeer,
+		MaxRPCsInFlight:         oneAtATime,
 		Timeout:                 n.cfg.Timing.RPC,
 		Logger:                  &raftLogger{out: n.log, name: "raft-net"},
 		MsgpackUseNewTimeFormat: true,
 	})
-	n.raftTransport = transport
+	n.raftTransport = inner
+	transport := newTransport(n.lifetime, inner, n.raft.Load)
+	n.workers.Go(transport.pump)
 
 	if begin {
 		alone := raft.Configuration{Servers: []raft.Server{{
@@ -79,14 +86,20 @@ func (n *Node) openRaft(self self, begin bool) error {
 	return nil
 }
 
-// closeRaft ends Raft and waits for its goroutines.
-func (n *Node) closeRaft() error {
+// closeRaft ends Raft and waits for its goroutines, at most until ctx ends.
+func (n *Node) closeRaft(ctx context.Context) error {
 	var err error
 	if r := n.raft.Load(); r != nil {
-		done := r.Shutdown()
+		down := r.Shutdown()
 		// Exchanges under way would otherwise last until their timeout.
 		n.raftConns.conns.closeAll()
-		err = done.Error()
+		ended := make(chan error, 1)
+		go func() { ended <- down.Error() }()
+		select {
+		case err = <-ended:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
 	}
 	if n.raftTransport != nil {
 		_ = n.raftTransport.Close()

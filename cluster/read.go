@@ -72,17 +72,23 @@ func (n *Node) readRound() (uint64, error) {
 	return answer.Index, nil
 }
 
-// leaderReadIndex answers with the index this leader has applied, once a quorum
-// has confirmed that at some moment after that no later leader could exist.
-// Writes of this term are applied here before they are acknowledged, those of
-// earlier terms were applied by the barrier that established this leader.
+// leaderReadIndex answers with the index up to which this leader knows the log
+// to be committed, once a quorum has confirmed that at some moment after that no
+// later leader could exist. What earlier terms committed is known since the
+// barrier that established this leader.
+//
+// What this leader has applied would not do: a follower may be ahead of it, and
+// a read served there be followed by a read of something older elsewhere.
 func (n *Node) leaderReadIndex(ctx context.Context) (uint64, error) {
 	r := n.raft.Load()
 	term := n.established.Load()
 	if term == 0 {
 		return 0, fmt.Errorf("%w: the new one is not established yet", ErrNoLeader)
 	}
-	index := n.AppliedIndex()
+	index, err := n.committedCommand(r)
+	if err != nil {
+		return 0, err
+	}
 	if err := n.confirmTerm(ctx, r, term); err != nil {
 		return 0, err
 	}
@@ -90,6 +96,24 @@ func (n *Node) leaderReadIndex(ctx context.Context) (uint64, error) {
 		return 0, fmt.Errorf("%w: this node lost leadership", ErrNoLeader)
 	}
 	return index, nil
+}
+
+// committedCommand returns the index of the last committed entry that moves the
+// applied index of state machines: those that begin a term or a barrier do not,
+// and waiting for them might never end.
+func (n *Node) committedCommand(r *raft.Raft) (uint64, error) {
+	// In this order, so that everything in between is still in the log.
+	applied := n.AppliedIndex()
+	var entry raft.Log
+	for index := r.CommitIndex(); index > applied; index-- {
+		if err := n.stores.logs.GetLog(index, &entry); err != nil {
+			return 0, fmt.Errorf("looking for the last committed command: %w", err)
+		}
+		if entry.Type == raft.LogCommand || entry.Type == raft.LogConfiguration {
+			return index, nil
+		}
+	}
+	return applied, nil
 }
 
 // readRounds lets concurrent reads share rounds: one is under way, one collects

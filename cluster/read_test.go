@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/anishathalye/porcupine"
 	"github.com/hashicorp/raft"
 
 	"broker/cluster"
@@ -159,122 +156,4 @@ func TestStaleness(t *testing.T) {
 	}
 	c.Isolate(follower)
 	clustertest.Eventually(t, "staleness to grow", func() bool { return follower.Live().Staleness() > time.Second })
-}
-
-// A register written and read by several clients through all nodes while
-// leaders are cut off and replaced must look as if it were on one machine.
-func TestRegisterIsLinearizable(t *testing.T) {
-	const (
-		writers = 3
-		readers = 5
-		length  = 6 * time.Second
-	)
-	c := clustertest.New(t, 3)
-	c.WaitLeader()
-
-	type input struct {
-		write bool
-		value string
-	}
-	var (
-		mu      sync.Mutex
-		history []porcupine.Operation
-
-		acknowledged, reads atomic.Int64
-	)
-	began := time.Now()
-	now := func() int64 { return int64(time.Since(began)) }
-	record := func(op porcupine.Operation) {
-		mu.Lock()
-		defer mu.Unlock()
-		history = append(history, op)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), length)
-	defer cancel()
-
-	// Checking takes time with every operation: a few thousand will do.
-	pace := func() *time.Ticker { return time.NewTicker(5 * time.Millisecond) }
-
-	var clients sync.WaitGroup
-	for id := range writers {
-		clients.Go(func() {
-			random := rand.New(rand.NewPCG(1, uint64(id)))
-			tick := pace()
-			defer tick.Stop()
-			for i := 0; ctx.Err() == nil; i++ {
-				<-tick.C
-				n := c.Nodes[random.IntN(len(c.Nodes))]
-				op := porcupine.Operation{ClientId: id, Input: input{true, fmt.Sprintf("%d/%d", id, i)}, Call: now()}
-				try, done := context.WithTimeout(ctx, time.Second)
-				_, _, err := n.Live().Propose(try, []byte(op.Input.(input).value))
-				done()
-				op.Return = now()
-				if definitelyNot(err) {
-					continue
-				}
-				if err != nil {
-					// It may take effect at any time to come.
-					op.Return = int64(time.Hour)
-				}
-				record(op)
-				if err == nil {
-					acknowledged.Add(1)
-				}
-			}
-		})
-	}
-	for id := range readers {
-		clients.Go(func() {
-			random := rand.New(rand.NewPCG(2, uint64(id)))
-			tick := pace()
-			defer tick.Stop()
-			for ctx.Err() == nil {
-				<-tick.C
-				n := c.Nodes[random.IntN(len(c.Nodes))]
-				op := porcupine.Operation{ClientId: 100 + id, Input: input{}, Call: now()}
-				try, done := context.WithTimeout(ctx, time.Second)
-				got, err := readLast(try, n)
-				done()
-				op.Output, op.Return = got, now()
-				if err == nil {
-					record(op)
-					reads.Add(1)
-				}
-			}
-		})
-	}
-	changes := 0
-	for ctx.Err() == nil {
-		enough := acknowledged.Load() + 40
-		clustertest.Eventually(t, "some writes", func() bool { return acknowledged.Load() >= enough || ctx.Err() != nil })
-		leader := c.Leader()
-		if changes%3 == 2 {
-			_ = leader.Live().TransferLeadership(ctx) // another way to lose it
-		} else {
-			c.Isolate(leader)
-			c.Leader()
-			c.Heal()
-		}
-		changes++
-		c.WaitLeader()
-	}
-	clients.Wait()
-
-	register := porcupine.Model{
-		Init: func() any { return "" },
-		Step: func(state, in, out any) (bool, any) {
-			if op := in.(input); op.write {
-				return true, op.value
-			}
-			return out == state, state
-		},
-	}
-	result := porcupine.CheckOperationsTimeout(register, history, time.Minute)
-	t.Logf("%d writes, %d reads, %d changes of leader: %s", acknowledged.Load(), reads.Load(), changes, result)
-	if result != porcupine.Ok {
-		t.Errorf("the history is not linearizable: %s", result)
-	}
-	if reads.Load() < 50 || acknowledged.Load() < 50 || changes < 2 {
-		t.Error("too little happened for this to show anything")
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"broker/access"
 	"broker/api"
 	"broker/api/types"
 	"broker/broker"
@@ -20,7 +21,7 @@ import (
 )
 
 // Token is the token of the account "admin" at every Kit.
-const Token = "brk_0000000000000000000000000000000000000000test"
+const Token = "brk_0000000000000000000000000000000000000000000000000000ff9wxdr"
 
 // RootPassword is what the fake outside system takes as the password of a connection.
 const RootPassword = "canary-root-password"
@@ -58,8 +59,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		Timing: broker.Timing{RevokeWait: time.Second, Tick: 10 * time.Millisecond},
 	})
 	must(t, err)
-	hash := func(token string) ([]byte, error) { return keyring.Hash("token", token) }
-	tokenHash, err := hash(Token)
+	tokenHash, err := access.HashToken(keyring, Token)
 	must(t, err)
 	must(t, b.Init(context.Background(), 1, broker.InitSpec{
 		ClusterID: "01TESTCLUSTER", Account: "admin", TokenHash: tokenHash, Accessor: "01TESTACCESSOR",
@@ -78,7 +78,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	kit.Cluster.SetLeader("n1")
 	kit.config = api.Config{
 		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Providers: registry, Authorizer: api.AllowAll{},
-		Authenticator:  api.NewTokenAuthenticator(api.StateOf(state), hash, nil),
+		Authenticator:  authenticator{&access.Tokens{State: state, Hasher: keyring}},
 		Status:         kit.Cluster.Status,
 		RequestTimeout: 10 * time.Second, LeaderTimeout: 5 * time.Second, RetryPause: 2 * time.Millisecond,
 	}
@@ -114,6 +114,15 @@ func (k *Kit) serve(t testing.TB, config api.Config) (*api.Server, string) {
 		cluster.setURL(listening.URL)
 	}
 	return server, listening.URL
+}
+
+// authenticator answers with what the API wants to know of a token.
+type authenticator struct{ tokens *access.Tokens }
+
+// Identify returns whose token it is.
+func (a authenticator) Identify(_ context.Context, token string) (api.Identity, error) {
+	found, err := a.tokens.Identify(token)
+	return api.Identity{Account: found.Account, Token: found.Accessor}, err
 }
 
 // Index returns the index of the newest entry of the log.
