@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"broker/access"
 	"broker/api"
 	"broker/api/apitest"
 	"broker/broker"
@@ -69,9 +71,21 @@ func TestFollowerWithoutLeader(t *testing.T) {
 	}
 	expect(t, 200, url, "GET", secretsPath+"?max_stale=10s", "")
 	expect(t, 200, url, "GET", "/api/v1/cluster", "")
-	if got := ask(t, url, "GET", "/api/v1/leases", "", "Authorization", "Bearer brk_unknown"); got.status != 503 {
+	unknown, err := access.NewToken(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, url, "GET", "/api/v1/leases", "", "Authorization", "Bearer "+unknown); got.status != 503 {
 		t.Errorf("a token this node cannot judge: %d %s", got.status, got.text)
 	}
+	if got := ask(t, url, "GET", "/api/v1/leases", "", "Authorization", "Bearer brk_mistyped"); got.status != 401 {
+		t.Errorf("a token that nobody can have: %d %s", got.status, got.text)
+	}
+	cluster.SetLeader("n1")
+	if got := ask(t, url, "GET", "/api/v1/leases", "", "Authorization", "Bearer "+unknown); got.status != 401 {
+		t.Errorf("an unknown token at a follower: %d %s", got.status, got.text)
+	}
+	cluster.SetLeader("")
 	if got := ask(t, url, "GET", "/api/v1/leases", "", "Broker-Min-Index", "99999999"); got.status != 503 || got.code() != "too_stale" {
 		t.Errorf("a session read of the future: %d %s", got.status, got.text)
 	}
