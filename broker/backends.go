@@ -29,7 +29,7 @@ type backend struct {
 func newBackends(p *period) *backends { return &backends{p: p, open: map[system]*backend{}} }
 
 // use returns the backend of a system with its newest settings. release must be called.
-func (bs *backends) use(s system) (b *backend, release func(), err error) {
+func (bs *backends) use(s system) (opened providers.Backend, release func(), err error) {
 	var record fsm.System
 	var found bool
 	if err := bs.p.view(func(v *fsm.View) { record, found = v.System(s.connection, s.number) }); err != nil {
@@ -40,7 +40,7 @@ func (bs *backends) use(s system) (b *backend, release func(), err error) {
 	}
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
-	b = bs.open[s]
+	b := bs.open[s]
 	if b == nil || b.version != record.Version {
 		opened, err := bs.p.openBackend(record)
 		if err != nil {
@@ -53,7 +53,8 @@ func (bs *backends) use(s system) (b *backend, release func(), err error) {
 		bs.open[s] = b
 	}
 	b.users++
-	return b, func() { bs.release(b) }, nil
+	// The backend itself, not what is embedded here: it may have optional abilities.
+	return b.Backend, func() { bs.release(b) }, nil
 }
 
 func (bs *backends) release(b *backend) {
