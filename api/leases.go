@@ -129,8 +129,7 @@ func renewal(id fsm.LeaseID, asked types.RenewSpec) (broker.RenewSpec, error) {
 		spec.Until = until
 		return spec, nil
 	}
-	p := problem(codeMissingField, "ttl: is required, or until instead of it", types.FieldProblem{Field: "ttl", Message: "is required, or until instead of it"})
-	return spec, p
+	return spec, fieldsProblem(codeMissingField, []types.FieldProblem{{Field: "ttl", Message: "is required, or until instead of it"}})
 }
 
 func (s *Server) revokeLease(ctx context.Context, c *call, in *LeaseRevoke) (*created[types.Lease], error) {

@@ -117,7 +117,19 @@ func problem(code, detail string, fields ...types.FieldProblem) *types.Problem {
 
 // invalid makes the problem of one wrong field.
 func invalid(field, message string) *types.Problem {
-	return problem(codeInvalid, field+": "+message, types.FieldProblem{Field: field, Message: message})
+	return fieldsProblem(codeInvalid, []types.FieldProblem{{Field: field, Message: message}})
+}
+
+// fieldsProblem makes the problem of wrong fields: one is told in the detail, several are counted.
+func fieldsProblem(code string, fields []types.FieldProblem) *types.Problem {
+	if len(fields) != 1 {
+		return problem(code, strconv.Itoa(len(fields))+" values are wrong", fields...)
+	}
+	detail := fields[0].Message
+	if fields[0].Field != "" {
+		detail = fields[0].Field + ": " + detail
+	}
+	return problem(code, detail, fields...)
 }
 
 func retryAfter(p *types.Problem, wait time.Duration) {
@@ -155,10 +167,11 @@ func problemOf(err error) (out *types.Problem, internal bool) {
 			retryAfter(out, unavailable.RetryAfter)
 		}
 	case errors.As(err, &values):
-		out = problem(codeInvalid, values.Error())
+		var fields []types.FieldProblem
 		for _, one := range values.Problems {
-			out.Errors = append(out.Errors, types.FieldProblem{Field: one.Field, Message: one.Message})
+			fields = append(fields, types.FieldProblem{Field: one.Field, Message: one.Message})
 		}
+		out = fieldsProblem(codeInvalid, fields)
 	case errors.Is(err, broker.ErrNotLeader):
 		out = problem(codeNotLeader, "the node that took the request no longer leads; nothing was done")
 	case errors.Is(err, broker.ErrOutcomeUnknown):

@@ -61,14 +61,7 @@ func validationProblem(status int, message string, errs []error) *types.Problem 
 	if len(fields) == 0 {
 		return problem(code, message)
 	}
-	text := fields[0].Message
-	if fields[0].Field != "" {
-		text = fields[0].Field + ": " + text
-	}
-	if len(fields) > 1 {
-		text += "; there is more, see errors"
-	}
-	return problem(code, text, fields...)
+	return fieldsProblem(code, fields)
 }
 
 // fieldProblem says in the broker's words what huma says about one place.

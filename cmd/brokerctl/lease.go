@@ -49,7 +49,7 @@ func (a *app) leaseList() *cobra.Command {
 			return list(a, found, func(l types.Lease) string { return l.ID },
 				[]string{"ID", "STATE", "EXPIRES", "NAME", "SECRET", "ACCOUNT", "USERNAME", "CREATED"},
 				func(l types.Lease) []string {
-					return []string{l.ID, l.State, a.when(l.ExpiresAt), l.Name, l.Secret, l.Account, l.Username, a.when(l.CreatedAt)}
+					return []string{l.ID, l.State, a.end(l), l.Name, l.Secret, l.Account, l.Username, a.when(l.CreatedAt)}
 				})
 		},
 	}
@@ -67,6 +67,14 @@ func (a *app) leaseList() *cobra.Command {
 	a.completeFlag(cmd, "connection", connectionNames)
 	a.completeFlag(cmd, "environment", environmentNames)
 	return cmd
+}
+
+// end says when the lease ends: for people, of one that has ended, when it did.
+func (a *app) end(l types.Lease) string {
+	if a.terminal && l.EndedAt != nil {
+		return "ended " + a.when(*l.EndedAt)
+	}
+	return a.when(l.ExpiresAt)
 }
 
 func (a *app) leaseGet() *cobra.Command {

@@ -57,12 +57,15 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintf(a.err, "error: %s\n", clean(err.Error()))
 	var problem *types.Problem
 	if errors.As(err, &problem) && len(problem.Errors) > 1 {
+		// One line for each, instead of one long line for all.
+		fmt.Fprintf(a.err, "error: %s\n", clean(strings.Replace(err.Error(), problem.Error(), problem.Detail, 1)))
 		for _, one := range problem.Errors {
 			fmt.Fprintf(a.err, "  %s: %s\n", clean(one.Field), clean(one.Message))
 		}
+	} else {
+		fmt.Fprintf(a.err, "error: %s\n", clean(err.Error()))
 	}
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", clean(hint))

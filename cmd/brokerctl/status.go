@@ -34,7 +34,10 @@ type clusterStatus struct {
 	Leader string            `json:"leader,omitempty"`
 	Term   uint64            `json:"term"`
 	Leases map[string]uint64 `json:"leases"`
-	Nodes  []nodeStatus      `json:"nodes"`
+
+	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
+
+	Nodes []nodeStatus `json:"nodes"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
@@ -137,6 +140,7 @@ func together(nodes []nodeStatus) (clusterStatus, error) {
 		return out, nobody(nodes)
 	}
 	out.ID, out.Leader, out.Term, out.Leases = best.ID, best.Leader, best.Term, best.Leases
+	out.ExpirySuspendedSince = best.ExpirySuspendedSince
 	byAddress := map[string]types.Member{}
 	for _, member := range best.Members {
 		address, err := client.NormalAddress(member.APIAddress)
@@ -196,7 +200,11 @@ func (a *app) showStatus(status clusterStatus) error {
 			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking\n\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"])
 		}
 		if status.Leader == "" {
-			a.warn("there is no leader: nothing is issued, renewed, revoked or expired until most of the nodes are back")
+			since := ""
+			if status.ExpirySuspendedSince != nil {
+				since = " since " + status.ExpirySuspendedSince.UTC().Format(time.RFC3339)
+			}
+			a.warn("there is no leader" + since + ": nothing is issued, renewed, revoked or expired until most of the nodes are back")
 		}
 		return list(a, status.Nodes, nil, []string{"NODE", "ADDRESS", "ROLE", "APPLIED", "HEARD OF LEADER"}, nodeCells)
 	}
