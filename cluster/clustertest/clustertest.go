@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -196,6 +197,26 @@ func (n *Node) MustApply(index uint64) {
 	if err := n.Live().WaitApplied(ctx, index); err != nil {
 		n.c.t.Fatalf("at %s: %v", n.ID, err)
 	}
+}
+
+// MustPropose proposes cmd at whoever leads, and again as long as it certainly
+// was not committed. It returns the index of the entry.
+func (c *Cluster) MustPropose(cmd []byte) uint64 {
+	c.t.Helper()
+	var index uint64
+	Eventually(c.t, "a proposal to be committed", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		leader := c.Leader()
+		var err error
+		_, index, err = leader.Live().Propose(ctx, cmd)
+		var definite *cluster.NotCommittedError
+		if err != nil && !errors.As(err, &definite) {
+			c.t.Fatalf("proposing at %s: %v", leader.ID, err)
+		}
+		return err == nil
+	})
+	return index
 }
 
 // Leader waits for a leader that is established and reaches a majority, and
