@@ -58,7 +58,7 @@ func (p *period) runWheel() {
 			return
 		case <-tick.C:
 		}
-		now := p.Now()
+		now := p.wall()
 		var due []fsm.LeaseID
 		p.mu.Lock()
 		p.wheel.Advance(now, func(id fsm.LeaseID) { due = append(due, id) })

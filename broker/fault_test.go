@@ -353,3 +353,31 @@ func TestSecretDisabledWhileCreating(t *testing.T) {
 		h.wantNoLogins()
 	})
 }
+
+// The leader's clock jumps. Forward: what is over by the new time ends at once. Back: nothing ends
+// before its time by the clock that stamped it.
+func TestClockJumps(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		short, long := h.mustIssue(10*time.Second).Lease, h.mustIssue(time.Hour).Lease
+		h.clock.jump(-5 * time.Second)
+		pass(12 * time.Second)
+		if got := h.lease(short.ID).State; got != fsm.Active {
+			t.Errorf("after a jump back the lease is %s before its time", got)
+		}
+		pass(4 * time.Second)
+		if got := h.lease(short.ID).State; got != fsm.Expired {
+			t.Errorf("the lease is %s", got)
+		}
+		h.clock.jump(50 * time.Minute)
+		pass(time.Second)
+		if got := h.lease(long.ID).State; got != fsm.Active {
+			t.Errorf("the long lease is %s too early", got)
+		}
+		h.clock.jump(20 * time.Minute)
+		pass(2 * time.Second)
+		if got := h.lease(long.ID).State; got != fsm.Expired {
+			t.Errorf("after a jump forward the long lease is %s", got)
+		}
+		h.wantNoLogins()
+	})
+}

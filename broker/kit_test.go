@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +96,7 @@ type house struct {
 	fake   *providertest.Fake
 	cancel context.CancelFunc
 	led    chan error
+	clock  *steppedClock
 }
 
 // inHouse runs a test in virtual time, with a leading broker that has an environment, a connection
@@ -124,13 +126,13 @@ func newHouse(t *testing.T, dir string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, state: state, fake: providertest.NewFake(), log: &memLog{state: state, plan: map[fsm.CommandType][]outcome{}}}
+	h := &house{t: t, state: state, clock: &steppedClock{}, fake: providertest.NewFake(), log: &memLog{state: state, plan: map[fsm.CommandType][]outcome{}}}
 	h.fake.SetRootPassword(rootCanary)
 	registry, err := providers.NewRegistry(h.fake.Provider())
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1"})
+	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1", Now: h.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +142,12 @@ func newHouse(t *testing.T, dir string) *house {
 	}
 	return h
 }
+
+// steppedClock is the wall clock of a machine that somebody steps.
+type steppedClock struct{ off atomic.Int64 }
+
+func (c *steppedClock) now() time.Time       { return time.Now().Add(time.Duration(c.off.Load())) }
+func (c *steppedClock) jump(d time.Duration) { c.off.Add(int64(d)) }
 
 func (h *house) close() {
 	h.depose()

@@ -43,7 +43,7 @@ func (b *Broker) Lead(ctx context.Context, term uint64) error {
 	p := &period{
 		Broker: b, ctx: ctx, term: term,
 		log:      b.log.With("term", term),
-		wheel:    wheel.New[fsm.LeaseID](b.Timing.Tick, b.Now()),
+		wheel:    wheel.New[fsm.LeaseID](b.Timing.Tick, b.wall()),
 		revokers: map[system]*revoker{},
 		renewing: map[fsm.LeaseID]chan struct{}{},
 	}
@@ -106,3 +106,7 @@ func (p *period) sleep(d time.Duration) bool {
 
 // now is the leader's clock, as commands are stamped with it.
 func (p *period) now() fsm.Instant { return fsm.At(p.Now()) }
+
+// wall is the clock without its monotonic reading: ends of leases are instants of the wall clock, and
+// when that is stepped the wheel must follow it.
+func (b *Broker) wall() time.Time { return b.Now().Round(0) }
