@@ -60,10 +60,8 @@ func statuses() map[string]int {
 		string(fsm.CodeSecretDisabled):     http.StatusConflict,
 		string(fsm.CodeSecretChanged):      http.StatusConflict,
 		string(fsm.CodeKeyReused):          http.StatusUnprocessableEntity,
-		string(fsm.CodeKeyInProgress):      http.StatusConflict,
 		string(fsm.CodeKeyAnswerGone):      http.StatusConflict,
 		string(fsm.CodeStaleTerm):          http.StatusServiceUnavailable,
-		string(fsm.CodeUnconfirmedAbsence): http.StatusConflict,
 		string(fsm.CodeInitialized):        http.StatusConflict,
 
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,

@@ -75,7 +75,7 @@ func (p *period) newEnd(lease fsm.Lease, spec RenewSpec) (fsm.Instant, error) {
 	case !spec.Until.IsZero():
 		return max(fsm.At(spec.Until), lease.ExpiresAt), nil
 	case spec.TTL < MinTTL:
-		return 0, invalid("ttl", "at least %s, not %s", MinTTL, spec.TTL)
+		return 0, invalid("ttl", "at least %s, not %s", fsm.FormatTTL(MinTTL), fsm.FormatTTL(spec.TTL))
 	}
 	return lease.ExpiresAt.Add(spec.TTL), nil
 }

@@ -121,7 +121,7 @@ func (p *period) checkSecret(kind providers.Provider, description string, raw ma
 	ps.ttl("default_ttl", ttl)
 	ps.ttl("max_ttl", maximum)
 	if ttl > maximum {
-		ps.add("default_ttl", "%s is above max_ttl %s", ttl, maximum)
+		ps.add("default_ttl", "%s is above max_ttl %s", fsm.FormatTTL(ttl), fsm.FormatTTL(maximum))
 	}
 	ps.labels(labels)
 	if len(outputs) == 0 {

@@ -66,9 +66,9 @@ func (ps *problems) patterns(field string, list []fsm.Pattern) {
 func (ps *problems) ttl(field string, ttl time.Duration) {
 	switch {
 	case ttl < MinTTL:
-		ps.add(field, "at least %s, not %s", MinTTL, ttl)
+		ps.add(field, "at least %s, not %s", fsm.FormatTTL(MinTTL), fsm.FormatTTL(ttl))
 	case ttl > maxTTL:
-		ps.add(field, "at most %s, not %s", maxTTL, ttl)
+		ps.add(field, "at most %s, not %s", fsm.FormatTTL(maxTTL), fsm.FormatTTL(ttl))
 	case ttl%time.Millisecond != 0:
 		ps.add(field, "whole milliseconds only, not %s", ttl)
 	}

@@ -14,7 +14,7 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 		return Lease{}, &Refusal{Code: CodeSecretChanged, Message: fmt.Sprintf("secret %q or its connection was changed meanwhile: try again", c.Secret)}
 	}
 	if c.TTL <= 0 {
-		return Lease{}, &Refusal{Code: CodeInvalid, Field: "ttl", Message: fmt.Sprintf("a lease needs a positive time, not %s", c.TTL)}
+		return Lease{}, &Refusal{Code: CodeInvalid, Field: "ttl", Message: fmt.Sprintf("a lease needs a positive time, not %s", FormatTTL(c.TTL))}
 	}
 	if c.TTL > s.MaxTTL {
 		return Lease{}, exceedsMax("ttl", c.TTL, s.MaxTTL)
@@ -137,7 +137,7 @@ func (t *txn) usernameTaken(name string) bool {
 }
 
 func exceedsMax(field string, ttl, left time.Duration) *Refusal {
-	return (&Refusal{Code: CodeTTLExceedsMax, Field: field, Message: fmt.Sprintf("%s of %s is not possible: at most %s", field, ttl, left)}).
+	return (&Refusal{Code: CodeTTLExceedsMax, Field: field, Message: fmt.Sprintf("%s of %s is not possible: at most %s", field, FormatTTL(ttl), FormatTTL(left))}).
 		With("renewable_ttl", fmt.Sprint(int64(left/time.Second)))
 }
 

@@ -86,7 +86,7 @@ func (t *txn) checkSecret(s Secret) *Refusal {
 		return notAllowed(c, env)
 	}
 	if s.DefaultTTL > s.MaxTTL {
-		return &Refusal{Code: CodeInvalid, Field: "default_ttl", Message: fmt.Sprintf("default_ttl %s is above max_ttl %s", s.DefaultTTL, s.MaxTTL)}
+		return &Refusal{Code: CodeInvalid, Field: "default_ttl", Message: fmt.Sprintf("default_ttl %s is above max_ttl %s", FormatTTL(s.DefaultTTL), FormatTTL(s.MaxTTL))}
 	}
 	for _, o := range s.Outputs {
 		if owner := t.tx.Bucket([]byte(bucketOutputKeys)).Get(outputKey(env, o.Key)); owner != nil && string(owner) != string(s.Name) {

@@ -333,3 +333,14 @@ func FuzzRestore(f *testing.F) {
 		mustView(t, s, func(v *View) { v.Meta() })
 	})
 }
+
+func TestFormatTTL(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"30h": 30 * time.Hour, "1h30m": 90 * time.Minute, "5m": 5 * time.Minute, "10s": 10 * time.Second,
+		"1m10s": 70 * time.Second, "0s": 0, "1h0m10s": time.Hour + 10*time.Second, "-5m": -5 * time.Minute, "1.5s": 1500 * time.Millisecond,
+	} {
+		if got := FormatTTL(d); got != want {
+			t.Errorf("%d is written %q, want %q", d, got, want)
+		}
+	}
+}
