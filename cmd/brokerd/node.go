@@ -251,9 +251,6 @@ type tokens struct{ *access.Tokens }
 
 func (t tokens) Identify(_ context.Context, token string) (api.Identity, error) {
 	record, err := t.Tokens.Identify(token)
-	if errors.Is(err, access.ErrUnauthenticated) {
-		return api.Identity{}, api.ErrUnauthenticated
-	}
 	return api.Identity{Account: record.Account, Token: record.Accessor}, err
 }
 
