@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 
 	"broker/cluster"
 	"broker/cluster/clustertest"
@@ -69,31 +66,16 @@ func TestCutOffLeaderServesNoLinearizableRead(t *testing.T) {
 	})
 }
 
-// stallingLog is a log whose disk can be made to hang.
-type stallingLog struct {
-	raft.LogStore
-	disk *sync.RWMutex // held for writing while the disk hangs
-}
-
-func (l stallingLog) StoreLogs(entries []*raft.Log) error {
-	l.disk.RLock()
-	defer l.disk.RUnlock()
-	return l.LogStore.StoreLogs(entries)
-}
-
 // A leader whose disk hangs does not notice that it was replaced: its main loop
 // stands still, as that of a paused process does. It must not take its state
 // for the newest.
 func TestHangingLeaderServesNoOldRead(t *testing.T) {
-	disks := map[string]*sync.RWMutex{"n1": {}, "n2": {}, "n3": {}}
-	c := clustertest.New(t, 3, &clustertest.Options{Configure: func(node *clustertest.Node, cfg *cluster.Config) {
-		cfg.WrapLog = func(log raft.LogStore) raft.LogStore { return stallingLog{log, disks[node.ID]} }
-	}})
+	disks := disks{"n1": {}, "n2": {}, "n3": {}}
+	c := clustertest.New(t, 3, &clustertest.Options{Configure: disks.configure})
 	old := c.Leader()
 	old.MustPropose([]byte("old"))
 
-	disks[old.ID].Lock()
-	release := sync.OnceFunc(disks[old.ID].Unlock)
+	release := disks.hang(old)
 	defer release()
 	if _, _, err := old.Live().Propose(within(t, 100*time.Millisecond), []byte("stuck")); !errors.Is(err, cluster.ErrOutcomeUnknown) {
 		t.Fatalf("with a hanging disk: %v", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -123,7 +124,7 @@ func openStores(dir string, noSync bool, wrap func(raft.LogStore) raft.LogStore,
 		NoSync:                  noSync,
 		MsgpackUseNewTimeFormat: true,
 	})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("opening the log: %s is in use by another process", dir)
 	}
 	if err != nil {

@@ -21,6 +21,8 @@ import (
 type transport struct {
 	*raft.NetworkTransport
 	lifetime context.Context
+	// asked is what other nodes ask, heartbeats apart.
+	asked <-chan raft.RPC
 	// raft is set once Raft runs; heartbeats come earlier.
 	raft func() *raft.Raft
 	// rpcs is what Raft's main goroutine reads.
@@ -39,6 +41,7 @@ func newTransport(lifetime context.Context, inner *raft.NetworkTransport, runnin
 	t := &transport{
 		NetworkTransport: inner,
 		lifetime:         lifetime,
+		asked:            inner.Consumer(),
 		raft:             running,
 		rpcs:             make(chan raft.RPC),
 		beats:            make(chan raft.RPC, 1),
@@ -58,7 +61,7 @@ func (t *transport) pump() {
 	for {
 		var rpc raft.RPC
 		select {
-		case rpc = <-t.NetworkTransport.Consumer():
+		case rpc = <-t.asked:
 		case rpc = <-t.beats:
 		case <-t.lifetime.Done():
 			return
