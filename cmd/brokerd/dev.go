@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -193,15 +194,15 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 		Init: i == 0, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"),
 		HistoryTTL: 30 * 24 * time.Hour, Timing: "lan", LogLevel: o.logLevel, LogFormat: "json",
 	}
-	for k, listen := range []*string{&c.APIListen, &c.ClusterListen, &c.GossipListen} {
-		port := o.port + i*portsPerNode + k
-		if o.port == 0 {
-			var err error
-			if port, err = freePort(); err != nil {
-				return c, err
-			}
+	ports := []int{o.port + i*portsPerNode, o.port + i*portsPerNode + 1, o.port + i*portsPerNode + 2}
+	if o.port == 0 {
+		var err error
+		if ports, err = freePorts(c.DataDir); err != nil {
+			return c, err
 		}
-		*listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+	for k, listen := range []*string{&c.APIListen, &c.ClusterListen, &c.GossipListen} {
+		*listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[k]))
 	}
 	if len(before) > 0 {
 		c.Join = []string{before[0].config.ClusterListen}
@@ -209,13 +210,38 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 	return c.complete()
 }
 
-// freePort asks the system for a port that is free now.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
+// freePorts returns three ports that were free when the node was begun: it comes back where the others
+// look for it.
+func freePorts(nodeDir string) (ports []int, err error) {
+	path := filepath.Join(nodeDir, "ports.json")
+	data, err := os.ReadFile(path)
+	if err == nil {
+		if err := json.Unmarshal(data, &ports); err != nil || len(ports) != 3 {
+			return nil, fmt.Errorf("%s does not hold three ports", path)
+		}
+		return ports, nil
 	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("reading a node's ports: %w", err)
+	}
+	for range 3 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("looking for a free port: %w", err)
+		}
+		defer l.Close() // only now, or the next one may be the same
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	if data, err = json.Marshal(ports); err != nil {
+		return nil, fmt.Errorf("encoding a node's ports: %w", err)
+	}
+	if err := os.MkdirAll(nodeDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making a node's directory: %w", err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return nil, fmt.Errorf("writing a node's ports: %w", err)
+	}
+	return ports, nil
 }
 
 // writeEnv writes export lines for a shell.
