@@ -26,16 +26,8 @@ type revoker struct {
 	wake   chan struct{} // of size one
 
 	mu      sync.Mutex
-	tasks   map[fsm.LeaseID]*task
+	tasks   *taskQueue
 	waiting map[fsm.LeaseID]chan struct{} // closed when a task is done
-}
-
-// task is the removal of one lease's login.
-type task struct {
-	id    fsm.LeaseID
-	at    time.Time // of the next try
-	tries int       // that failed, in earlier periods too
-	pause *backoff.ExponentialBackOff
 }
 
 // drive hands revoking leases to the revokers of their systems.
@@ -52,7 +44,7 @@ func (p *period) revoker(s system) *revoker {
 	defer p.mu.Unlock()
 	r := p.revokers[s]
 	if r == nil {
-		r = &revoker{p: p, system: s, wake: make(chan struct{}, 1), tasks: map[fsm.LeaseID]*task{}, waiting: map[fsm.LeaseID]chan struct{}{}}
+		r = &revoker{p: p, system: s, wake: make(chan struct{}, 1), tasks: newTaskQueue(), waiting: map[fsm.LeaseID]chan struct{}{}}
 		p.revokers[s] = r
 		p.goes(r.run)
 	}
@@ -66,12 +58,10 @@ func (r *revoker) add(l fsm.Lease) {
 	if !l.WasActive() {
 		at = later(at, l.CreateDeadlineAt.Time().Add(10*time.Millisecond))
 	}
+	pause := backoff.NewExponentialBackOff() // with jitter: what failed together is not tried again together
+	pause.InitialInterval, pause.Multiplier, pause.MaxInterval = r.p.Timing.RetryMin, 2, r.p.Timing.RetryMax
 	r.mu.Lock()
-	if r.tasks[l.ID] == nil {
-		pause := backoff.NewExponentialBackOff() // with jitter: what failed together is not tried again together
-		pause.InitialInterval, pause.Multiplier, pause.MaxInterval = r.p.Timing.RetryMin, 2, r.p.Timing.RetryMax
-		r.tasks[l.ID] = &task{id: l.ID, at: at, tries: l.Attempts, pause: pause}
-	}
+	r.tasks.add(&task{id: l.ID, at: at, tries: l.Attempts, pause: pause})
 	r.mu.Unlock()
 	r.poke()
 }
@@ -119,24 +109,14 @@ func (r *revoker) run() {
 	}
 }
 
-// due returns a batch of what is due, earliest first, or the instant of the next one.
+// due takes a batch of what is due, or returns the instant of the next one.
 func (r *revoker) due(now time.Time) (batch []*task, next time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.p.ctx.Err() != nil {
 		return nil, time.Time{}
 	}
-	for _, t := range r.tasks {
-		if !t.at.After(now) {
-			batch = append(batch, t)
-		} else if next.IsZero() || t.at.Before(next) {
-			next = t.at
-		}
-	}
-	slices.SortFunc(batch, func(a, b *task) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.id, b.id))
-	})
-	return batch[:min(len(batch), batchSize)], next
+	return r.tasks.take(now, batchSize)
 }
 
 // work removes the logins of a batch and records what certainly is gone.
@@ -161,6 +141,9 @@ func (r *revoker) work(batch []*task) {
 	}
 	r.record(r.remove(active, false))
 	r.record(r.remove(unborn, true))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tasks.giveBack(batch, r.p.Now().Add(r.p.Timing.RetryMin))
 }
 
 // removal is one lease of a batch and how its removal went.
@@ -283,14 +266,12 @@ func (r *revoker) lease(id fsm.LeaseID) (l fsm.Lease, err error) {
 func (r *revoker) postpone(id fsm.LeaseID, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if t := r.tasks[id]; t != nil {
-		t.at = at
-	}
+	r.tasks.postpone(id, at)
 }
 
 func (r *revoker) done(id fsm.LeaseID) {
 	r.mu.Lock()
-	delete(r.tasks, id)
+	r.tasks.done(id)
 	r.mu.Unlock()
 	r.signal(id)
 }
