@@ -45,6 +45,15 @@ func LAN() Timing {
 	}
 }
 
+// Default returns the timing for nodes near each other that share their machines with other work:
+// most of a second of stalled CPU or disk causes no election; after the leader dies another one works within
+// about two seconds.
+func Default() Timing {
+	t := LAN()
+	t.Heartbeat, t.Election, t.LeaderLease = 800*time.Millisecond, 800*time.Millisecond, 600*time.Millisecond
+	return t
+}
+
 // WAN returns the timing for nodes in different regions, or on machines that
 // stall for seconds: failover takes five to ten seconds.
 func WAN() Timing {

@@ -49,7 +49,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"not an address":         {[]string{"server", "--api-listen", "here"}, 2, "api_listen"},
 		"off loopback":           {[]string{"server", "--cluster-listen", "0.0.0.0:8421"}, 2, "loopback"},
 		"init and join":          {[]string{"server", "--init", "--join", "127.0.0.1:1"}, 2, "not both"},
-		"timing":                 {[]string{"server", "--timing", "fast"}, 2, "lan nor wan"},
+		"timing":                 {[]string{"server", "--timing", "fast"}, 2, "none of default, lan, wan"},
 		"log level":              {[]string{"server", "--log-level", "loud"}, 2, "log_level"},
 		"history":                {[]string{"server", "--history-ttl", "1s"}, 2, "history_ttl"},
 		"not a duration":         {[]string{"server", "--history-ttl", "long"}, 2, "history-ttl"},

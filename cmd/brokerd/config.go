@@ -66,7 +66,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Duration("admin-token-ttl", 24*time.Hour, "with --init: how long the first admin token is valid; 0: for ever")
 	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8 (default: all but link-local and metadata addresses)")
 	f.Duration("history-ttl", 30*24*time.Hour, "how long ended leases and their history are kept")
-	f.String("timing", "lan", "how patient the nodes are with each other: lan or wan")
+	f.String("timing", "default", "how patient the nodes are with each other: lan (fails over in about a second), default (two), wan (ten)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "json", "json or text")
 }
@@ -164,8 +164,8 @@ func (c config) complete() (config, error) {
 		return c, wrong("data_dir: where are log and snapshots to be kept?")
 	case c.Init && len(c.Join) > 0:
 		return c, wrong("init and join: a node either begins a new cluster or joins one, not both")
-	case !slices.Contains([]string{"lan", "wan"}, c.Timing):
-		return c, wrong("timing: %q is neither lan nor wan", c.Timing)
+	case !slices.Contains([]string{"default", "lan", "wan"}, c.Timing):
+		return c, wrong("timing: %q is none of default, lan, wan", c.Timing)
 	case !slices.Contains([]string{"json", "text"}, c.LogFormat):
 		return c, wrong("log_format: %q is neither json nor text", c.LogFormat)
 	case c.HistoryTTL < time.Hour:

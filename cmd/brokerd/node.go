@@ -126,8 +126,11 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 	if err != nil {
 		return usageError{fmt.Errorf("allow_networks: %w", err)}
 	}
-	timing := cluster.LAN()
-	if n.config.Timing == "wan" {
+	timing := cluster.Default()
+	switch n.config.Timing {
+	case "lan":
+		timing = cluster.LAN()
+	case "wan":
 		timing = cluster.WAN()
 	}
 	n.cluster, err = cluster.New(cluster.Config{
@@ -236,7 +239,9 @@ func (n *node) stop() {
 	}
 	if n.cluster != nil {
 		if err := n.cluster.Stop(ctx); err != nil {
+			// Raft may still apply: the state has to stay open until the process ends.
 			n.log.Warn("leaving the cluster's work", "error", err)
+			return
 		}
 	}
 	if n.state != nil {
