@@ -140,6 +140,6 @@ func recallLease(v *View, ref string) (any, bool)  { return recalled(v.Lease(Lea
 func recalled[R any](r R, ok bool) (any, bool) { return r, ok }
 
 func (r Environment) ref() string { return string(r.Name) }
-func (r Connection) ref() string  { return string(r.Name) }
+func (c Connection) ref() string  { return string(c.Name) }
 func (r Secret) ref() string      { return string(r.Name) }
-func (r Lease) ref() string       { return string(r.ID) }
+func (l Lease) ref() string       { return string(l.ID) }
