@@ -26,6 +26,10 @@ type Env struct {
 	Term      uint64 // the leadership period this Backend serves; a new one is opened for each
 	Dialer    Dialer // the only way to reach the network
 	Prefix    string // what every login name of this cluster begins with
+
+	// Identity is the system that the settings are meant to lead to, as Check named it. A Backend
+	// whose system can prove who it is does nothing but Check at any other. Empty = not known yet.
+	Identity SystemID
 }
 
 // A Backend manages logins at one outside system. Implementations are safe for concurrent use and
