@@ -13,6 +13,8 @@ import (
 type backends struct {
 	p *period
 
+	closing sync.WaitGroup
+
 	mu   sync.Mutex
 	open map[system]*backend
 }
@@ -41,7 +43,7 @@ func (bs *backends) use(s system) (opened providers.Backend, release func(), err
 	bs.mu.Lock()
 	defer bs.mu.Unlock()
 	b := bs.open[s]
-	if b == nil || b.version != record.Version {
+	if b == nil || b.version < record.Version {
 		opened, err := bs.p.openBackend(record)
 		if err != nil {
 			return nil, nil, err
@@ -73,19 +75,37 @@ func (bs *backends) retire(b *backend) {
 	}
 }
 
+// shut closes a backend beside everything else: it may take its time.
 func (bs *backends) shut(b *backend) {
-	if err := b.Close(); err != nil {
-		bs.p.log.Warn("closing a backend failed", "error", err)
-	}
+	bs.closing.Go(func() {
+		if err := b.Close(); err != nil {
+			bs.p.log.Warn("closing a backend failed", "error", err)
+		}
+	})
 }
 
-// close closes all backends. Nobody uses them any more.
+// close closes all backends and waits for it. Nobody uses them any more.
 func (bs *backends) close() {
 	bs.mu.Lock()
-	defer bs.mu.Unlock()
 	for _, b := range bs.open {
 		bs.retire(b)
 	}
+	bs.mu.Unlock()
+	bs.closing.Wait()
+}
+
+// forget closes the backends of systems that are gone, with the root credentials they hold.
+func (bs *backends) forget() error {
+	bs.mu.Lock()
+	defer bs.mu.Unlock()
+	return bs.p.view(func(v *fsm.View) {
+		for s, b := range bs.open {
+			if _, there := v.System(s.connection, s.number); !there {
+				delete(bs.open, s)
+				bs.retire(b)
+			}
+		}
+	})
 }
 
 // openBackend opens a backend for a system record. Its errors hold no secret.
@@ -94,16 +114,17 @@ func (p *period) openBackend(record fsm.System) (providers.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.openWith(record.Provider, settings)
+	return p.openWith(record.Provider, settings, providers.SystemID(record.Identity))
 }
 
-func (p *period) openWith(provider string, settings providers.Settings) (providers.Backend, error) {
+// openWith opens a backend that refuses to work at any other system than the one named, if one is.
+func (p *period) openWith(provider string, settings providers.Settings, identity providers.SystemID) (providers.Backend, error) {
 	kind, ok := p.Providers.Get(provider)
 	if !ok {
 		return nil, fmt.Errorf("this node has no provider %q", provider)
 	}
 	backend, err := kind.Open(settings, providers.Env{
-		ClusterID: p.clusterID, Term: p.term, Dialer: p.Dialer,
+		ClusterID: p.clusterID, Term: p.term, Dialer: p.Dialer, Identity: identity,
 		Prefix: providers.Prefix(p.Prefix, providers.Cluster4(p.clusterID)),
 	})
 	secrets := kind.Describe().Secrets(settings)

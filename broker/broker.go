@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"broker/fsm"
 	"broker/providers"
 )
@@ -69,6 +71,8 @@ type Broker struct {
 	log    *slog.Logger
 	period atomic.Pointer[period] // the present leadership period; nil: this node does not lead
 
+	ids *ulid.LockedMonotonicReader // two ids of one millisecond are in order too
+
 	gate sync.RWMutex // held by enter, so that no work begins while a period ends
 }
 
@@ -90,7 +94,8 @@ func New(c Config) (*Broker, error) {
 		c.Prefix = providers.DefaultPrefix
 	}
 	c.Timing.fill()
-	return &Broker{Config: c, log: c.Logger.With("component", "broker")}, nil
+	ids := &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(c.Random, 0)}
+	return &Broker{Config: c, log: c.Logger.With("component", "broker"), ids: ids}, nil
 }
 
 func (t *Timing) fill() {
@@ -117,7 +122,9 @@ func (t *Timing) fill() {
 func (b *Broker) Leading() bool { return b.period.Load() != nil }
 
 // enter begins a piece of work in the present leadership period. The period does not end before
-// leave is called; the returned context is done when the period is over or the caller's is.
+// leave is called. The returned context is done when the period is over, and not when the caller's
+// is: what was begun for a client that hangs up is finished, since half of it is worse. Every step
+// has a deadline of its own; only waiting minds the client.
 func (b *Broker) enter(ctx context.Context) (*period, context.Context, func(), error) {
 	b.gate.RLock()
 	defer b.gate.RUnlock()
@@ -126,9 +133,17 @@ func (b *Broker) enter(ctx context.Context) (*period, context.Context, func(), e
 		return nil, nil, nil, ErrNotLeader
 	}
 	p.work.Add(1)
-	ctx, cancel := context.WithCancel(ctx)
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(p.ctx, cancel)
-	return p, ctx, func() { stop(); cancel(); p.work.Done() }, nil
+	return p, work, func() { stop(); cancel(); p.work.Done() }, nil
+}
+
+// waiting returns a context for waiting on behalf of a client: done when the client's is or the
+// period is over.
+func (p *period) waiting(client context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(client)
+	stop := context.AfterFunc(p.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // view reads from the local state, which on a leader holds everything it has acknowledged.

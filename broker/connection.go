@@ -87,24 +87,31 @@ func (b *Broker) UpdateConnection(ctx context.Context, req Request, c Connection
 	if err := ps.err(); err != nil {
 		return none, nil, err
 	}
-	body := &fsm.UpdateConnection{Name: c.Name, Description: c.Description, Environments: c.Environments, IfVersion: c.IfVersion}
-	var warnings []string
-	if len(c.Settings) > 0 {
-		if body.System, warnings, err = p.updateSystem(ctx, c); err != nil {
-			return none, nil, err
+	for {
+		body := &fsm.UpdateConnection{Name: c.Name, Description: c.Description, Environments: c.Environments, IfVersion: c.IfVersion}
+		var warnings []string
+		if len(c.Settings) > 0 {
+			if body.System, warnings, err = p.updateSystem(ctx, c, &body.IfVersion); err != nil {
+				return none, nil, err
+			}
 		}
+		updated, _, err := propose[fsm.Connection](ctx, p, req, body)
+		if c.IfVersion == 0 && isRefusal(err, fsm.CodeVersionMismatch) && ctx.Err() == nil {
+			continue // somebody else changed it meanwhile: merge over what it is now
+		}
+		return updated, warnings, err
 	}
-	updated, _, err := propose[fsm.Connection](ctx, p, req, body)
-	return updated, warnings, err
 }
 
-// updateSystem merges changed settings over the present ones and checks the result.
-func (p *period) updateSystem(ctx context.Context, c ConnectionChange) (*fsm.SystemUpdate, []string, error) {
+// updateSystem merges changed settings over the present ones and checks the result. It sets the
+// version that the result was worked out from, unless the caller named one.
+func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *uint64) (*fsm.SystemUpdate, []string, error) {
 	record, kind, err := p.currentSystem(c.Name)
 	if err != nil {
 		return nil, nil, err
 	}
-	before, err := p.settings(record)
+	*version = orElse(*version, record.connectionVersion)
+	before, err := p.settings(record.System)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -113,7 +120,7 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange) (*fsm.Sys
 	if err := within("settings.", wrong); err != nil {
 		return nil, nil, err
 	}
-	update := &fsm.SystemUpdate{New: c.System == Replaced, Identity: record.Identity}
+	update := &fsm.SystemUpdate{Number: record.Number, New: c.System == Replaced, Identity: record.Identity}
 	switch {
 	case c.System != "" && c.System != Moved && c.System != Replaced:
 		return nil, nil, invalid("system", "%q is neither %q nor %q", c.System, Moved, Replaced)
@@ -155,7 +162,7 @@ func (b *Broker) CheckConnection(ctx context.Context, _ Request, name fsm.Connec
 	if err != nil {
 		return CheckResult{}, err
 	}
-	settings, err := p.settings(record)
+	settings, err := p.settings(record.System)
 	if err != nil {
 		return CheckResult{}, err
 	}
@@ -172,7 +179,7 @@ func (b *Broker) CheckConnection(ctx context.Context, _ Request, name fsm.Connec
 
 // checkSettings opens a backend for the settings and has it check them.
 func (p *period) checkSettings(ctx context.Context, name fsm.ConnectionName, provider string, settings providers.Settings) (string, error) {
-	backend, err := p.openWith(provider, settings)
+	backend, err := p.openWith(provider, settings, "")
 	if err != nil {
 		return "", &fsm.Refusal{Code: CodeConnectionCheckFailed, Message: err.Error()}
 	}
@@ -194,13 +201,20 @@ func (p *period) checkSettings(ctx context.Context, name fsm.ConnectionName, pro
 	return "", &UnavailableError{Connection: name, RetryAfter: 5 * time.Second, Err: pe}
 }
 
+// currentSystem is what a connection points at, with the version of the connection that says so.
+type currentSystem struct {
+	fsm.System
+	connectionVersion uint64
+}
+
 // currentSystem returns what a connection points at now.
-func (p *period) currentSystem(name fsm.ConnectionName) (fsm.System, providers.Provider, error) {
-	var record fsm.System
+func (p *period) currentSystem(name fsm.ConnectionName) (currentSystem, providers.Provider, error) {
+	var record currentSystem
 	var found bool
 	err := p.view(func(v *fsm.View) {
 		if c, ok := v.Connection(name); ok {
-			record, found = v.System(name, c.System)
+			record.connectionVersion = c.Version
+			record.System, found = v.System(name, c.System)
 		}
 	})
 	if err != nil {

@@ -69,3 +69,9 @@ func within(prefix string, problems []providers.FieldError) error {
 	}
 	return &InvalidError{Problems: named}
 }
+
+// isRefusal reports whether the state machine refused with that code.
+func isRefusal(err error, code fsm.Code) bool {
+	var r *fsm.Refusal
+	return errors.As(err, &r) && r.Code == code
+}

@@ -126,17 +126,45 @@ func (p *period) reconcile() {
 		return
 	}
 	p.expire(missed)
-	if p.doubt.Swap(false) {
-		if err := p.driveRevoking(); err != nil {
+	doubt := p.doubt.Swap(false)
+	if doubt {
+		// A command of unknown outcome may still be on its way into the log. Once this empty one,
+		// proposed later, is applied, the other is applied too or never will be.
+		if _, _, err := propose[[]fsm.Lease](p.ctx, p, p.self(), &fsm.ExpireLeases{}); err != nil {
 			p.doubt.Store(true)
-			p.log.Error("looking for revoking leases failed", "error", err)
+			return
 		}
 	}
+	if !doubt && !p.undriven() {
+		return
+	}
+	if err := p.driveRevoking(); err != nil {
+		p.doubt.Store(true)
+		p.log.Error("looking for revoking leases failed", "error", err)
+	}
+}
+
+// undriven reports whether the state has more revoking leases than the revokers know of.
+func (p *period) undriven() bool {
+	var revoking uint64
+	if err := p.view(func(v *fsm.View) { revoking = v.LeaseCounts()[fsm.Revoking] }); err != nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var driven int
+	for _, r := range p.revokers {
+		driven += r.size()
+	}
+	return revoking > uint64(driven)
 }
 
 // runPrune forgets what is old enough, from time to time.
 func (p *period) runPrune() {
 	for p.sleep(p.Timing.Prune) {
+		if err := p.backends.forget(); err != nil {
+			p.log.Error("looking for systems that are gone failed", "error", err)
+		}
 		for {
 			body := &fsm.Prune{KeyTTL: p.Timing.KeyTTL, HistoryTTL: p.Timing.HistoryTTL, Limit: pageSize}
 			would, _, err := try[fsm.Pruned](p, p.self(), body)

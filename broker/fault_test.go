@@ -242,7 +242,6 @@ func TestLeaderGoesWhileCreating(t *testing.T) {
 				answered <- answer{issued, err}
 			}()
 			h.eventually("a create under way", func() bool { return len(h.fake.Calls(providertest.OpCreate)) == 1 })
-			h.log.next(fsm.TypeBeginRevoke, notCommitted, notCommitted)
 			h.depose()
 			if a := <-answered; a.err == nil || len(a.issued.Values) > 0 {
 				t.Errorf("fault %d: the deposed leader answered %+v, %v", fault, a.issued, a.err)

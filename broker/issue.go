@@ -28,8 +28,7 @@ type plan struct {
 // the outside system is called, and values are returned only after the lease is active in the log.
 // Errors: *fsm.Refusal, *InvalidError, *UnavailableError, ErrNotLeader, ErrOutcomeUnknown.
 func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (Issued, error) {
-	// A client that hangs up does not stop the work half way: it may ask again with the same key.
-	p, work, leave, err := b.enter(context.WithoutCancel(ctx))
+	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return Issued{}, err
 	}
@@ -74,13 +73,18 @@ func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec)
 			return p.make(ctx, req, pl, lease)
 		}
 		if lease.State == fsm.Pending {
-			lease, err = p.await(client, lease.ID, func(l fsm.Lease) bool { return l.State != fsm.Pending })
+			wait, stop := p.waiting(client)
+			lease, err = p.await(wait, lease.ID, func(l fsm.Lease) bool { return l.State != fsm.Pending })
+			stop()
+			if p.ctx.Err() != nil {
+				return Issued{}, ErrNotLeader
+			}
 			if err != nil {
 				return Issued{}, err
 			}
 		}
-		if lease.State == fsm.Active {
-			return p.replay(req, pl, lease)
+		if lease.State == fsm.Active && p.now() < lease.ExpiresAt {
+			return p.replay(req, lease)
 		}
 		// The attempt that the key was bound to came to nothing, or the lease has ended: proposing
 		// again lets the state machine decide which.
@@ -129,7 +133,7 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
 		return nil, err
 	}
-	id, err := ulid.New(ulid.Timestamp(p.Now()), p.Random)
+	id, err := ulid.New(ulid.Timestamp(p.Now()), p.ids)
 	if err != nil {
 		return nil, fmt.Errorf("making a lease id: %w", err)
 	}
@@ -145,6 +149,10 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 // make carries out what the committed PrepareLease authorised.
 func (p *period) make(ctx context.Context, req Request, pl plan, lease fsm.Lease) (Issued, error) {
 	values, err := p.create(ctx, pl, lease)
+	if err != nil && p.ctx.Err() != nil {
+		// Not the outside system's fault; the next leader rolls the lease back.
+		return Issued{}, fmt.Errorf("%w: leadership was lost while the login was being made", ErrOutcomeUnknown)
+	}
 	if err != nil {
 		return Issued{}, p.abort(ctx, pl, lease, err)
 	}
@@ -174,7 +182,11 @@ func (p *period) make(ctx context.Context, req Request, pl plan, lease fsm.Lease
 }
 
 func (p *period) create(ctx context.Context, pl plan, lease fsm.Lease) (providers.Values, error) {
+	// The ledger's clock may be ahead of this node's; ten seconds are ten seconds all the same.
 	deadline := lease.CreateDeadlineAt.Time()
+	if own := p.Now().Add(p.Timing.Create); own.Before(deadline) {
+		deadline = own
+	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	backend, release, err := p.backends.use(systemOf(lease))
@@ -209,7 +221,7 @@ func (p *period) abort(ctx context.Context, pl plan, lease fsm.Lease, cause erro
 }
 
 // replay answers a repeated request with the values of the first.
-func (p *period) replay(req Request, pl plan, lease fsm.Lease) (Issued, error) {
+func (p *period) replay(req Request, lease fsm.Lease) (Issued, error) {
 	var sealed []byte
 	var kept bool
 	if err := p.view(func(v *fsm.View) { sealed, kept = v.Reply(lease.ID, p.now()) }); err != nil {

@@ -45,17 +45,26 @@ type memLog struct {
 	entries [][]byte
 	plan    map[fsm.CommandType][]outcome
 	before  func(fsm.Command) // called before a command is applied
+	hold    func(fsm.Command) // called before anything, without the lock
+	stalled bool              // the disk stands still: what is proposed waits, in order
+	waiting []func()
 }
+
+// patience is how long a proposal waits for a log that stands still, as in package cluster.
+const patience = 10 * time.Second
 
 type definiteError struct{}
 
 func (definiteError) Error() string      { return "not the leader" }
 func (definiteError) NotCommitted() bool { return true }
 
-func (l *memLog) Propose(_ context.Context, data []byte) (any, uint64, error) {
+func (l *memLog) Propose(ctx context.Context, data []byte) (any, uint64, error) {
 	c, err := fsm.DecodeCommand(data)
 	if err != nil {
 		return nil, 0, err
+	}
+	if l.hold != nil {
+		l.hold(c)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,13 +81,53 @@ func (l *memLog) Propose(_ context.Context, data []byte) (any, uint64, error) {
 	if l.before != nil {
 		l.before(c)
 	}
-	l.index++
-	l.entries = append(l.entries, data)
-	result := l.state.Apply(&raft.Log{Index: l.index, Term: l.term, Data: data})
+	if l.stalled {
+		return l.wait(ctx, data)
+	}
+	result := l.append(data)
 	if planned == committedUnknown {
 		return nil, 0, errors.New("leadership lost while committing")
 	}
 	return result, l.index, nil
+}
+
+// wait queues an entry until the log moves again; its proposer may give up before.
+func (l *memLog) wait(ctx context.Context, data []byte) (any, uint64, error) {
+	applied := make(chan any, 1)
+	l.waiting = append(l.waiting, func() { applied <- l.append(data) })
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	select {
+	case result := <-applied:
+		return result, result.(*fsm.Result).Index, nil
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	case <-time.After(patience):
+		return nil, 0, context.DeadlineExceeded
+	}
+}
+
+// append applies an entry. The caller holds the lock.
+func (l *memLog) append(data []byte) any {
+	l.index++
+	l.entries = append(l.entries, data)
+	return l.state.Apply(&raft.Log{Index: l.index, Term: l.term, Data: data})
+}
+
+// stall has the disk stand still for some time; leadership stays.
+func (l *memLog) stall(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stalled = true
+	time.AfterFunc(d, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.stalled = false
+		for _, apply := range l.waiting {
+			apply()
+		}
+		l.waiting = nil
+	})
 }
 
 func (l *memLog) next(t fsm.CommandType, outcomes ...outcome) {
@@ -320,7 +369,5 @@ func (l *memLog) apply(t *testing.T, c fsm.Command) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.index++
-	l.entries = append(l.entries, data)
-	l.state.Apply(&raft.Log{Index: l.index, Term: l.term, Data: data})
+	l.append(data)
 }

@@ -28,6 +28,7 @@ type period struct {
 	horizonAt fsm.Instant // leases due later are not in the wheel yet
 	revokers  map[system]*revoker
 	renewing  map[fsm.LeaseID]chan struct{} // closed when the renewal under way is done
+	ending    map[fsm.LeaseID]chan struct{} // closed when an attempt to revoke has been recorded
 }
 
 // system names an outside system: a connection may have had several.
@@ -46,6 +47,7 @@ func (b *Broker) Lead(ctx context.Context, term uint64) error {
 		wheel:    wheel.New[fsm.LeaseID](b.Timing.Tick, b.wall()),
 		revokers: map[system]*revoker{},
 		renewing: map[fsm.LeaseID]chan struct{}{},
+		ending:   map[fsm.LeaseID]chan struct{}{},
 	}
 	var meta fsm.Meta
 	err := b.view(func(v *fsm.View) { meta = v.Meta() })

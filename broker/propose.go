@@ -52,10 +52,16 @@ func try[V any](p *period, req Request, body fsm.Body) (V, *fsm.Result, error) {
 	return propose[V](p.ctx, p, req, body)
 }
 
+// maxCommand is the largest command that is proposed; larger ones hold up the log's heartbeats.
+const maxCommand = 1 << 20
+
 func (p *period) commit(ctx context.Context, cmd fsm.Command) (*fsm.Result, error) {
 	data, err := cmd.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("encoding a command: %w", err)
+	}
+	if len(data) > maxCommand {
+		return nil, &fsm.Refusal{Code: fsm.CodeInvalid, Message: fmt.Sprintf("the request is too large: %d bytes, at most %d are possible", len(data), maxCommand)}
 	}
 	response, _, err := p.Log.Propose(ctx, data)
 	if err == nil {

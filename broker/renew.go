@@ -12,17 +12,19 @@ import (
 // Renew moves the end of an active lease: at the outside system first, so that the login never ends
 // before its lease, then in the log as a compare-and-set. Errors as for Issue.
 func (b *Broker) Renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Lease, error) {
-	p, ctx, leave, err := b.enter(ctx)
+	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return fsm.Lease{}, err
 	}
 	defer leave()
-	release, err := p.renewAlone(ctx, spec.Lease)
+	wait, stop := p.waiting(ctx)
+	defer stop()
+	release, err := p.renewAlone(wait, spec.Lease)
 	if err != nil {
 		return fsm.Lease{}, err
 	}
 	defer release()
-	return p.renew(ctx, req, spec)
+	return p.renew(work, req, spec)
 }
 
 func (p *period) renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Lease, error) {

@@ -12,17 +12,19 @@ import (
 // revoking when the login is not gone by then: the work goes on by itself. Revoking what has ended
 // returns the lease as it is. Errors as for Issue.
 func (b *Broker) Revoke(ctx context.Context, req Request, spec RevokeSpec) (fsm.Lease, error) {
-	p, ctx, leave, err := b.enter(ctx)
+	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return fsm.Lease{}, err
 	}
 	defer leave()
-	lease, err := p.beginRevoke(ctx, req, &fsm.BeginRevoke{ID: spec.Lease, Cause: fsm.CauseRevoke, Reason: spec.Reason})
+	lease, err := p.beginRevoke(work, req, &fsm.BeginRevoke{ID: spec.Lease, Cause: fsm.CauseRevoke, Reason: spec.Reason})
 	if err != nil || req.DryRun || lease.State != fsm.Revoking {
 		return lease, err
 	}
 	p.drive(lease)
-	wait, cancel := context.WithTimeout(ctx, p.Timing.RevokeWait)
+	wait, stop := p.waiting(ctx)
+	defer stop()
+	wait, cancel := context.WithTimeout(wait, p.Timing.RevokeWait)
 	defer cancel()
 	return p.awaitEnd(wait, lease), nil
 }
@@ -42,12 +44,11 @@ func (p *period) beginRevoke(ctx context.Context, req Request, body *fsm.BeginRe
 
 // awaitEnd returns the lease as it is once its end is recorded, or when the context is done.
 func (p *period) awaitEnd(ctx context.Context, lease fsm.Lease) fsm.Lease {
-	r := p.revoker(systemOf(lease))
 	for {
-		done := r.ended(lease.ID)
+		done := p.ended(lease.ID)
 		now := lease
 		if err := p.view(func(v *fsm.View) { now, _ = v.Lease(lease.ID) }); err != nil || now.State != fsm.Revoking {
-			r.signal(lease.ID) // nobody else will
+			p.signal(lease.ID) // nobody else will
 			return now
 		}
 		select {
@@ -55,5 +56,26 @@ func (p *period) awaitEnd(ctx context.Context, lease fsm.Lease) fsm.Lease {
 		case <-ctx.Done():
 			return now
 		}
+	}
+}
+
+// ended returns a channel that is closed when the next attempt at the lease has been recorded.
+func (p *period) ended(id fsm.LeaseID) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.ending[id]
+	if c == nil {
+		c = make(chan struct{})
+		p.ending[id] = c
+	}
+	return c
+}
+
+func (p *period) signal(id fsm.LeaseID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.ending[id]; c != nil {
+		close(c)
+		delete(p.ending, id)
 	}
 }

@@ -1,36 +1,38 @@
 package broker
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"broker/fsm"
-	"broker/providers"
 )
 
 // batchSize is how many logins one call removes at the most.
 const batchSize = 200
 
 // revoker removes the logins of revoking leases at one outside system. It never gives up. One that
-// hangs holds up no other system.
+// hangs holds up no other system. It has two lanes: most logins go in batches; one whose removal
+// failed for a reason of its own goes by itself from then on, so that it holds up no batch.
 type revoker struct {
 	p      *period
 	system system
-	wake   chan struct{} // of size one
+	wake   [lanes]chan struct{} // of size one
 
-	mu      sync.Mutex
-	tasks   *taskQueue
-	waiting map[fsm.LeaseID]chan struct{} // closed when a task is done
+	mu    sync.Mutex
+	tasks [lanes]*taskQueue // a lease has a task in one of them
+	lag   time.Duration     // by how much the outside system's clock was seen to be behind
 }
 
-// drive hands revoking leases to the revokers of their systems.
+// The lanes of a revoker.
+const (
+	together = iota
+	alone
+	lanes
+)
+
+// drive hands revoking leases to the revokers of their systems. One that is there already stays as it is.
 func (p *period) drive(list ...fsm.Lease) {
 	for _, l := range list {
 		if l.State == fsm.Revoking {
@@ -44,9 +46,12 @@ func (p *period) revoker(s system) *revoker {
 	defer p.mu.Unlock()
 	r := p.revokers[s]
 	if r == nil {
-		r = &revoker{p: p, system: s, wake: make(chan struct{}, 1), tasks: newTaskQueue(), waiting: map[fsm.LeaseID]chan struct{}{}}
+		r = &revoker{p: p, system: s}
+		for lane := range lanes {
+			r.wake[lane], r.tasks[lane] = make(chan struct{}, 1), newTaskQueue()
+			p.goes(func() { r.run(lane) })
+		}
 		p.revokers[s] = r
-		p.goes(r.run)
 	}
 	return r
 }
@@ -54,42 +59,40 @@ func (p *period) revoker(s system) *revoker {
 // add takes a lease on. A lease that never became active waits for its create deadline: before, its
 // login may still come into being, and nobody knows its password.
 func (r *revoker) add(l fsm.Lease) {
-	at := r.p.Now()
-	if !l.WasActive() {
-		at = later(at, l.CreateDeadlineAt.Time().Add(10*time.Millisecond))
-	}
 	pause := backoff.NewExponentialBackOff() // with jitter: what failed together is not tried again together
 	pause.InitialInterval, pause.Multiplier, pause.MaxInterval = r.p.Timing.RetryMin, 2, r.p.Timing.RetryMax
 	r.mu.Lock()
-	r.tasks.add(&task{id: l.ID, at: at, tries: l.Attempts, pause: pause})
-	r.mu.Unlock()
-	r.poke()
+	defer r.mu.Unlock()
+	if r.tasks[alone].byID[l.ID] != nil {
+		return
+	}
+	at := r.p.Now()
+	if !l.WasActive() {
+		at = later(at, l.CreateDeadlineAt.Time().Add(r.lag+10*time.Millisecond))
+	}
+	r.tasks[together].add(&task{id: l.ID, at: at, tries: l.Attempts, pause: pause})
+	r.poke(together)
 }
 
-func (r *revoker) poke() {
+func (r *revoker) poke(lane int) {
 	select {
-	case r.wake <- struct{}{}:
+	case r.wake[lane] <- struct{}{}:
 	default: // it is awake already
 	}
 }
 
-// ended returns a channel that is closed when the next attempt at the lease has been recorded.
-func (r *revoker) ended(id fsm.LeaseID) <-chan struct{} {
+// size returns how many leases are in hand.
+func (r *revoker) size() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.waiting[id]
-	if c == nil {
-		c = make(chan struct{})
-		r.waiting[id] = c
-	}
-	return c
+	return len(r.tasks[together].byID) + len(r.tasks[alone].byID)
 }
 
-func (r *revoker) run() {
+func (r *revoker) run(lane int) {
 	for {
-		batch, next := r.due(r.p.Now())
+		batch, next := r.due(lane)
 		if len(batch) > 0 {
-			r.work(batch)
+			r.work(lane, batch)
 			continue
 		}
 		pause := time.Hour // nothing to do until somebody says so
@@ -99,7 +102,7 @@ func (r *revoker) run() {
 		timer := time.NewTimer(pause)
 		select {
 		case <-r.p.ctx.Done():
-		case <-r.wake: // there is more to do
+		case <-r.wake[lane]: // there is more to do
 		case <-timer.C: // something is due
 		}
 		timer.Stop()
@@ -110,18 +113,22 @@ func (r *revoker) run() {
 }
 
 // due takes a batch of what is due, or returns the instant of the next one.
-func (r *revoker) due(now time.Time) (batch []*task, next time.Time) {
+func (r *revoker) due(lane int) (batch []*task, next time.Time) {
+	limit := batchSize
+	if lane == alone {
+		limit = 1
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.p.ctx.Err() != nil {
 		return nil, time.Time{}
 	}
-	return r.tasks.take(now, batchSize)
+	return r.tasks[lane].take(r.p.Now(), limit)
 }
 
 // work removes the logins of a batch and records what certainly is gone.
-func (r *revoker) work(batch []*task) {
-	var active, unborn []removal
+func (r *revoker) work(lane int, batch []*task) {
+	var active, unborn, failed []removal
 	for _, t := range batch {
 		lease, err := r.lease(t.id)
 		if err != nil || lease.State != fsm.Revoking {
@@ -132,130 +139,19 @@ func (r *revoker) work(batch []*task) {
 		m := removal{task: t, lease: lease, login: login, err: err}
 		switch {
 		case err != nil:
-			r.record(nil, []removal{m})
+			failed = append(failed, m)
 		case lease.WasActive():
 			active = append(active, m)
 		default:
 			unborn = append(unborn, m)
 		}
 	}
+	r.record(nil, failed)
 	r.record(r.remove(active, false))
 	r.record(r.remove(unborn, true))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tasks.giveBack(batch, r.p.Now().Add(r.p.Timing.RetryMin))
-}
-
-// removal is one lease of a batch and how its removal went.
-type removal struct {
-	task  *task
-	lease fsm.Lease
-	login providers.Login
-	err   error
-}
-
-// remove calls the outside system for a batch. For leases that never became active it also confirms
-// that no login can come into being any more.
-func (r *revoker) remove(batch []removal, confirm bool) (gone []fsm.Removed, failed []removal) {
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(r.p.ctx, r.p.Timing.Call)
-	defer cancel()
-	backend, release, err := r.p.backends.use(r.system)
-	if err != nil {
-		for i := range batch {
-			batch[i].err = err
-		}
-		return nil, batch
-	}
-	defer release()
-	answers := backend.Revoke(ctx, logins(batch))
-	for _, m := range batch {
-		if m.err = answerFor(answers, m.login.Name); m.err != nil {
-			failed = append(failed, m)
-		} else if !confirm {
-			gone = append(gone, fsm.Removed{ID: m.lease.ID})
-		}
-	}
-	if !confirm {
-		return gone, failed
-	}
-	return r.confirm(ctx, backend, batch, failed)
-}
-
-func (r *revoker) confirm(ctx context.Context, backend providers.Backend, batch, failed []removal) ([]fsm.Removed, []removal) {
-	var gone []fsm.Removed
-	var rest []removal
-	var notBefore fsm.Instant
-	for _, m := range batch {
-		if !slices.ContainsFunc(failed, func(f removal) bool { return f.lease.ID == m.lease.ID }) {
-			rest = append(rest, m)
-			notBefore = max(notBefore, m.lease.CreateDeadlineAt)
-		}
-	}
-	if len(rest) == 0 {
-		return nil, failed
-	}
-	answers := backend.ConfirmAbsent(ctx, logins(rest), notBefore.Time())
-	for _, m := range rest {
-		if m.err = answerFor(answers, m.login.Name); m.err != nil {
-			failed = append(failed, m)
-		} else {
-			gone = append(gone, fsm.Removed{ID: m.lease.ID, Confirmed: true})
-		}
-	}
-	return gone, failed
-}
-
-// record commits what is gone and plans the next try of what is not.
-func (r *revoker) record(gone []fsm.Removed, failed []removal) {
-	if len(gone) > 0 {
-		finished, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), &fsm.FinishRevoke{Removed: gone})
-		for _, l := range finished {
-			r.done(l.ID)
-		}
-		if err != nil || len(finished) < len(gone) {
-			// Removing again what is gone does no harm; the state says what is still open.
-			for _, g := range gone {
-				r.postpone(g.ID, r.p.Now().Add(r.p.Timing.RetryMin))
-			}
-		}
-		if err != nil && r.p.ctx.Err() == nil {
-			r.p.log.Warn("recording the end of leases failed; trying again", "count", len(gone), "error", err)
-		}
-	}
-	if len(failed) > 0 && r.p.ctx.Err() == nil {
-		r.recordTrouble(failed)
-	}
-}
-
-func (r *revoker) recordTrouble(failed []removal) {
-	body := &fsm.RecordTrouble{}
-	for _, m := range failed {
-		if pe := classify(m.err); pe.Kind == providers.KindTooEarly || pe.Kind == providers.KindExists {
-			// No trouble, only not yet: the outside system's clock is behind, or a late create
-			// came after the removal.
-			r.postpone(m.lease.ID, r.p.Now().Add(r.p.Timing.RetryMin/2))
-			continue
-		}
-		m.task.tries++
-		at := r.p.Now().Add(m.task.pause.NextBackOff())
-		r.postpone(m.lease.ID, at)
-		body.Failures = append(body.Failures, fsm.RevokeFailure{
-			ID: m.lease.ID, Error: m.err.Error(), NextTryAt: fsm.At(at), Stuck: m.task.tries >= r.p.Timing.StuckAfter,
-		})
-		r.p.log.Warn("removing a login failed; trying again", "lease", m.lease.ID, "connection", r.system.connection, "tries", m.task.tries, "error", m.err)
-	}
-	if len(body.Failures) == 0 {
-		return
-	}
-	if _, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), body); err != nil && r.p.ctx.Err() == nil {
-		r.p.log.Warn("recording failed removals failed", "error", err)
-	}
-	for _, f := range body.Failures {
-		r.signal(f.ID)
-	}
+	r.tasks[lane].giveBack(batch, r.p.Now().Add(r.p.Timing.RetryMin))
 }
 
 func (r *revoker) lease(id fsm.LeaseID) (l fsm.Lease, err error) {
@@ -266,44 +162,39 @@ func (r *revoker) lease(id fsm.LeaseID) (l fsm.Lease, err error) {
 func (r *revoker) postpone(id fsm.LeaseID, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tasks.postpone(id, at)
+	for _, q := range r.tasks {
+		q.postpone(id, at)
+	}
+}
+
+// isolate has a task tried by itself from now on.
+func (r *revoker) isolate(t *task) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.tasks[together].byID[t.id] == t {
+		r.tasks[together].done(t.id)
+		r.tasks[alone].add(t)
+		r.poke(alone)
+	}
+}
+
+// behind notes that the outside system's clock has not come to a create deadline yet, and returns
+// when to ask again. Leases to come wait as long, or the newest would hold up all others of its batch.
+func (r *revoker) behind(deadline fsm.Instant) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.p.Now()
+	r.lag = max(r.lag, now.Sub(deadline.Time())+r.p.Timing.RetryMin/2)
+	return later(now.Add(r.p.Timing.RetryMin/2), deadline.Time().Add(r.lag))
 }
 
 func (r *revoker) done(id fsm.LeaseID) {
 	r.mu.Lock()
-	r.tasks.done(id)
+	for _, q := range r.tasks {
+		q.done(id)
+	}
 	r.mu.Unlock()
-	r.signal(id)
-}
-
-func (r *revoker) signal(id fsm.LeaseID) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c := r.waiting[id]; c != nil {
-		close(c)
-		delete(r.waiting, id)
-	}
-}
-
-func logins(batch []removal) []providers.Login {
-	list := make([]providers.Login, len(batch))
-	for i, m := range batch {
-		list[i] = m.login
-	}
-	slices.SortFunc(list, func(a, b providers.Login) int { return cmp.Compare(a.Name, b.Name) })
-	return list
-}
-
-// answerFor reads one login's answer out of a batch's. What is not answered is unknown, never success.
-func answerFor(answers map[providers.LoginName]error, name providers.LoginName) error {
-	err, ok := answers[name]
-	if !ok {
-		return &providers.Error{Kind: providers.KindUnknown, Err: errors.New("the outside system gave no answer for this login")}
-	}
-	if err != nil {
-		return fmt.Errorf("removing login %s: %w", name, err)
-	}
-	return nil
+	r.p.signal(id)
 }
 
 func later(a, b time.Time) time.Time {

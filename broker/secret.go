@@ -74,6 +74,16 @@ func (b *Broker) UpdateSecret(ctx context.Context, req Request, c SecretChange) 
 		return fsm.Secret{}, nil, err
 	}
 	defer leave()
+	for {
+		s, warnings, err := p.updateSecret(ctx, req, c)
+		if c.IfVersion == 0 && isRefusal(err, fsm.CodeVersionMismatch) && ctx.Err() == nil {
+			continue // somebody else changed it meanwhile: merge over what it is now
+		}
+		return s, warnings, err
+	}
+}
+
+func (p *period) updateSecret(ctx context.Context, req Request, c SecretChange) (fsm.Secret, []string, error) {
 	pl, err := p.plan(c.Name)
 	if err != nil {
 		return fsm.Secret{}, nil, err
@@ -90,7 +100,7 @@ func (b *Broker) UpdateSecret(ctx context.Context, req Request, c SecretChange) 
 	}
 	body := &fsm.UpdateSecret{
 		Name: c.Name, Description: c.Description, DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL,
-		Labels: c.Labels, Disabled: c.Disabled, IfVersion: c.IfVersion,
+		Labels: c.Labels, Disabled: c.Disabled, IfVersion: orElse(c.IfVersion, pl.secret.Version),
 	}
 	if c.Outputs != nil {
 		outputs := mask(*c.Outputs, pl.provider.Describe())

@@ -11,7 +11,8 @@ type handler struct {
 	name  string
 	apply func(*txn, Command) (any, *Refusal, error)
 
-	// recall answers a repeated command from what the first one made. Nil: its commands carry no key.
+	// recall answers a repeated command from what the first one made. Nil: a key has no meaning for
+	// these commands and is not bound.
 	recall func(v *View, ref string) (any, bool)
 }
 
@@ -30,7 +31,7 @@ var handlers = map[CommandType]handler{
 	TypePrepareLease:      on("prepare_lease", applyPrepareLease, recallLease),
 	TypeActivateLease:     on("activate_lease", applyActivateLease, nil),
 	TypeRenewLease:        on("renew_lease", applyRenewLease, recallLease),
-	TypeBeginRevoke:       on("begin_revoke", applyBeginRevoke, nil),
+	TypeBeginRevoke:       on("begin_revoke", applyBeginRevoke, recallLease),
 	TypeExpireLeases:      on("expire_leases", applyExpireLeases, nil),
 	TypeRollbackLeases:    on("rollback_leases", applyRollbackLeases, nil),
 	TypeFinishRevoke:      on("finish_revoke", applyFinishRevoke, nil),
@@ -89,7 +90,8 @@ func (t *txn) applyOnce(h handler, c Command, term uint64) (value any, replayed 
 	if c.Term != 0 && c.Term != term {
 		return nil, false, &Refusal{Code: CodeStaleTerm, Message: "the leadership period that proposed this command is over"}, nil
 	}
-	if c.Key != nil {
+	keyed := c.Key != nil && h.recall != nil
+	if keyed {
 		value, found, refusal := t.recall(h, c)
 		if found || refusal != nil {
 			return value, found, refusal, nil
@@ -99,7 +101,7 @@ func (t *txn) applyOnce(h handler, c Command, term uint64) (value any, replayed 
 	if err != nil || refusal != nil {
 		return nil, false, refusal, err
 	}
-	if c.Key != nil {
+	if keyed {
 		keys.put(t, keyRecord{ID: c.Key.ID, Body: c.Key.Body, Type: c.Type, Ref: value.(interface{ ref() string }).ref(), CreatedAt: t.now()})
 	}
 	return value, false, nil, nil
@@ -121,7 +123,7 @@ func (t *txn) recall(h handler, c Command) (value any, found bool, refusal *Refu
 		switch {
 		case !l.WasActive() && l.State != Pending:
 			return nil, false, nil // the first attempt came to nothing: this one binds the key anew
-		case l.WasActive() && l.State != Active:
+		case l.WasActive() && (l.State != Active || t.now() >= l.ExpiresAt):
 			return nil, false, (&Refusal{Code: CodeLeaseEnded, Message: "the lease that this idempotency key was used for has ended: send a new key for a new lease"}).With("lease_id", string(l.ID))
 		}
 	}

@@ -6,6 +6,12 @@ func notFound(field, noun, name string) *Refusal {
 	return &Refusal{Code: CodeNotFound, Field: field, Message: fmt.Sprintf("there is no %s %q", noun, name)}
 }
 
+// badName refuses what cannot be a key of the state. The leader has said more about it before; a
+// command that got here all the same must not stop every node.
+func badName(noun, name string) *Refusal {
+	return &Refusal{Code: CodeInvalid, Field: "name", Message: fmt.Sprintf("%q cannot name a %s", name, noun)}
+}
+
 func exists(field, noun, name string) *Refusal {
 	return &Refusal{Code: CodeExists, Field: field, Message: fmt.Sprintf("%s %q exists already", noun, name)}
 }
@@ -23,8 +29,11 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 	if t.meta.ClusterID != "" {
 		return Meta{}, &Refusal{Code: CodeInitialized, Message: "the cluster is initialised already"}
 	}
-	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck = c.ClusterID, t.now(), c.KeyCheck
 	a, k := c.Account, c.Token
+	if c.ClusterID == "" || !ValidName(string(a.Name)) || k.Accessor == "" || len(k.Hash) == 0 {
+		return Meta{}, badName("cluster or account", string(a.Name))
+	}
+	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck = c.ClusterID, t.now(), c.KeyCheck
 	a.CreatedAt, a.Version = t.now(), t.meta.Index
 	k.CreatedAt, k.Version = t.now(), t.meta.Index
 	accounts.put(t, a)
@@ -34,6 +43,9 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 }
 
 func applyCreateEnvironment(t *txn, c *CreateEnvironment) (Environment, *Refusal) {
+	if !ValidEnvironmentName(string(c.Name)) {
+		return Environment{}, badName("environment", string(c.Name))
+	}
 	if _, ok := t.Environment(c.Name); ok {
 		return Environment{}, exists("name", "environment", string(c.Name))
 	}
@@ -77,6 +89,9 @@ func applyDeleteEnvironment(t *txn, c *DeleteEnvironment) (Environment, *Refusal
 }
 
 func applyCreateConnection(t *txn, c *CreateConnection) (Connection, *Refusal) {
+	if !ValidName(string(c.Name)) {
+		return Connection{}, badName("connection", string(c.Name))
+	}
 	if _, ok := t.Connection(c.Name); ok {
 		return Connection{}, exists("name", "connection", string(c.Name))
 	}
@@ -100,6 +115,9 @@ func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
 	}
 	if r := checkVersion(c.IfVersion, n.Version, "connection", string(c.Name)); r != nil {
 		return n, r
+	}
+	if c.System != nil && c.System.Number != n.System {
+		return n, checkVersion(c.System.Number, n.System, "the system of connection", string(c.Name))
 	}
 	details := map[string]string{}
 	if c.Description != nil {

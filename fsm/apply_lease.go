@@ -2,6 +2,8 @@ package fsm
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -18,6 +20,14 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	}
 	if c.TTL > s.MaxTTL {
 		return Lease{}, exceedsMax("ttl", c.TTL, s.MaxTTL)
+	}
+	if c.ID == "" || c.Username == "" || len(c.ID)+len(c.Username) > 512 {
+		return Lease{}, badName("lease or login", string(c.ID))
+	}
+	for _, k := range slices.Sorted(maps.Keys(c.Labels)) {
+		if !ValidLabelKey(k) || len(c.Labels[k]) > 1024 {
+			return Lease{}, badName("label", k)
+		}
 	}
 	if _, taken := t.Lease(c.ID); taken || t.usernameTaken(c.Username) {
 		return Lease{}, exists("", "lease or login", string(c.ID))

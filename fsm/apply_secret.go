@@ -3,6 +3,9 @@ package fsm
 import "fmt"
 
 func applyCreateSecret(t *txn, c *CreateSecret) (Secret, *Refusal) {
+	if _, short := c.Name.Split(); !ValidName(short) {
+		return Secret{}, badName("secret", string(c.Name))
+	}
 	if _, ok := t.Secret(c.Name); ok {
 		return Secret{}, exists("name", "secret", string(c.Name))
 	}
@@ -13,6 +16,11 @@ func applyCreateSecret(t *txn, c *CreateSecret) (Secret, *Refusal) {
 	}
 	if r := t.checkSecret(s); r != nil {
 		return Secret{}, r
+	}
+	// Later the connection may be narrowed: then nothing is issued any more, and the secret can still
+	// be changed.
+	if c, _ := t.Connection(s.Connection); !c.Allows(s.environment()) {
+		return Secret{}, notAllowed(c, s.environment())
 	}
 	t.putOutputKeys(nil, s)
 	secrets.put(t, s)
@@ -78,22 +86,26 @@ func (t *txn) checkSecret(s Secret) *Refusal {
 	if _, ok := t.Environment(env); !ok {
 		return notFound("environment", "environment", string(env))
 	}
-	c, ok := t.Connection(s.Connection)
-	if !ok {
+	if _, ok := t.Connection(s.Connection); !ok {
 		return notFound("connection", "connection", string(s.Connection))
-	}
-	if !c.Allows(env) {
-		return notAllowed(c, env)
 	}
 	if s.DefaultTTL > s.MaxTTL {
 		return &Refusal{Code: CodeInvalid, Field: "default_ttl", Message: fmt.Sprintf("default_ttl %s is above max_ttl %s", FormatTTL(s.DefaultTTL), FormatTTL(s.MaxTTL))}
 	}
 	for _, o := range s.Outputs {
+		if !ValidOutputKey(o.Key) {
+			return badName("output", o.Key)
+		}
 		if owner := t.tx.Bucket([]byte(bucketOutputKeys)).Get(outputKey(env, o.Key)); owner != nil && string(owner) != string(s.Name) {
 			return &Refusal{Code: CodeOutputKeyTaken, Field: "outputs", Message: fmt.Sprintf("output %q of environment %q belongs to secret %q: choose another key", o.Key, env, owner)}
 		}
 	}
 	return nil
+}
+
+func (s Secret) environment() EnvironmentName {
+	env, _ := s.Name.Split()
+	return env
 }
 
 func notAllowed(c Connection, env EnvironmentName) *Refusal {

@@ -49,12 +49,14 @@ type UpdateConnection struct {
 	IfVersion    uint64         `cbor:"5,keyasint,omitempty"`
 }
 
-// SystemUpdate replaces what a connection points at.
+// SystemUpdate replaces what a connection points at. It is refused when Number is not the current
+// system any more: the settings were worked out from that one's.
 type SystemUpdate struct {
 	New      bool   `cbor:"1,keyasint,omitempty"` // another system: leases stay with the old one
 	Identity string `cbor:"2,keyasint,omitempty"`
 	Settings []byte `cbor:"3,keyasint"`
 	Sealed   []byte `cbor:"4,keyasint"`
+	Number   uint64 `cbor:"5,keyasint"`
 }
 
 // DeleteConnection removes a connection that no secret uses and no live lease needs. Value: Connection.

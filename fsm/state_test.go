@@ -344,3 +344,27 @@ func TestFormatTTL(t *testing.T) {
 		}
 	}
 }
+
+// A key is taken with every command a client can send one with, twice, whatever the command.
+func TestEveryCommandTwiceWithAKey(t *testing.T) {
+	for name, body := range newBody {
+		p := mustPlay(t)
+		cmd, err := NewCommand(body(), epoch.Add(time.Minute).Time(), Actor{Account: "alice"}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Key = NewKey("alice", name, "k", nil)
+		for range 2 {
+			p.apply(cmd)
+		}
+	}
+	for _, second := range []string{
+		`create_environment {"Name":"a/b"}`, `update_environment {"Name":"payments/production"}`, `delete_environment {"Name":"x/y"}`,
+		`update_connection {"Name":"orders-db"}`, `update_secret {"Name":"payments/production/orders-ro"}`,
+		`delete_secret {"Name":"payments/production/orders-ro"}`, `begin_revoke {"ID":"L1","Cause":"revoke"}`,
+		`activate_lease {"ID":"L1"}`, `expire_leases {"IDs":["L1"]}`, `finish_revoke {"Removed":[{"ID":"L1"}]}`, `prune {"Limit":1}`,
+	} {
+		p := mustPlay(t, `> 10s prepare_lease {"ID":"L1",`+prepare+`,"Username":"u1","Name":"a","TTL":"~1h"}`)
+		p.play("> 11s key=k:1 "+second+"\n> 12s key=k:1 "+second, false)
+	}
+}

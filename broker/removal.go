@@ -1,0 +1,153 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"broker/fsm"
+	"broker/providers"
+)
+
+// removal is one lease of a batch and how its removal went.
+type removal struct {
+	task  *task
+	lease fsm.Lease
+	login providers.Login
+	err   error
+}
+
+// remove calls the outside system for a batch. For leases that never became active it also confirms
+// that no login can come into being any more.
+func (r *revoker) remove(batch []removal, confirm bool) (gone []fsm.Removed, failed []removal) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(r.p.ctx, r.p.Timing.Call)
+	defer cancel()
+	backend, release, err := r.p.backends.use(r.system)
+	if err != nil {
+		for i := range batch {
+			batch[i].err = err
+		}
+		return nil, batch
+	}
+	defer release()
+	answers := backend.Revoke(ctx, logins(batch))
+	for _, m := range batch {
+		if m.err = answerFor(answers, m.login.Name); m.err != nil {
+			failed = append(failed, m)
+		} else if !confirm {
+			gone = append(gone, fsm.Removed{ID: m.lease.ID})
+		}
+	}
+	if !confirm {
+		return gone, failed
+	}
+	return r.confirm(ctx, backend, batch, failed)
+}
+
+func (r *revoker) confirm(ctx context.Context, backend providers.Backend, batch, failed []removal) ([]fsm.Removed, []removal) {
+	var gone []fsm.Removed
+	var rest []removal
+	var notBefore fsm.Instant
+	for _, m := range batch {
+		if !slices.ContainsFunc(failed, func(f removal) bool { return f.lease.ID == m.lease.ID }) {
+			rest = append(rest, m)
+			notBefore = max(notBefore, m.lease.CreateDeadlineAt)
+		}
+	}
+	if len(rest) == 0 {
+		return nil, failed
+	}
+	answers := backend.ConfirmAbsent(ctx, logins(rest), notBefore.Time())
+	for _, m := range rest {
+		if m.err = answerFor(answers, m.login.Name); m.err != nil {
+			failed = append(failed, m)
+		} else {
+			gone = append(gone, fsm.Removed{ID: m.lease.ID, Confirmed: true})
+		}
+	}
+	return gone, failed
+}
+
+// record commits what is gone and plans the next try of what is not.
+func (r *revoker) record(gone []fsm.Removed, failed []removal) {
+	if len(gone) > 0 {
+		finished, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), &fsm.FinishRevoke{Removed: gone})
+		for _, l := range finished {
+			r.done(l.ID)
+		}
+		if err != nil || len(finished) < len(gone) {
+			// Removing again what is gone does no harm; the state says what is still open.
+			for _, g := range gone {
+				r.postpone(g.ID, r.p.Now().Add(r.p.Timing.RetryMin))
+			}
+		}
+		if err != nil && r.p.ctx.Err() == nil {
+			r.p.log.Warn("recording the end of leases failed; trying again", "count", len(gone), "error", err)
+		}
+	}
+	if len(failed) > 0 && r.p.ctx.Err() == nil {
+		r.recordTrouble(failed)
+	}
+}
+
+func (r *revoker) recordTrouble(failed []removal) {
+	body := &fsm.RecordTrouble{}
+	for _, m := range failed {
+		// Not yet is no trouble: the outside system's clock is behind, or a late create came after
+		// the removal.
+		pe := classify(m.err)
+		switch pe.Kind {
+		case providers.KindTooEarly:
+			r.postpone(m.lease.ID, r.behind(m.lease.CreateDeadlineAt))
+			continue
+		case providers.KindExists:
+			r.postpone(m.lease.ID, r.p.Now().Add(r.p.Timing.RetryMin/2))
+			continue
+		}
+		m.task.tries++
+		at := r.p.Now().Add(m.task.pause.NextBackOff())
+		r.postpone(m.lease.ID, at)
+		if pe.Kind != providers.KindUnavailable {
+			r.isolate(m.task)
+		}
+		body.Failures = append(body.Failures, fsm.RevokeFailure{
+			ID: m.lease.ID, Error: m.err.Error(), NextTryAt: fsm.At(at), Stuck: m.task.tries >= r.p.Timing.StuckAfter,
+		})
+		r.p.log.Warn("removing a login failed; trying again", "lease", m.lease.ID, "connection", r.system.connection, "tries", m.task.tries, "error", m.err)
+	}
+	if len(body.Failures) == 0 {
+		return
+	}
+	if _, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), body); err != nil && r.p.ctx.Err() == nil {
+		r.p.log.Warn("recording failed removals failed", "error", err)
+	}
+	for _, f := range body.Failures {
+		r.p.signal(f.ID)
+	}
+}
+
+func logins(batch []removal) []providers.Login {
+	list := make([]providers.Login, len(batch))
+	for i, m := range batch {
+		list[i] = m.login
+	}
+	slices.SortFunc(list, func(a, b providers.Login) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// answerFor reads one login's answer out of a batch's. What is not answered is unknown, never success.
+func answerFor(answers map[providers.LoginName]error, name providers.LoginName) error {
+	err, ok := answers[name]
+	if !ok {
+		return &providers.Error{Kind: providers.KindUnknown, Err: errors.New("the outside system gave no answer for this login")}
+	}
+	if err != nil {
+		return fmt.Errorf("removing login %s: %w", name, err)
+	}
+	return nil
+}
