@@ -19,7 +19,7 @@ import (
 func (s *Server) lead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if !isWrite(r.Method) || isPublic(r.URL.Path) {
+		if !isWrite(r.Method) || isPublic(r.URL.Path) || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -78,13 +78,15 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// newClient returns the HTTP/2 client for the forward protocol.
-func (n *Node) newClient() *http.Transport {
+// newClient returns the HTTP/2 client for one protocol.
+func (n *Node) newClient(protocol string) *http.Transport {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Transport{
-		DialContext: n.dialForward,
-		Protocols:   &protocols,
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return n.dial(ctx, address, protocol)
+		},
+		Protocols: &protocols,
 		// Bodies pass through unchanged.
 		DisableCompression: true,
 		HTTP2: &http.HTTP2Config{
@@ -96,11 +98,11 @@ func (n *Node) newClient() *http.Transport {
 	}
 }
 
-func (n *Node) dialForward(ctx context.Context, _, address string) (net.Conn, error) {
+func (n *Node) dial(ctx context.Context, address, protocol string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.RPC)
 	defer cancel()
 	defer context.AfterFunc(n.lifetime, cancel)()
-	conn, err := n.cfg.Network.Dial(ctx, address, ProtocolForward, n.self.Load().clusterID)
+	conn, err := n.cfg.Network.Dial(ctx, address, protocol, n.self.Load().clusterID)
 	if err == nil {
 		conn, err = n.clientConns.track(conn)
 	}
@@ -119,12 +121,9 @@ func Forwarded(ctx context.Context) (fromNode string, ok bool) {
 	return fromNode, ok
 }
 
-// forwardServer answers other nodes: some questions itself, the rest by the
-// configured handler if this node leads.
+// forwardServer answers what clients asked other nodes, by the configured handler if this node leads.
 func (n *Node) forwardServer() *http.Server {
-	mux := http.NewServeMux()
-	n.handleInternal(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+	return n.newHTTP2Server(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// Refusals are told apart from the handler's own answers, so that the
 		// other node knows nothing has been done.
 		refuse := func(why string) {
@@ -143,8 +142,19 @@ func (n *Node) forwardServer() *http.Server {
 		from := req.Header.Get(headerForwardedBy)
 		req.Header.Del(headerForwardedBy)
 		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), forwardedKey{}, from)))
-	})
-	s := n.newServer(mux)
+	}))
+}
+
+// peerServer answers the other nodes' own questions. It has a protocol of its own: whatever path a
+// client makes up, a forwarded request never comes here.
+func (n *Node) peerServer() *http.Server {
+	mux := http.NewServeMux()
+	n.handleInternal(mux)
+	return n.newHTTP2Server(mux)
+}
+
+func (n *Node) newHTTP2Server(handler http.Handler) *http.Server {
+	s := n.newServer(handler)
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}

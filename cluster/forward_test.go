@@ -56,6 +56,13 @@ func TestForwardReachesTheLeader(t *testing.T) {
 			t.Errorf("from %s: %d %q %v, want %q", n.ID, status, answer, err, want)
 		}
 	}
+	// Whatever path a client makes up, it comes to the handler, never to the nodes' own questions.
+	for _, path := range []string{"/internal/join", "/internal/node", "/internal/read-index", "/admit", "//internal/join"} {
+		status, answer, err := forward(within(t, 10*time.Second), c.Followers(leader)[0], path, `{"node_id":"evil","address":"127.0.0.1:9"}`)
+		if err != nil || status != http.StatusCreated || !strings.Contains(answer, "by "+leader.ID) {
+			t.Errorf("%s: %d %q %v", path, status, answer, err)
+		}
+	}
 	if _, _, err := forward(within(t, 10*time.Second), leader, "/", ""); !errors.Is(err, cluster.ErrNoLeader) || !notSent(err) {
 		t.Errorf("on the leader: got %v, want nobody to forward to", err)
 	}

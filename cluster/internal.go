@@ -102,10 +102,10 @@ func reply(w http.ResponseWriter, body any, err error) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// call asks the node at address over the forward protocol. in and out may be
+// call asks the node at address over the peer protocol. in and out may be
 // nil. An answer that is no success comes back as a *refusedError.
 func (n *Node) call(ctx context.Context, address, path string, in, out any) error {
-	return callOver(ctx, n.client, address, path, in, out)
+	return callOver(ctx, n.peerClient, address, path, in, out)
 }
 
 func callOver(ctx context.Context, client http.RoundTripper, address, path string, in, out any) error {

@@ -14,7 +14,8 @@ import (
 // The protocols spoken between nodes. They share one port.
 const (
 	ProtocolRaft    = "raft/1"
-	ProtocolForward = "forward/1"
+	ProtocolForward = "forward/1" // requests of clients, on their way to the leader
+	ProtocolPeer    = "peer/1"    // questions of the nodes themselves, kept apart from what clients send
 	ProtocolJoin    = "join/1"
 )
 
@@ -119,7 +120,7 @@ func (PlainTCP) Listen(address, clusterID string) (Port, error) {
 		protocols: make(map[string]*protocolListener),
 		open:      make(map[net.Conn]struct{}),
 	}
-	for _, name := range []string{ProtocolRaft, ProtocolForward, ProtocolJoin} {
+	for _, name := range []string{ProtocolRaft, ProtocolForward, ProtocolPeer, ProtocolJoin} {
 		p.protocols[name] = &protocolListener{
 			addr:  l.Addr(),
 			conns: make(chan net.Conn),

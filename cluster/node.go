@@ -49,7 +49,8 @@ type Node struct {
 	port          Port
 	raftConns     *raftStream
 	raftTransport *raft.NetworkTransport
-	client        *http.Transport
+	client        *http.Transport // for clients' requests
+	peerClient    *http.Transport // for the nodes' own questions
 	clientConns   connSet
 	servers       []*http.Server
 	gossip        *gossip
@@ -134,7 +135,7 @@ func (n *Node) start(ctx context.Context) error {
 		return fmt.Errorf("%w: %s holds a log but no %s", ErrIdentity, n.cfg.DataDir, identityFile)
 	}
 
-	n.client = n.newClient()
+	n.client, n.peerClient = n.newClient(ProtocolForward), n.newClient(ProtocolPeer)
 	id := stored
 	if !member {
 		if id, err = n.place(ctx, stored, known); err != nil {
@@ -204,6 +205,7 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 		return self{}, err
 	}
 	n.serve(ProtocolForward, n.forwardServer())
+	n.serve(ProtocolPeer, n.peerServer())
 	n.serve(ProtocolJoin, n.joinServer())
 	n.led = make(chan struct{})
 	go func() {
@@ -316,6 +318,7 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	n.clientConns.closeAll()
 	if n.client != nil {
 		n.client.CloseIdleConnections()
+		n.peerClient.CloseIdleConnections()
 	}
 	if n.port != nil {
 		try("closing the cluster address", n.port.Close())

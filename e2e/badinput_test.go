@@ -108,7 +108,22 @@ func TestBadInput(t *testing.T) {
 	if status != 200 || !strings.Contains(body, "warnings") {
 		t.Errorf("revoking again: %d %s", status, body)
 	}
-	for name, token := range map[string]string{"none": "", "wrong": "brk_nope", "another's": h.token[:len(h.token)-1] + "0"} {
+	for _, path := range []string{"/internal/join", "/internal/node", "/api/v1/../../internal/join"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.addrs[1]+path, strings.NewReader(`{"node_id":"evil","address":"127.0.0.1:9"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+h.token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%s answers %d: the nodes' own questions are open to clients", path, resp.StatusCode)
+		}
+	}
+	for name, token := range map[string]string{"none": "", "wrong": "brk_nope", "mistyped": strings.ToUpper(h.token), "cut": h.token[:len(h.token)-1]} {
 		if status, header, body := h.post(t, token, leases, map[string]any{}); status != 401 || header.Get("WWW-Authenticate") == "" {
 			t.Errorf("token %s: %d %s", name, status, body)
 		}
