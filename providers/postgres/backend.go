@@ -75,12 +75,27 @@ func (b *backend) bound(ctx context.Context, statements int) (context.Context, c
 	return ctx, func() { stop(); cancel() }
 }
 
-// acquire returns a pooled connection. An error means that nothing was sent. The first time, it ends
-// the sessions that earlier terms left at the server.
-func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+// reach returns a pooled connection to whichever server answers. An error means that nothing was sent.
+func (b *backend) reach(ctx context.Context) (*pgxpool.Conn, error) {
 	conn, err := b.pool.Acquire(ctx)
 	if err != nil {
 		return nil, b.connectError(err)
+	}
+	return conn, nil
+}
+
+// acquire returns a pooled connection to the server that is meant. An error means that nothing was
+// sent. The first time, it ends the sessions that earlier terms left at the server.
+func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+	conn, err := b.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.prove(ctx, conn.Conn()); err != nil {
+		// Not back to the pool: the next connection may lead to the right server.
+		closeQuietly(conn.Conn())
+		conn.Release()
+		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -96,7 +111,7 @@ func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return conn, nil
 }
 
-// connect opens a connection to another database of the server.
+// connect opens a connection to another database of the server that is meant.
 func (b *backend) connect(ctx context.Context, database string) (*pgx.Conn, error) {
 	config, err := b.connConfig(database)
 	if err != nil {
@@ -105,6 +120,10 @@ func (b *backend) connect(ctx context.Context, database string) (*pgx.Conn, erro
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, b.connectError(err)
+	}
+	if err := b.prove(ctx, conn); err != nil {
+		closeQuietly(conn)
+		return nil, err
 	}
 	return conn, nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"broker/providers"
 )
 
@@ -13,7 +11,8 @@ import (
 func (b *backend) Check(ctx context.Context) (providers.SystemID, error) {
 	ctx, cancel := b.bound(ctx, 3)
 	defer cancel()
-	conn, err := b.acquire(ctx)
+	// Whichever server answers: Check is how its identity becomes known.
+	conn, err := b.reach(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -32,27 +31,11 @@ FROM pg_roles WHERE rolname = current_user`
 	account := quoteName(b.settings.username)
 	switch {
 	case standby:
-		return "", &providers.Error{Kind: providers.KindUnavailable, Hint: "Point the connection at the primary.",
-			Err: fmt.Errorf("the server at %s is a standby: roles cannot be made there", b.address())}
+		return "", b.standbyError()
 	case !createRole:
 		return "", lacks("CREATEROLE, without which it can make no login", "ALTER ROLE "+account+" CREATEROLE")
 	case !signal:
 		return "", lacks("membership in pg_signal_backend, without which it can end no session of a revoked login", "GRANT pg_signal_backend TO "+account)
 	}
 	return b.systemID(ctx, conn.Conn())
-}
-
-// systemID is the identifier that the server was given when its data directory was made. Where
-// executing pg_control_system is not permitted, the address has to do; then a system that moves
-// cannot be recognised.
-func (b *backend) systemID(ctx context.Context, conn *pgx.Conn) (providers.SystemID, error) {
-	var id string
-	err := conn.QueryRow(ctx, `SELECT system_identifier::text FROM pg_control_system()`).Scan(&id)
-	switch {
-	case err == nil:
-		return providers.SystemID("postgresql-" + id), nil
-	case hasCode(err, codePrivilege):
-		return providers.SystemID("postgresql-at-" + b.address()), nil
-	}
-	return "", statementError("reading the server's identity", err)
 }

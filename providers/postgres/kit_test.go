@@ -54,9 +54,12 @@ func connectionTo(server *postgrestest.Server, password string) map[string]any {
 }
 
 // again opens another Backend of the same connection, as the leader of another term does.
-func (k *kit) again(term uint64) providers.Backend {
+func (k *kit) again(term uint64) providers.Backend { return k.knowing(term, "") }
+
+// knowing opens another Backend that knows which system is meant.
+func (k *kit) knowing(term uint64, identity providers.SystemID) providers.Backend {
 	k.t.Helper()
-	b, err := postgres.Provider{}.Open(k.settings, providers.Env{ClusterID: clusterID, Term: term, Prefix: k.prefix})
+	b, err := postgres.Provider{}.Open(k.settings, providers.Env{ClusterID: clusterID, Term: term, Prefix: k.prefix, Identity: identity})
 	if err != nil {
 		k.t.Fatalf("opening the backend: %v", err)
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -136,6 +137,10 @@ func elsewhere(name providers.LoginName, database string, err error) error {
 	failure := &providers.Error{Kind: providers.KindUnavailable,
 		Err: fmt.Errorf("releasing what role %q has in database %q: %w", string(name), database, err)}
 	failure.Hint = "Objects or privileges of the role are in that database: let the root account connect to it."
+	var cause *providers.Error
+	if errors.As(err, &cause) && cause.Kind == providers.KindUnavailable && cause.Hint != "" {
+		failure.Hint = cause.Hint // it is not this database that is the matter
+	}
 	return failure
 }
 

@@ -20,9 +20,12 @@ type role struct {
 }
 
 // lookUp reads the roles of those names; names without a role are missing from the answer. A role
-// whose creation is not committed is invisible and so missing too.
+// whose creation is not committed is invisible and so missing too. The statement that finds a role
+// missing says itself that the server is no standby: absence is success, so nothing else has to hold.
 func lookUp(ctx context.Context, conn *pgx.Conn, names []providers.LoginName) (map[providers.LoginName]role, error) {
-	const sql = `SELECT rolname::text, oid, rolcanlogin, rolvaliduntil FROM pg_roles WHERE rolname = ANY($1::text[])`
+	const sql = `
+SELECT server.standby, r.rolname::text, r.oid, r.rolcanlogin, r.rolvaliduntil
+FROM (SELECT pg_is_in_recovery() AS standby) AS server LEFT JOIN pg_roles r ON r.rolname = ANY($1::text[])`
 	rows, err := conn.Query(ctx, sql, texts(names))
 	if err != nil {
 		return nil, statementError("looking up roles", err)
@@ -30,19 +33,28 @@ func lookUp(ctx context.Context, conn *pgx.Conn, names []providers.LoginName) (m
 	defer rows.Close()
 	roles := make(map[providers.LoginName]role, len(names))
 	for rows.Next() {
-		var name string
-		var r role
+		var standby bool
+		var name *string // nil: none of the roles exists
+		var oid *uint32
+		var canLogin *bool
 		var until pgtype.Timestamptz
-		if err := rows.Scan(&name, &r.oid, &r.canLogin, &until); err != nil {
+		if err := rows.Scan(&standby, &name, &oid, &canLogin, &until); err != nil {
 			return nil, statementError("looking up roles", err)
 		}
+		switch {
+		case standby:
+			return nil, providers.Errorf(providers.KindUnavailable, "looking up roles: the server is a standby")
+		case name == nil:
+			continue
+		}
+		r := role{oid: *oid, canLogin: *canLogin}
 		switch {
 		case until.Valid && until.InfinityModifier == pgtype.Finite:
 			r.validUntil = &until.Time
 		case until.InfinityModifier == pgtype.NegativeInfinity:
 			r.validUntil = &time.Time{}
 		}
-		roles[providers.LoginName(name)] = r
+		roles[providers.LoginName(*name)] = r
 	}
 	if err := rows.Err(); err != nil {
 		return nil, statementError("looking up roles", err)

@@ -1,13 +1,10 @@
 package postgres_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,54 +144,6 @@ func TestCommitAnswerLost(t *testing.T) {
 		t.Error("a revoke whose COMMIT was not answered is answered with success")
 	}
 	k.mustRevoke(grant.Login)
-}
-
-// proxy stands between a Backend and its server and can lose the answer to a COMMIT.
-type proxy struct {
-	port        int
-	cutAtCommit atomic.Bool
-}
-
-func newProxy(t *testing.T, target int) *proxy {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	p := &proxy{port: listener.Addr().(*net.TCPAddr).Port}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			upstream, err := net.DialTCP("tcp", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: target})
-			if err != nil {
-				client.Close()
-				continue
-			}
-			go func() { io.Copy(upstream, client); upstream.CloseWrite() }()
-			go p.answer(client, upstream)
-		}
-	}()
-	return p
-}
-
-// answer copies what the server says, until it says that a COMMIT is done.
-func (p *proxy) answer(client, upstream net.Conn) {
-	defer client.Close()
-	defer upstream.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := upstream.Read(buffer)
-		if p.cutAtCommit.Load() && bytes.Contains(buffer[:n], []byte("COMMIT\x00")) {
-			return
-		}
-		if _, werr := client.Write(buffer[:n]); err != nil || werr != nil {
-			return
-		}
-	}
 }
 
 func TestWarnings(t *testing.T) {
