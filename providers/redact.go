@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Redact replaces every occurrence of the secrets in text by "[redacted]", also where they are
@@ -51,11 +52,31 @@ func spellings(value string) []string {
 	return slices.Compact(all)
 }
 
+// longestText is how long the text and the hint of an error may be, in bytes. A server's own can list
+// every object that is in the way, and those of a whole batch are recorded in one command of the log.
+const longestText = 1024
+
+// cutOff ends a text that was cut.
+const cutOff = "… (cut)"
+
+// cut shortens a text that is too long, between two characters. The text is redacted already: half a
+// secret would not be recognised.
+func cut(text string) string {
+	if len(text) <= longestText {
+		return text
+	}
+	end := longestText - len(cutOff)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + cutOff
+}
+
 // Redacting wraps a Backend so that every error it returns is an *Error whose text and hint hold
-// none of the given secrets, nor any that the call itself concealed (see [Conceal]). The cause's
-// chain is cut, since it may carry them in fields; only whether a context ended or an address was
-// refused can still be asked with errors.Is. This is the one place where provider errors are
-// redacted; nobody hands out a Backend that is not wrapped.
+// none of the given secrets, nor any that the call itself concealed (see [Conceal]), and are at most
+// 1 KiB each. The cause's chain is cut, since it may carry them in fields; only whether a context ended
+// or an address was refused can still be asked with errors.Is. This is the one place where provider
+// errors are redacted; nobody hands out a Backend that is not wrapped.
 func Redacting(b Backend, secrets ...Secret) Backend {
 	return &redacting{backend: b, secrets: secrets}
 }
@@ -99,9 +120,9 @@ func (r *redacting) clean(err error, c *concealed) error {
 	var classified *Error
 	if errors.As(err, &classified) {
 		clean.Kind, clean.NotSent = classified.Kind, classified.NotSent
-		clean.Hint = Redact(classified.Hint, secrets...)
+		clean.Hint = cut(Redact(classified.Hint, secrets...))
 	}
-	text := redactedError{text: Redact(err.Error(), secrets...)}
+	text := redactedError{text: cut(Redact(err.Error(), secrets...))}
 	for _, sentinel := range []error{context.Canceled, context.DeadlineExceeded, ErrAddressRefused} {
 		if errors.Is(err, sentinel) {
 			text.is = append(text.is, sentinel)

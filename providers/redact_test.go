@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"broker/providers"
 )
@@ -109,5 +112,40 @@ func TestRedacting(t *testing.T) {
 	}
 	if err, answered := b.Revoke(ctx, nil)["y"]; err != nil || !answered {
 		t.Error("success was lost")
+	}
+}
+
+// verbose fails with what it is given, as text and as hint.
+type verbose struct {
+	leaky
+	text string
+}
+
+func (v verbose) Check(context.Context) (providers.SystemID, error) {
+	return "", &providers.Error{Kind: providers.KindRejected, Hint: v.text, Err: errors.New(v.text)}
+}
+
+func TestRedactingCuts(t *testing.T) {
+	const limit, end = 1024, "… (cut)"
+	kept := strings.Repeat("x", limit)
+	// A secret that stands across the place of the cut, and characters of several bytes in each position.
+	texts := map[string]string{"": "", kept: kept, strings.Repeat("x", limit-20) + canary + kept: strings.Repeat("x", limit-20) + "[redacted]x" + end}
+	for lead := range 4 {
+		texts[strings.Repeat("x", lead)+strings.Repeat("😀", 2000)] = strings.Repeat("x", lead) + strings.Repeat("😀", (limit-len(end)-lead)/4) + end
+	}
+	for text, want := range texts {
+		_, err := providers.Redacting(verbose{text: text}, providers.NewSecret(canary)).Check(t.Context())
+		var e *providers.Error
+		if !errors.As(err, &e) {
+			t.Fatalf("got %v, want an error", err)
+		}
+		for what, got := range map[string]string{"text": e.Error(), "hint": e.Hint} {
+			if !utf8.ValidString(got) || len(got) > limit || strings.Contains(got, "ca'") {
+				t.Errorf("%s of %d bytes: got %d bytes, %q", what, len(text), len(got), got)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s of %d bytes (-want +got):\n%s", what, len(text), diff)
+			}
+		}
 	}
 }

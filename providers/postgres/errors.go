@@ -126,13 +126,14 @@ func hasCode(err error, codes ...string) bool {
 	return false
 }
 
-// serverText is what the server said, with the detail that names the objects.
+// serverText is what the server said. The detail, which names the objects, comes last: it may be so
+// long that it is cut.
 func serverText(e *pgconn.PgError) string {
-	text := e.Message
+	text := e.Message + " (SQLSTATE " + e.Code + ")"
 	if e.Detail != "" {
-		text += " (" + strings.ReplaceAll(strings.TrimSpace(e.Detail), "\n", "; ") + ")"
+		text += ": " + strings.ReplaceAll(strings.TrimSpace(e.Detail), "\n", "; ")
 	}
-	return text + " (SQLSTATE " + e.Code + ")"
+	return text
 }
 
 // failAll answers the same error for every login that has no answer yet.
