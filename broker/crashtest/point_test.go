@@ -45,8 +45,14 @@ type point struct {
 	// Of a call.
 	call *call
 
+	// Of a question: whom it goes to.
+	target *incarnation
+
 	// Of a reply.
-	issued *broker.Issued
+	issued  *broker.Issued
+	failure error  // the leader's answer
+	lost    bool   // on its way to the client
+	asked   uint64 // index of the newest entry when the question was put
 }
 
 func (p *point) name() string { return p.kind + " " + p.what }

@@ -39,8 +39,9 @@ type world struct {
 	downUntil time.Time // the outside system cannot be reached before
 	events    []event   // what the scheduler does by itself, in order of time
 	names     map[fsm.LeaseID]string
-	states    int // of incarnations opened so far
+	opened    []*fsm.State
 	clients   int // that have not finished
+	leads     int // calls of Lead that have not returned
 	faults    int // injected so far
 	trace     []string
 	reached   map[string]int // crash points: point and fault
@@ -113,16 +114,16 @@ func newWorld(dir string, nodes int, plan planner) *world {
 }
 
 func (w *world) openState() *fsm.State {
-	w.states++
-	state, err := fsm.Open(fsm.Config{Dir: filepath.Join(w.dir, fmt.Sprint(w.states))})
+	state, err := fsm.Open(fsm.Config{Dir: filepath.Join(w.dir, fmt.Sprint(len(w.opened)))})
 	must(err)
+	w.opened = append(w.opened, state)
 	return state
 }
 
 // furnish writes what leases need into the log.
 func (w *world) furnish() {
 	for _, body := range []fsm.Body{
-		&fsm.InitCluster{ClusterID: "01jd0000000000000000cluster", Account: fsm.Account{Name: accountName, Kind: fsm.KindUser}, Token: fsm.Token{Accessor: "t1", Account: accountName}},
+		&fsm.InitCluster{ClusterID: "01jd0000000000000000cluster", Account: fsm.Account{Name: accountName, Kind: fsm.KindUser}, Token: fsm.Token{Accessor: "t1", Account: accountName, Hash: []byte("hash")}},
 		&fsm.CreateEnvironment{Name: "payments/production"},
 		&fsm.CreateConnection{Name: "orders-db", Provider: "fake", Environments: []fsm.Pattern{"payments/*"}, Settings: []byte(`{"system":"main"}`), Sealed: []byte(`{"password":"root"}`)},
 		&fsm.CreateSecret{Name: secretName, Connection: "orders-db", Options: []byte("{}"), DefaultTTL: defaultTTL, MaxTTL: maxTTL, Outputs: []fsm.Output{{Key: "DB_USER", Source: "username"}, {Key: "DB_PASSWORD", Source: "password"}}},
@@ -153,7 +154,7 @@ func (n *node) start() {
 	inc.broker, err = broker.New(broker.Config{
 		State: inc.state, Log: nodeLog{inc}, Providers: registry, Keyring: openKeyring{}, NodeID: n.name,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(inc.clock.Load())) },
-		Random: newRandom(w.seed, uint64(w.states)),
+		Random: newRandom(w.seed, uint64(len(w.opened))),
 		Timing: broker.Timing{
 			Create: createTTL, Call: callTTL, RevokeWait: 2 * time.Second, Tick: 200 * time.Millisecond,
 			RetryMin: 200 * time.Millisecond, RetryMax: 2 * time.Second, StuckAfter: 3,
@@ -269,10 +270,12 @@ func (w *world) begin(inc *incarnation) {
 	ctx, cancel := context.WithCancel(context.Background())
 	period := &leading{term: w.term, cancel: cancel}
 	inc.period = period
+	w.leads++
 	go func() {
 		err := inc.broker.Lead(ctx, period.term)
 		w.mu.Lock()
 		period.done, period.err = true, err
+		w.leads--
 		w.mu.Unlock()
 		w.poke()
 	}()
@@ -342,4 +345,11 @@ func (openKeyring) OpenFor(secret string, sealed []byte, record string) ([]byte,
 func joinSorted(names []string) string {
 	slices.Sort(names)
 	return strings.Join(names, ",")
+}
+
+// close releases the state files. Nothing runs any more.
+func (w *world) close() {
+	for _, s := range w.opened {
+		must(s.Close())
+	}
 }
