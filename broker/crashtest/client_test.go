@@ -81,7 +81,7 @@ func (c *client) once(r request, inc *incarnation) (*broker.Issued, error) {
 // for the leader, else the one that is.
 func (w *world) target(c *client) *incarnation {
 	serves := func(inc *incarnation) bool {
-		return inc != nil && !inc.dead.Load() && !inc.paused() && inc.broker.Leading()
+		return inc != nil && inc.broker != nil && !inc.dead.Load() && !inc.paused() && inc.broker.Leading()
 	}
 	if serves(c.last) && w.leader != nil {
 		last := c.last

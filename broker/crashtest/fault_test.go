@@ -34,6 +34,7 @@ const (
 	pauseTime = 4 * time.Second // longer than a create may take
 	delayTime = 1500 * time.Millisecond
 	jumpTime  = 7 * time.Second
+	wrongTime = 6 * time.Second // how long a clock is wrong
 	downTime  = 15 * time.Second
 )
 
@@ -44,8 +45,8 @@ var faults = []fault{
 	{name: "deposed", at: leading_, before: func(w *world, _ *point) { w.elect(w.term) }},
 	{name: "paused", at: inProcess, before: func(w *world, p *point) { w.pause(p.inc, pauseTime) }},
 	{name: "delayed", at: inProcess, before: func(_ *world, p *point) { p.notBefore = time.Now().Add(delayTime) }},
-	{name: "clock jumps ahead", at: inProcess, before: func(_ *world, p *point) { p.inc.clock.Add(int64(jumpTime)) }},
-	{name: "clock jumps back", at: inProcess, before: func(_ *world, p *point) { p.inc.clock.Add(-int64(jumpTime)) }},
+	{name: "clock jumps ahead", at: inProcess, before: func(w *world, p *point) { w.jump(p.inc, jumpTime) }},
+	{name: "clock jumps back", at: inProcess, before: func(w *world, p *point) { w.jump(p.inc, -jumpTime) }},
 
 	// What happens to a proposal.
 	{name: "not committed", at: proposing, outcome: definitelyNot},
@@ -109,6 +110,12 @@ func (w *world) possible(p *point) (can []fault) {
 		}
 	}
 	return can
+}
+
+// jump puts a process's clock wrong for a while. Outside systems keep the right time.
+func (w *world) jump(inc *incarnation, d time.Duration) {
+	inc.clock.Add(int64(d))
+	w.after(wrongTime, func() { inc.clock.Add(-int64(d)) })
 }
 
 // disable has an administrator disable the secret for a while.

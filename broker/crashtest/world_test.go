@@ -146,13 +146,19 @@ func (w *world) meddle(body fsm.Body) *fsm.Result {
 }
 
 // start begins a new process on the node, with an empty state: the log brings it back.
-func (n *node) start() {
-	w := n.w
-	inc := &incarnation{node: n, state: w.openState()}
+func (n *node) start() { n.inc = &incarnation{node: n} }
+
+// open gives a process its state and its broker. Most never need them.
+func (inc *incarnation) open() {
+	if inc.broker != nil {
+		return
+	}
+	w := inc.node.w
+	inc.state = w.openState()
 	registry, err := providers.NewRegistry(outside{w.fake.Provider(), inc})
 	must(err)
 	inc.broker, err = broker.New(broker.Config{
-		State: inc.state, Log: nodeLog{inc}, Providers: registry, Keyring: openKeyring{}, NodeID: n.name,
+		State: inc.state, Log: nodeLog{inc}, Providers: registry, Keyring: openKeyring{}, NodeID: inc.node.name,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(inc.clock.Load())) },
 		Random: newRandom(w.seed, uint64(len(w.opened))),
 		Timing: broker.Timing{
@@ -161,7 +167,6 @@ func (n *node) start() {
 		},
 	})
 	must(err)
-	n.inc = inc
 }
 
 // crash ends the node's process at this instant.
@@ -263,6 +268,7 @@ func (w *world) tend() bool {
 
 // begin starts a leadership period: the node has applied everything committed before.
 func (w *world) begin(inc *incarnation) {
+	inc.open()
 	if !w.bugs.noBarrier {
 		inc.catchUp(uint64(len(w.log)))
 	}
