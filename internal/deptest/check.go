@@ -47,6 +47,9 @@ type Violation struct {
 }
 
 func (v Violation) String() string {
+	if v.Dep == "" {
+		return fmt.Sprintf("%s has no place: %s (Rules, in rules.go)", v.Package, v.Rule)
+	}
 	return fmt.Sprintf("%s must not reach %s: %s", v.Package, v.Dep, v.Rule)
 }
 
