@@ -42,7 +42,7 @@ func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 			return statementError(doing, err)
 		},
 	}
-	for name, err := range claim.run(ctx, conn.Conn(), jobs) {
+	for name, err := range claim.run(ctx, conn.Conn(), jobs, b.settings.lockTimeout()) {
 		answers[name] = err
 	}
 	return answers

@@ -77,7 +77,7 @@ func statementError(doing string, err error) *providers.Error {
 	if !errors.As(err, &pgErr) {
 		return &providers.Error{Kind: providers.KindUnknown, Err: fmt.Errorf("%s: %w", doing, err)}
 	}
-	e := &providers.Error{Kind: providers.KindRejected, Err: fmt.Errorf("%s: %s", doing, serverText(pgErr))}
+	e := &providers.Error{Kind: providers.KindRejected, Err: fmt.Errorf("%s: %w", doing, serverError{pgErr})}
 	switch pgErr.Code {
 	case codePrivilege:
 		e.Hint = "The root account lacks a privilege; the provider's page lists the statements that prepare it."
@@ -125,6 +125,12 @@ func hasCode(err error, codes ...string) bool {
 	}
 	return false
 }
+
+// serverError is what the server reported, in our words.
+type serverError struct{ cause *pgconn.PgError }
+
+func (e serverError) Error() string { return serverText(e.cause) }
+func (e serverError) Unwrap() error { return e.cause }
 
 // serverText is what the server said. The detail, which names the objects, comes last: it may be so
 // long that it is cut.

@@ -15,12 +15,11 @@ import (
 )
 
 // releaseObjects gives what the logins own to their owner roles and takes back what they were
-// granted, in every database in which something depends on them. Most logins are members of groups
-// and leave nothing: one query says so for all of them.
-func (r *revocation) releaseObjects(ctx context.Context, logins []providers.Login) error {
-	databases, err := r.dependents(ctx, logins)
-	if err != nil || len(databases) == 0 {
-		return err
+// granted, in every database in which something depends on them.
+func (r *revocation) releaseObjects(ctx context.Context) error {
+	databases := r.databases
+	if len(databases) == 0 {
+		return nil
 	}
 	var superuser bool
 	if err := r.conn.QueryRow(ctx, `SELECT rolsuper FROM pg_roles WHERE rolname = current_user`).Scan(&superuser); err != nil {
@@ -40,13 +39,14 @@ func (r *revocation) releaseObjects(ctx context.Context, logins []providers.Logi
 	return nil
 }
 
-// dependents returns by database which of the logins something there depends on. What belongs to no
-// database, such as a privilege on one, can be released from each.
+// dependents returns by database which of the logins something there depends on, but for those that
+// have revocation statements of their own. What belongs to no database, such as a privilege on one, can
+// be released from each. Most logins are members of groups and leave nothing: one query says so for all.
 func (r *revocation) dependents(ctx context.Context, logins []providers.Login) (map[string][]providers.Login, error) {
 	byOID := map[uint32]providers.Login{}
 	var oids []uint32
 	for _, login := range logins {
-		if slices.ContainsFunc(r.todo, func(l providers.Login) bool { return l.Name == login.Name }) {
+		if len(login.Options.List(optionRevocationStatements)) == 0 {
 			oid := r.roles[login.Name].oid
 			byOID[oid] = login
 			oids = append(oids, oid)
@@ -116,6 +116,7 @@ func (r *revocation) releaseIn(ctx context.Context, database string, logins []pr
 			"DROP OWNED BY "+name)
 	}
 	release := batch{
+		apart: true,
 		doing: fmt.Sprintf("releasing what role %%q has in database %s", strings.ReplaceAll(quoteName(database), "%", "%%")),
 		classify: func(doing string, err error) *providers.Error {
 			e := statementError(doing, err)
@@ -125,7 +126,7 @@ func (r *revocation) releaseIn(ctx context.Context, database string, logins []pr
 			return e
 		},
 	}
-	for name, err := range release.run(ctx, conn, jobs) {
+	for name, err := range release.pass(ctx, conn, jobs, r.wait) {
 		answers[name] = err
 	}
 	return answers

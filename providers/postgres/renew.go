@@ -41,7 +41,7 @@ func (b *backend) Renew(ctx context.Context, logins []providers.Login) map[provi
 			jobs = append(jobs, job{login.Name, []string{fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", quoteName(string(login.Name)), quoteTime(until))}})
 		}
 	}
-	for name, err := range (batch{doing: "renewing role %q"}).run(ctx, conn.Conn(), jobs) {
+	for name, err := range (batch{doing: "renewing role %q"}).run(ctx, conn.Conn(), jobs, b.settings.lockTimeout()) {
 		answers[name] = err
 	}
 	return answers

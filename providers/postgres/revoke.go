@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,44 +26,95 @@ func (b *backend) Revoke(ctx context.Context, logins []providers.Login) map[prov
 		return answers
 	}
 	defer conn.Release()
-	r := &revocation{backend: b, conn: conn.Conn(), todo: todo, answers: answers}
+	wait := b.settings.lockTimeout()
+	r := &revocation{backend: b, conn: conn.Conn(), todo: slices.Clone(todo), answers: answers, wait: hasty(wait)}
 	r.run(ctx)
+	insist(ctx, wait, answers, func(name providers.LoginName) {
+		i := slices.IndexFunc(todo, func(login providers.Login) bool { return login.Name == name })
+		if i < 0 || conn.Conn().IsClosed() {
+			return
+		}
+		again := &revocation{backend: b, conn: conn.Conn(), todo: []providers.Login{todo[i]}, answers: map[providers.LoginName]error{}, wait: wait}
+		again.run(ctx)
+		maps.Copy(answers, again.answers)
+	})
 	return answers
 }
 
-// revocation is one call of Revoke.
+// revocation removes logins, each as far as it gets.
 type revocation struct {
-	backend *backend
-	conn    *pgx.Conn
-	todo    []providers.Login // without an answer yet, sorted by name
-	roles   map[providers.LoginName]role
-	answers map[providers.LoginName]error
+	backend   *backend
+	conn      *pgx.Conn
+	todo      []providers.Login // without an answer yet, sorted by name
+	roles     map[providers.LoginName]role
+	databases map[string][]providers.Login // where something depends on those of todo
+	answers   map[providers.LoginName]error
+	wait      time.Duration // how long to wait for a lock
 }
 
+// run first sees those to their end that nothing depends on: for the others much may be in the way.
 func (r *revocation) run(ctx context.Context) {
-	if err := r.lookUp(ctx); err != nil {
-		failAll(r.answers, namesOf(r.todo), err)
-		return
-	}
-	steps := []func(context.Context) error{r.stopLogIns, r.awaitLogIns, r.endSessions, r.release, r.drop}
+	r.take(ctx, r.lookUp, r.stopLogIns, r.awaitLogIns, r.endSessions)
+	free, held := r.divide(ctx)
+	free.take(ctx, free.drop)
+	free.confirm(ctx)
+	held.take(ctx, held.release, held.drop)
+	held.confirm(ctx)
+	r.forgive(ctx)
+	r.confirm(ctx)
+}
+
+// take does steps, as long as there is something to do.
+func (r *revocation) take(ctx context.Context, steps ...func(context.Context) error) {
 	for _, step := range steps {
+		if len(r.todo) == 0 {
+			return
+		}
 		if err := step(ctx); err != nil {
 			failAll(r.answers, namesOf(r.todo), err)
 			r.todo = nil
 		}
-		if len(r.todo) == 0 {
-			break
-		}
 	}
-	r.forgive(ctx)
-	// What was dropped is answered for only when no session of it lives on.
-	if err := r.endSessions(ctx); err != nil {
-		failAll(r.answers, namesOf(r.todo), err)
-		return
-	}
+}
+
+// confirm answers for those that were dropped, once no session of them lives on.
+func (r *revocation) confirm(ctx context.Context) {
+	r.take(ctx, r.endSessions)
 	for _, login := range r.todo {
 		r.answers[login.Name] = nil
 	}
+	r.todo = nil
+}
+
+// divide hands the logins over to two revocations: those that only have to be dropped, and the rest.
+func (r *revocation) divide(ctx context.Context) (free, held *revocation) {
+	bare, full := *r, *r
+	free, held = &bare, &full
+	all := r.todo
+	r.todo, free.todo, held.todo = nil, nil, nil
+	if len(all) == 0 {
+		return free, held
+	}
+	databases, err := r.dependents(ctx, all)
+	if err != nil {
+		failAll(r.answers, namesOf(all), err)
+		return free, held
+	}
+	held.databases = databases
+	burdened := map[providers.LoginName]bool{}
+	for _, logins := range databases {
+		for _, login := range logins {
+			burdened[login.Name] = true
+		}
+	}
+	for _, login := range all {
+		if burdened[login.Name] || len(login.Options.List(optionRevocationStatements)) > 0 {
+			held.todo = append(held.todo, login)
+		} else {
+			free.todo = append(free.todo, login)
+		}
+	}
+	return free, held
 }
 
 // lookUp answers for roles that are absent and remembers the others.
@@ -89,7 +141,7 @@ func (r *revocation) stopLogIns(ctx context.Context) error {
 			jobs = append(jobs, job{login.Name, []string{"ALTER ROLE " + quoteName(string(login.Name)) + " NOLOGIN"}})
 		}
 	}
-	r.fail(batch{doing: "stopping log-ins of role %q"}.run(ctx, r.conn, jobs))
+	r.fail(batch{doing: "stopping log-ins of role %q"}.pass(ctx, r.conn, jobs, r.wait))
 	return nil
 }
 
@@ -120,12 +172,10 @@ func (r *revocation) endSessions(ctx context.Context) error {
 // back in each database that depends on the role.
 func (r *revocation) release(ctx context.Context) error {
 	var jobs []job
-	var plain []providers.Login
 	failed := map[providers.LoginName]error{}
 	for _, login := range r.todo {
 		statements := login.Options.List(optionRevocationStatements)
 		if len(statements) == 0 {
-			plain = append(plain, login)
 			continue
 		}
 		values := map[string]string{placeholderName: quoteName(string(login.Name))}
@@ -136,9 +186,9 @@ func (r *revocation) release(ctx context.Context) error {
 		}
 		jobs = append(jobs, job{login.Name, rendered})
 	}
-	maps.Copy(failed, batch{doing: "running the revocation statements of role %q"}.run(ctx, r.conn, jobs))
+	maps.Copy(failed, batch{doing: "running the revocation statements of role %q", apart: true}.pass(ctx, r.conn, jobs, r.wait))
 	r.fail(failed)
-	return r.releaseObjects(ctx, plain)
+	return r.releaseObjects(ctx)
 }
 
 // drop drops what release prepared, and checks that revocation statements dropped the rest.
@@ -152,7 +202,7 @@ func (r *revocation) drop(ctx context.Context) error {
 		}
 		jobs = append(jobs, job{login.Name, []string{"DROP ROLE IF EXISTS " + quoteName(string(login.Name))}})
 	}
-	failed := batch{doing: "dropping role %q"}.run(ctx, r.conn, jobs)
+	failed := batch{doing: "dropping role %q"}.pass(ctx, r.conn, jobs, r.wait)
 	if len(custom) > 0 {
 		left, err := lookUp(ctx, r.conn, custom)
 		if err != nil {

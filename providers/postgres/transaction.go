@@ -8,14 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"broker/providers"
 )
 
 const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-
-// maxBatch is how many logins share a transaction. Each holds a few locks until its end.
-const maxBatch = 100
 
 // errNotSent is returned when a connection was unusable before anything was sent over it.
 var errNotSent = errors.New("not sent")
@@ -62,116 +57,6 @@ func rollback(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_, _ = pipeline(ctx, conn, "ROLLBACK") // a failure shows in TxStatus, and the pool looks at that
-}
-
-// job is what is to be done for one login.
-type job struct {
-	name       providers.LoginName
-	statements []string
-}
-
-// batch does jobs in shared transactions: all or nothing first and, when one fails, each behind a
-// savepoint, so that it fails only itself.
-type batch struct {
-	doing    string                                         // a gerund phrase for errors, with one %q for the login
-	first    []string                                       // statements at the begin of each transaction
-	classify func(doing string, err error) *providers.Error // nil means statementError
-}
-
-// run returns an answer for every job; nil means committed. Jobs are sorted by name.
-func (b batch) run(ctx context.Context, conn *pgx.Conn, jobs []job) map[providers.LoginName]error {
-	answers := make(map[providers.LoginName]error, len(jobs))
-	for len(jobs) > 0 {
-		n := min(len(jobs), maxBatch)
-		b.runChunk(ctx, conn, jobs[:n], answers)
-		jobs = jobs[n:]
-	}
-	return answers
-}
-
-func (b batch) runChunk(ctx context.Context, conn *pgx.Conn, jobs []job, answers map[providers.LoginName]error) {
-	statements := append([]string{begin}, b.first...)
-	for _, j := range jobs {
-		statements = append(statements, j.statements...)
-	}
-	statements = append(statements, "COMMIT")
-	done, err := pipeline(ctx, conn, statements...)
-	switch {
-	case err == nil:
-		for _, j := range jobs {
-			answers[j.name] = nil
-		}
-		return
-	case done == len(statements)-1:
-		b.answerAll(answers, jobs, commitError(err))
-		return
-	}
-	rollback(conn)
-	var pgErr *pgconn.PgError
-	if done <= len(b.first) || len(jobs) == 1 || !errors.As(err, &pgErr) || conn.IsClosed() {
-		for _, j := range jobs {
-			answers[j.name] = b.fail(j.name, err)
-		}
-		return
-	}
-	b.runWithSavepoints(ctx, conn, jobs, answers)
-}
-
-func (b batch) runWithSavepoints(ctx context.Context, conn *pgx.Conn, jobs []job, answers map[providers.LoginName]error) {
-	defer rollback(conn)
-	if _, err := pipeline(ctx, conn, append([]string{begin}, b.first...)...); err != nil {
-		for _, j := range jobs {
-			answers[j.name] = b.fail(j.name, err)
-		}
-		return
-	}
-	var succeeded []job
-	for _, j := range jobs {
-		statements := append([]string{"SAVEPOINT login"}, j.statements...)
-		_, err := pipeline(ctx, conn, append(statements, "RELEASE SAVEPOINT login")...)
-		if err == nil {
-			succeeded = append(succeeded, j)
-			continue
-		}
-		answers[j.name] = b.fail(j.name, err)
-		if conn.IsClosed() {
-			break
-		}
-		if _, err := pipeline(ctx, conn, "ROLLBACK TO SAVEPOINT login", "RELEASE SAVEPOINT login"); err != nil {
-			break
-		}
-	}
-	if conn.IsClosed() {
-		// Without its COMMIT none of it happened, but then the same is said of the login whose
-		// statement was lost, and the caller asks again for either.
-		b.answerAll(answers, jobs, providers.Errorf(providers.KindUnknown, "connection lost"))
-		return
-	}
-	if _, err := pipeline(ctx, conn, "COMMIT"); err != nil {
-		b.answerAll(answers, succeeded, commitError(err))
-		return
-	}
-	for _, j := range succeeded {
-		answers[j.name] = nil
-	}
-}
-
-func (b batch) fail(name providers.LoginName, err error) error {
-	doing := fmt.Sprintf(b.doing, string(name))
-	if b.classify != nil {
-		return b.classify(doing, err)
-	}
-	return statementError(doing, err)
-}
-
-// answerAll gives the error to those of the jobs that have none yet.
-func (b batch) answerAll(answers map[providers.LoginName]error, jobs []job, err *providers.Error) {
-	for _, j := range jobs {
-		if answers[j.name] == nil {
-			answers[j.name] = &providers.Error{Kind: err.Kind, NotSent: err.NotSent, Hint: err.Hint,
-				Err: fmt.Errorf("%s: %w", fmt.Sprintf(b.doing, string(j.name)), err)}
-		}
-	}
 }
 
 // quoteName quotes an identifier.
