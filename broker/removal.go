@@ -110,7 +110,7 @@ func (r *revoker) recordTrouble(failed []removal) {
 			continue
 		}
 		m.task.tries++
-		at := r.p.Now().Add(m.task.pause.NextBackOff())
+		at := r.p.Now().Add(r.p.jittered(m.task.pause.NextBackOff()))
 		r.postpone(m.lease.ID, at)
 		if pe.Kind != providers.KindUnavailable {
 			r.isolate(m.task)

@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"encoding/binary"
+	"io"
+	"math"
 	"sync"
 	"time"
 
@@ -59,7 +62,8 @@ func (p *period) revoker(s system) *revoker {
 // add takes a lease on. A lease that never became active waits for its create deadline: before, its
 // login may still come into being, and nobody knows its password.
 func (r *revoker) add(l fsm.Lease) {
-	pause := backoff.NewExponentialBackOff() // with jitter: what failed together is not tried again together
+	pause := backoff.NewExponentialBackOff()
+	pause.RandomizationFactor = 0 // see jittered
 	pause.InitialInterval, pause.Multiplier, pause.MaxInterval = r.p.Timing.RetryMin, 2, r.p.Timing.RetryMax
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -195,6 +199,16 @@ func (r *revoker) done(id fsm.LeaseID) {
 	}
 	r.mu.Unlock()
 	r.p.signal(id)
+}
+
+// jittered returns between half of d and one and a half: what failed together is not tried again
+// together.
+func (p *period) jittered(d time.Duration) time.Duration {
+	var b [2]byte
+	if _, err := io.ReadFull(p.Random, b[:]); err != nil {
+		return d
+	}
+	return d/2 + d*time.Duration(binary.BigEndian.Uint16(b[:]))/math.MaxUint16
 }
 
 func later(a, b time.Time) time.Time {
