@@ -17,6 +17,7 @@ type client struct {
 	name  string
 	last  *incarnation // that answered last
 	key   string       // of its present issue
+	twin  bool         // it has one that asks with the same key, or is one
 	lease fsm.LeaseID  // that it was given
 }
 
@@ -26,12 +27,10 @@ const patience = 3 * time.Minute
 // enter starts a client.
 func (w *world) enter(name string, script func(*client)) *client {
 	c := &client{w: w, name: name}
-	w.clients++
+	w.clients.Add(1)
 	go func() {
 		script(c)
-		w.mu.Lock()
-		w.clients--
-		w.mu.Unlock()
+		w.clients.Add(-1)
 		w.poke()
 	}()
 	return c
@@ -52,7 +51,7 @@ func (c *client) ask(r request) (*broker.Issued, error) {
 			return nil, errUnknown
 		}
 		if p.target != nil {
-			issued, err := c.once(r, p.target)
+			issued, err := c.once(r, p.target, p.asked)
 			if definite(err) {
 				return issued, err
 			}
@@ -65,10 +64,9 @@ func (c *client) ask(r request) (*broker.Issued, error) {
 	}
 }
 
-func (c *client) once(r request, inc *incarnation) (*broker.Issued, error) {
+func (c *client) once(r request, inc *incarnation, asked uint64) (*broker.Issued, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	asked := c.w.check.mark()
 	issued, err := r.do(ctx, inc.broker)
 	p := &point{kind: reply, what: r.what, client: c, inc: inc, issued: issued, failure: err, asked: asked}
 	if !c.w.park(p) || p.lost {
@@ -157,7 +155,11 @@ func wait(d time.Duration) { <-time.After(d) }
 
 // askAgain has the question that a client is about to put asked by another too, with the same key.
 func (w *world) askAgain(c *client) {
-	if key := c.key; key != "" {
-		w.enter(c.name+"'", func(twin *client) { twin.issue(key, defaultTTL) })
+	if key := c.key; key != "" && !c.twin {
+		c.twin = true
+		w.enter(c.name+"'", func(twin *client) {
+			twin.twin = true
+			twin.issue(key, defaultTTL)
+		})
 	}
 }

@@ -29,11 +29,10 @@ type kit struct {
 func newKit(t *testing.T) *kit { return &kit{dir: t.TempDir(), reached: map[string]int{}} }
 
 // play runs one world to its end.
-func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) {
+func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) (w *world) {
 	t.Helper()
 	k.played++
 	dir := filepath.Join(k.dir, fmt.Sprint(k.played))
-	var w *world
 	synctest.Test(t, func(*testing.T) {
 		w = newWorld(dir, 3, plan)
 		w.bugs = k.bugs
@@ -47,11 +46,12 @@ func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) {
 		k.reached[name] += n
 	}
 	if !w.check.broken() {
-		return
+		return w
 	}
 	if k.wanted {
 		k.broken = append(k.broken, w.check.violations...)
-		return
+		return w
 	}
 	t.Errorf("with the faults %v:\n%s\n%s", plan, strings.Join(w.check.violations, "\n"), strings.Join(w.trace, "\n"))
+	return w
 }

@@ -174,6 +174,10 @@ func (w *world) waitsForOpen(p *point) bool {
 // begin opens a create's transaction. It is committed when the point that it adds goes on.
 func (w *world) beginCreate(p *point, until time.Time) {
 	c := p.call
+	if time.Now().After(c.deadline) {
+		c.do(all) // its last statement fails
+		return
+	}
 	tx := &openCreate{done: make(chan struct{})}
 	c.opened = tx
 	w.open[c.names[0]] = tx

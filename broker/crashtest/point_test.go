@@ -32,6 +32,7 @@ type point struct {
 
 	at        time.Time // when it was reached
 	notBefore time.Time // it goes on no earlier
+	looked    bool      // the checker has seen it
 	seen      bool      // the planner was asked about it
 	proceed   chan bool // false: the process is dead
 

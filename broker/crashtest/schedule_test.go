@@ -26,6 +26,9 @@ type planner interface {
 // longest lease, every deadline, pause and jump of a clock together.
 const limit = 2 * time.Minute
 
+// maxSteps is more than any world needs: one that takes them goes round in circles.
+const maxSteps = 20_000
+
 // run lets the world go on until it rests, a promise is broken, or the time is over.
 func (w *world) run() {
 	var end time.Time
@@ -34,6 +37,7 @@ func (w *world) run() {
 		if w.tend() {
 			continue
 		}
+		w.look()
 		able := w.able()
 		if len(able) > 0 {
 			if p := w.plan.choose(able); p != nil {
@@ -43,7 +47,7 @@ func (w *world) run() {
 			w.idle(time.Now().Add(100 * time.Millisecond))
 			continue
 		}
-		if w.clients == 0 {
+		if w.clients.Load() == 0 {
 			if end.IsZero() {
 				end = time.Now().Add(limit)
 			}
@@ -57,6 +61,19 @@ func (w *world) run() {
 			}
 		}
 		w.idle(w.next())
+	}
+}
+
+// look has the checker see the points that were reached since the last step.
+func (w *world) look() {
+	for _, p := range w.points() {
+		if !p.looked {
+			p.looked = true
+			w.check.reached(p)
+		}
+	}
+	if w.steps++; w.steps > maxSteps {
+		w.check.fail("END", "%d steps, and no end", w.steps)
 	}
 }
 
@@ -93,9 +110,7 @@ func (w *world) stop() {
 // running reports whether a client or a leadership period has not come to its end.
 func (w *world) running() bool {
 	synctest.Wait()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.clients > 0 || w.leads > 0
+	return w.clients.Load() > 0 || w.leads.Load() > 0
 }
 
 // handle decides what happens at a point and lets it go on, unless it has to wait.
@@ -103,7 +118,6 @@ func (w *world) handle(p *point) {
 	f := ok
 	if !p.seen {
 		p.seen = true
-		w.check.reached(p)
 		if can := w.possible(p); len(can) > 0 {
 			f = w.plan.fault(p, can)
 		}
@@ -146,7 +160,7 @@ func (w *world) carryOut(p *point, f fault) {
 		}
 		w.check.outside()
 	case ask:
-		p.target = w.target(p.client)
+		p.target, p.asked = w.target(p.client), w.check.mark()
 	case reply:
 		p.client.last = p.inc
 		w.check.revealed(p)

@@ -40,9 +40,10 @@ type world struct {
 	events    []event   // what the scheduler does by itself, in order of time
 	names     map[fsm.LeaseID]string
 	opened    []*fsm.State
-	clients   int // that have not finished
-	leads     int // calls of Lead that have not returned
-	faults    int // injected so far
+	clients   atomic.Int32 // that have not finished
+	leads     atomic.Int32 // calls of Lead that have not returned
+	faults    int          // injected so far
+	steps     int
 	trace     []string
 	reached   map[string]int // crash points: point and fault
 
@@ -82,8 +83,8 @@ type incarnation struct {
 type leading struct {
 	term   uint64
 	cancel context.CancelFunc
-	done   bool
 	err    error
+	done   atomic.Bool
 	told   bool // that leadership is lost
 }
 
@@ -251,7 +252,7 @@ func (w *world) tend() bool {
 	}
 	for _, n := range w.nodes {
 		inc := n.inc
-		if inc.period != nil && inc.period.done {
+		if inc.period != nil && inc.period.done.Load() {
 			if err := inc.period.err; err != nil && w.leader == n && w.term == inc.period.term {
 				w.tracef("%s cannot lead: %v", n.name, err)
 				w.elect(w.term) // it hands leadership over
@@ -276,13 +277,12 @@ func (w *world) begin(inc *incarnation) {
 	ctx, cancel := context.WithCancel(context.Background())
 	period := &leading{term: w.term, cancel: cancel}
 	inc.period = period
-	w.leads++
+	w.leads.Add(1)
 	go func() {
 		err := inc.broker.Lead(ctx, period.term)
-		w.mu.Lock()
-		period.done, period.err = true, err
-		w.leads--
-		w.mu.Unlock()
+		period.err = err
+		period.done.Store(true)
+		w.leads.Add(-1)
 		w.poke()
 	}()
 }
