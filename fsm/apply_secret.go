@@ -103,8 +103,8 @@ func (t *txn) checkSecret(s Secret) *Refusal {
 	return nil
 }
 
-func (s Secret) environment() EnvironmentName {
-	env, _ := s.Name.Split()
+func (r Secret) environment() EnvironmentName {
+	env, _ := r.Name.Split()
 	return env
 }
 
