@@ -42,10 +42,9 @@ type call struct {
 	// do carries the call out for the logins that keep names.
 	do func(keep func(i int) bool)
 
-	err    error         // what the caller is told, unless the call was carried out
-	hangs  bool          // the caller is told nothing before its context is done
-	opened *openCreate   // the call is a create that was begun and not committed
-	gone   chan struct{} // closed when it is
+	err    error       // what the caller is told, unless the call was carried out
+	hangs  bool        // the caller is told nothing before its context is done
+	opened *openCreate // the call is a create that was begun and not committed
 }
 
 // openCreate is a create whose transaction is open: nobody sees the login yet.
