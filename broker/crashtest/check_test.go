@@ -101,6 +101,13 @@ func (c *checker) committed(p *point) {
 	if p.command.Term != c.w.term && result.Refusal == nil {
 		c.fail("A5", "a command of term %d is applied in term %d", p.command.Term, c.w.term)
 	}
+	var renewal fsm.RenewLease
+	if p.command.Type == fsm.TypeRenewLease && result.Refusal == nil && !result.Replayed {
+		must(cbor.Unmarshal(p.command.Body, &renewal))
+		if before := c.prev[renewal.ID]; before.Version != renewal.IfVersion {
+			c.fail("A5", "%s is renewed from version %d, which was overtaken by %d", c.w.name(renewal.ID), renewal.IfVersion, before.Version)
+		}
+	}
 	if own := string(metaOf(p.inc.state).Hash); own != c.w.log[p.index-1].hash {
 		c.fail("A5", "%s has another state than the truth after entry %d", p.who(), p.index)
 	}

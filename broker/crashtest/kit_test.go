@@ -52,6 +52,6 @@ func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) (w *world) 
 		k.broken = append(k.broken, w.check.violations...)
 		return w
 	}
-	t.Errorf("with the faults %v:\n%s\n%s", plan, strings.Join(w.check.violations, "\n"), strings.Join(w.trace, "\n"))
+	t.Fatalf("with the faults %v:\n%s\nbroken: %s", plan, strings.Join(w.trace, "\n"), strings.Join(w.check.violations, "\nbroken: "))
 	return w
 }

@@ -113,24 +113,3 @@ func (k *kit) playSeed(t *testing.T, seed uint64) *world {
 	plan := newWild(seed)
 	return k.play(t, plan, plan.populate)
 }
-
-// TestSeedsRepeat plays some seeds twice: the same decisions make the same world.
-func TestSeedsRepeat(t *testing.T) {
-	kit := newKit(t)
-	for seed := range uint64(5) {
-		a, b := kit.playSeed(t, 1000+seed), kit.playSeed(t, 1000+seed)
-		for i := range max(len(a.trace), len(b.trace)) {
-			if i >= len(a.trace) || i >= len(b.trace) || a.trace[i] != b.trace[i] {
-				t.Errorf("seed %d: the runs part at step %d:\n%s\n%s", 1000+seed, i, line(a.trace, i), line(b.trace, i))
-				break
-			}
-		}
-	}
-}
-
-func line(trace []string, i int) string {
-	if i < len(trace) {
-		return trace[i]
-	}
-	return "(the end)"
-}
