@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -186,17 +187,23 @@ func (a *app) leaseRevoke() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			// One that cannot be revoked must not keep the others alive.
+			var failed []error
 			for _, id := range slices.Compact(args) {
 				revoked, err := c.RevokeLease(cmd.Context(), id, types.RevokeSpec{Reason: reason}, change.options()...)
 				if err != nil {
-					return err
+					failed = append(failed, err)
+					continue
 				}
 				change.done(a, revoked.State, "lease "+revoked.ID)
 				if err := a.changed(revoked, revoked.ID, revoked.Warnings); err != nil {
-					return err
+					failed = append(failed, err)
 				}
 			}
-			return nil
+			if len(failed) == 1 {
+				return failed[0]
+			}
+			return errors.Join(failed...)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the history")

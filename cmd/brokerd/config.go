@@ -63,7 +63,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Bool("init", false, "begin a new cluster when the data directory is empty")
 	f.StringSlice("join", nil, "cluster addresses of nodes to ask for membership when the data directory is empty")
 	f.String("admin-token-file", "", "with --init: take the first admin token from this file, or write it there (default: print it)")
-	f.Duration("admin-token-ttl", 24*time.Hour, "with --init: how long the first admin token is valid; 0: for ever")
+	f.Duration("admin-token-ttl", 0, "with --init: how long the first admin token is valid; 0: for ever, since no other can be made yet")
 	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8 (default: all but link-local and metadata addresses)")
 	f.Duration("history-ttl", 30*24*time.Hour, "how long ended leases and their history are kept")
 	f.String("timing", "default", "how patient the nodes are with each other: lan (fails over in about a second), default (two), wan (ten)")
