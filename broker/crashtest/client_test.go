@@ -153,13 +153,24 @@ func (c *client) revoke(id fsm.LeaseID) {
 
 func wait(d time.Duration) { <-time.After(d) }
 
-// askAgain has the question that a client is about to put asked by another too, with the same key.
-func (w *world) askAgain(c *client) {
-	if key := c.key; key != "" && !c.twin {
-		c.twin = true
-		w.enter(c.name+"'", func(twin *client) {
-			twin.twin = true
-			twin.issue(key, defaultTTL)
-		})
+// askAgain has what a client is about to ask asked by another too, at the same time: an issue with the
+// same key, anything else of its own accord.
+func (w *world) askAgain(p *point) {
+	c := p.client
+	if c.twin {
+		return
 	}
+	c.twin = true
+	key, id := c.key, c.lease
+	w.enter(c.name+"'", func(twin *client) {
+		twin.twin, twin.lease = true, id
+		switch {
+		case p.what == "issue" && key != "":
+			twin.issue(key, defaultTTL)
+		case p.what == "renew":
+			twin.renew("", broker.RenewSpec{TTL: 4 * time.Second})
+		case p.what == "revoke":
+			twin.revoke(id)
+		}
+	})
 }

@@ -87,7 +87,7 @@ var faults = []fault{
 	// What others do meanwhile.
 	{name: "secret disabled meanwhile", at: proposing, before: func(w *world, _ *point) { w.disable() }},
 	{name: "revoked meanwhile", at: concerned, before: func(w *world, p *point) { w.revokeMeanwhile(p) }},
-	{name: "asked twice", at: asking, before: func(w *world, p *point) { w.askAgain(p.client) }},
+	{name: "asked twice", at: asking, before: func(w *world, p *point) { w.askAgain(p) }},
 }
 
 func inProcess(p *point) bool  { return p.inc != nil && p.kind != arrive }

@@ -64,7 +64,11 @@ func (b *backend) pass(ctx context.Context, c *call) error {
 	}
 	w := b.inc.node.w
 	c.term = b.term
-	if !w.park(&point{kind: send, what: string(c.op), inc: b.inc, call: c, ctx: ctx}) {
+	what := string(c.op)
+	if len(c.names) > 1 {
+		what += " of many"
+	}
+	if !w.park(&point{kind: send, what: what, inc: b.inc, call: c, ctx: ctx}) {
 		return unknown()
 	}
 	if c.opened != nil {
@@ -81,7 +85,7 @@ func (b *backend) pass(ctx context.Context, c *call) error {
 	if c.err != nil {
 		return c.err
 	}
-	if !w.park(&point{kind: answer, what: string(c.op), inc: b.inc, call: c, ctx: ctx}) {
+	if !w.park(&point{kind: answer, what: what, inc: b.inc, call: c, ctx: ctx}) {
 		return unknown()
 	}
 	return c.err
@@ -93,7 +97,7 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 	c := &call{op: providertest.OpCreate, names: []providers.LoginName{grant.Name}, deadline: grant.Deadline, grant: grant}
 	c.do = func(func(int) bool) {
 		g := grant
-		if c.opened != nil {
+		if c.opened != nil || b.inc.node.w.bugs.noDeadline {
 			// The deadline was judged by the last statement of the transaction, which is through.
 			g.Deadline = time.Now().Add(time.Hour)
 		}

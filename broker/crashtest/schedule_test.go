@@ -170,7 +170,13 @@ func (w *world) carryOut(p *point, f fault) {
 // decide settles a proposal.
 func (w *world) decide(p *point, f fault) {
 	leads := w.leader != nil && w.leader.inc == p.inc
+	if !leads {
+		w.reached["a deposed leader proposes "+p.what]++
+	}
 	switch {
+	case w.bugs.replyBeforeCommit && leads && f.outcome == lost:
+		result, err := p.inc.state.Try(p.command)
+		p.response, p.err = result, err
 	case f.outcome == definitelyNot || !leads && p.inc.period == nil:
 		p.err = notCommitted{}
 	case f.outcome == lost || !leads:

@@ -270,9 +270,11 @@ func (w *world) tend() bool {
 // begin starts a leadership period: the node has applied everything committed before.
 func (w *world) begin(inc *incarnation) {
 	inc.open()
-	if !w.bugs.noBarrier {
-		inc.catchUp(uint64(len(w.log)))
+	known := uint64(len(w.log))
+	if w.bugs.noBarrier && w.term > 1 {
+		known--
 	}
+	inc.catchUp(known)
 	w.check.leads(inc)
 	ctx, cancel := context.WithCancel(context.Background())
 	period := &leading{term: w.term, cancel: cancel}
