@@ -119,6 +119,31 @@ var mutants = []mutant{
 			return nil, false, nil`, `		case false:
 			return nil, false, nil`},
 	}},
+	{"no compare-and-set, no renewing one at a time", []string{"A5"}, []edit{
+		{"fsm/apply_lease.go", `if l.Version != c.IfVersion {`, `if false {`},
+		{"broker/renew.go", `		if busy == nil {`, `		if true {`},
+		{"broker/renew.go", `				close(done)`, `				_ = done`},
+	}},
+	{"a new leader drives no revoking leases", []string{"END"}, []edit{
+		{"broker/takeover.go", `	if err := p.driveRevoking(); err != nil {
+		return err
+	}
+	return p.fillWheel()`, `	return p.fillWheel()`},
+		{"broker/expire.go", `	return revoking > uint64(driven)`, `	return false && revoking > uint64(driven)`},
+	}},
+	{"a login missing from the answer is gone", []string{"A1"}, []edit{
+		{"broker/removal.go", `	if !ok {
+		return &providers.Error{Kind: providers.KindUnknown, Err: errors.New("the outside system gave no answer for this login")}
+	}`, `	_, _ = ok, errors.New`},
+	}},
+	{"a key is not bound at all", []string{"A4"}, []edit{
+		{"fsm/apply.go", `keyed := c.Key != nil && h.recall != nil`, `keyed := c.Key != nil && h.recall != nil && c.Type != TypePrepareLease`},
+	}},
+	{"answers outlive their leases", []string{"A4"}, []edit{
+		{"fsm/apply.go", `l.WasActive() && (l.State != Active || t.now() >= l.ExpiresAt)`, `false`},
+		{"broker/issue.go", `if lease.State == fsm.Active && p.now() < lease.ExpiresAt {`, `if lease.WasActive() {`},
+		{"fsm/counters.go", `if had && old.State == Active && l.State != Active {`, `if false {`},
+	}},
 	{"a renewal leaves no event", []string{"A6"}, []edit{
 		{"fsm/apply_lease.go", `t.record(Event{Type: EventLeaseRenewed,`, `_ = append([]Event(nil), Event{Type: EventLeaseRenewed,`},
 	}},
