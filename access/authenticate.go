@@ -22,8 +22,11 @@ type Hasher interface {
 
 // State is where tokens and accounts are kept. *fsm.State implements it.
 type State interface {
-	View(func(*fsm.View) error) error
+	Remember(key any, read func(*fsm.View) any) (any, error)
 }
+
+// tokenHash names a token with its account among what is remembered.
+type tokenHash string
 
 // Tokens identifies tokens by what this node's state knows of them. It is safe for concurrent use.
 type Tokens struct {
@@ -48,20 +51,22 @@ func (t *Tokens) Identify(token string) (fsm.Token, error) {
 	if t.Now != nil {
 		now = t.Now
 	}
-	var found fsm.Token
-	err = t.State.View(func(v *fsm.View) error {
+	found, err := t.State.Remember(tokenHash(hash), func(v *fsm.View) any {
 		record, ok := v.TokenByHash(hash)
-		if !ok || record.ExpiresAt != 0 && fsm.At(now()) >= record.ExpiresAt {
-			return ErrUnauthenticated
+		if !ok {
+			return nil // not to be kept: anybody can make tokens up
 		}
 		if account, ok := v.Account(record.Account); !ok || account.Disabled {
-			return ErrUnauthenticated
+			return nil
 		}
-		found = record
-		return nil
+		return record
 	})
-	if err != nil && !errors.Is(err, ErrUnauthenticated) {
+	if err != nil {
 		return fsm.Token{}, fmt.Errorf("looking a token up: %w", err)
 	}
-	return found, err
+	record, ok := found.(fsm.Token)
+	if !ok || record.ExpiresAt != 0 && fsm.At(now()) >= record.ExpiresAt {
+		return fsm.Token{}, ErrUnauthenticated
+	}
+	return record, nil
 }

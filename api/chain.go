@@ -195,7 +195,7 @@ func (s *Server) catchUp(ctx context.Context) error {
 
 // fail answers an error that arose before a handler.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	p, internal := problemOf(err)
+	p, internal := problemOf(err, s.config.Now())
 	if internal {
 		s.log.Error("a request failed", "request_id", callOf(r.Context()).id, "error", err)
 	}

@@ -29,6 +29,7 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		for state, count := range view.LeaseCounts() {
 			out.Leases[string(state)] = count
 		}
+		s.tellClock(&out, view.Meta().Clock)
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID
 		}

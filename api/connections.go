@@ -52,7 +52,20 @@ type ConnectionUpdate struct {
 // ConnectionDelete asks for the end of a connection.
 type ConnectionDelete struct {
 	ConnectionPath
-	Conditional
+	Removal
+}
+
+// ConnectionPause asks for an outside system to be left alone.
+type ConnectionPause struct {
+	ConnectionPath
+	Keyed
+	Body types.PauseSpec
+}
+
+// ConnectionResume asks for the end of a pause.
+type ConnectionResume struct {
+	ConnectionPath
+	Keyed
 }
 
 // ConnectionCheckNow asks whether a connection works.
@@ -67,8 +80,10 @@ func (r *routes) connections() {
 	register(r, route{id: "connection-create", action: "connection:create", method: http.MethodPost, path: "/connections", summary: "Make a connection, after a check of the outside system", status: http.StatusCreated}, s.createConnection)
 	register(r, route{id: "connection-get", action: "connection:get", method: http.MethodGet, path: "/connections/{name}", summary: "Get a connection, without its secret fields"}, s.getConnection)
 	register(r, route{id: "connection-update", action: "connection:update", method: http.MethodPatch, path: "/connections/{name}", summary: "Change a connection"}, s.updateConnection)
-	register(r, route{id: "connection-delete", action: "connection:delete", method: http.MethodDelete, path: "/connections/{name}", summary: "Delete a connection that no secret uses"}, s.deleteConnection)
+	register(r, route{id: "connection-delete", action: "connection:delete", method: http.MethodDelete, path: "/connections/{name}", summary: "Delete a connection that no secret uses, or with all that use it", status: http.StatusAccepted}, s.deleteConnection)
 	register(r, route{id: "connection-check", action: "connection:check", method: http.MethodPost, path: "/connections/{name}/check", summary: "Ask the outside system whether the connection works"}, s.checkConnection)
+	register(r, route{id: "connection-pause", action: "connection:pause", method: http.MethodPost, path: "/connections/{name}/pause", summary: "Leave the outside system alone for a time: ends of leases are recorded and wait"}, s.pauseConnection)
+	register(r, route{id: "connection-resume", action: "connection:pause", method: http.MethodPost, path: "/connections/{name}/resume", summary: "End a pause now"}, s.resumeConnection)
 }
 
 func (s *Server) listConnections(_ context.Context, c *call, in *ConnectionList) (*body[types.Page[types.Connection]], error) {
@@ -99,6 +114,7 @@ func (s *Server) createConnection(ctx context.Context, c *call, in *ConnectionCr
 		Environments: patterns(in.Body.Environments),
 		Settings:     in.Body.Settings,
 		SkipCheck:    in.Body.SkipCheck,
+		Sweep:        fsm.SweepMode(in.Body.Sweep),
 	})
 	if err != nil {
 		return nil, err
@@ -139,6 +155,10 @@ func (s *Server) updateConnection(ctx context.Context, c *call, in *ConnectionUp
 		environments := patterns(*in.Body.Environments)
 		change.Environments = &environments
 	}
+	if in.Body.Sweep != nil {
+		mode := fsm.SweepMode(*in.Body.Sweep)
+		change.Sweep = &mode
+	}
 	changed, warnings, err := s.config.Broker.UpdateConnection(ctx, request, change)
 	if err != nil {
 		return nil, err
@@ -147,12 +167,35 @@ func (s *Server) updateConnection(ctx context.Context, c *call, in *ConnectionUp
 	return &body[types.Connection]{shown}, err
 }
 
-func (s *Server) deleteConnection(ctx context.Context, c *call, in *ConnectionDelete) (*nothing, error) {
-	request, version, err := c.change(in.Conditional)
+func (s *Server) deleteConnection(ctx context.Context, c *call, in *ConnectionDelete) (*removed, error) {
+	target := fsm.Target{Noun: fsm.TargetConnection, Name: in.Name}
+	return s.remove(ctx, c, in.Removal, target, func(request broker.Request, version uint64) error {
+		return s.config.Broker.DeleteConnection(ctx, request, in.name(), version)
+	})
+}
+
+func (s *Server) pauseConnection(ctx context.Context, c *call, in *ConnectionPause) (*body[types.Connection], error) {
+	until, err := endOf(in.Body.Until, in.Body.TTL, s.config.Now())
 	if err != nil {
 		return nil, err
 	}
-	return &nothing{}, s.config.Broker.DeleteConnection(ctx, request, in.name(), version)
+	if until.IsZero() {
+		return nil, fieldsProblem(codeMissingField, []types.FieldProblem{{Field: "until", Message: "is required, or ttl instead of it"}})
+	}
+	return s.pause(ctx, c, in.DryRun, broker.PauseSpec{Name: in.name(), Until: until, Reason: in.Body.Reason})
+}
+
+func (s *Server) resumeConnection(ctx context.Context, c *call, in *ConnectionResume) (*body[types.Connection], error) {
+	return s.pause(ctx, c, in.DryRun, broker.PauseSpec{Name: in.name()})
+}
+
+func (s *Server) pause(ctx context.Context, c *call, dryRun bool, spec broker.PauseSpec) (*body[types.Connection], error) {
+	changed, err := s.config.Broker.PauseConnection(ctx, c.request(dryRun), spec)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := s.changedConnection(c, changed, nil)
+	return &body[types.Connection]{shown}, err
 }
 
 func (s *Server) checkConnection(ctx context.Context, c *call, in *ConnectionCheckNow) (*body[types.ConnectionCheck], error) {
@@ -193,6 +236,12 @@ func (s *Server) connectionOf(view View, connection fsm.Connection) (types.Conne
 		CreatedAt:    connection.CreatedAt.Time(),
 		UpdatedAt:    connection.UpdatedAt.Time(),
 		Version:      connection.Version,
+		Sweep:        string(connection.SweepMode()),
+
+		BeingDeletedBy: string(connection.Going),
+	}
+	if connection.Paused(fsm.At(s.config.Now())) {
+		out.PausedUntil, out.PauseReason = instant(connection.PausedUntilAt), connection.PauseReason
 	}
 	for _, pattern := range connection.Environments {
 		out.Environments = append(out.Environments, string(pattern))

@@ -6,7 +6,9 @@ import (
 	"go/parser"
 	"go/token"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,7 +89,7 @@ func TestDescription(t *testing.T) {
 		t.Error("durations are not described")
 	}
 	paths, _ := got.json["paths"].(map[string]any)
-	for _, path := range []string{"/api/v1/leases/{id}/renew", "/api/v1/environments/{app}/{env}/secrets/{name}/leases", "/api/v1/connections/{name}/check"} {
+	for _, path := range []string{"/api/v1/leases/{id}/renew", "/api/v1/environments/{app}/{env}/secrets/{name}/leases", "/api/v1/connections/{name}/check", "/api/v1/locks", "/api/v1/operations/{id}/cancel"} {
 		if paths[path] == nil {
 			t.Errorf("%s is not described", path)
 		}
@@ -95,6 +97,38 @@ func TestDescription(t *testing.T) {
 	problem, _ := json.Marshal(got.at("components", "schemas", "Problem"))
 	if !strings.Contains(string(problem), `"code"`) {
 		t.Errorf("problems are not described: %s", problem)
+	}
+	if got.at("components", "schemas", "Problem", "additionalProperties") != true || got.at("components", "schemas", "Problem", "properties", "retry_after") == nil {
+		t.Errorf("problems are described without what some have besides: %s", problem)
+	}
+}
+
+// Programs are made from the description, so it tells every status and header.
+func TestDescriptionOfAnswers(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	got := expect(t, 200, kit.URL, "GET", "/api/v1/openapi.json", "")
+	for _, row := range []struct{ path, method, statuses, header string }{
+		{"/api/v1/environments", "post", "200 201 default", "Broker-Index"},
+		{"/api/v1/environments/{app}/{env}", "get", "200 default", "Broker-Consistency"},
+		{"/api/v1/environments/{app}/{env}", "delete", "200 202 204 default", "Broker-Index"},
+		{"/api/v1/locks/{id}", "delete", "204 default", "Broker-Request-Id"},
+		{"/api/v1/leases/revoke", "post", "200 202 default", "Broker-Index"},
+		{"/api/v1/leases/{id}/revoke", "post", "200 202 default", "Broker-Node"},
+		{"/api/v1/leases/{id}/forget", "post", "200 default", "ETag"},
+	} {
+		responses, _ := got.at("paths", row.path, row.method, "responses").(map[string]any)
+		if statuses := strings.Join(slices.Sorted(maps.Keys(responses)), " "); statuses != row.statuses {
+			t.Errorf("%s %s has the statuses %s, want %s", row.method, row.path, statuses, row.statuses)
+		}
+		first := responses[strings.Fields(row.statuses)[0]].(map[string]any)
+		headers, _ := first["headers"].(map[string]any)
+		ref, _ := headers[row.header].(map[string]any)
+		if ref["$ref"] != "#/components/headers/"+row.header || got.at("components", "headers", row.header, "schema") == nil {
+			t.Errorf("%s %s: the header %s is not described: %v", row.method, row.path, row.header, headers)
+		}
+	}
+	if got.at("paths", "/api/v1/leases/revoke", "post", "responses", "202", "headers", "Location") == nil {
+		t.Error("the place of an operation is not described")
 	}
 }
 

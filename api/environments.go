@@ -52,7 +52,7 @@ type EnvironmentUpdate struct {
 // EnvironmentDelete asks for the end of an environment.
 type EnvironmentDelete struct {
 	EnvironmentPath
-	Conditional
+	Removal
 }
 
 func (r *routes) environments() {
@@ -61,7 +61,7 @@ func (r *routes) environments() {
 	register(r, route{id: "environment-create", action: "environment:create", method: http.MethodPost, path: "/environments", summary: "Make an environment", status: http.StatusCreated}, s.createEnvironment)
 	register(r, route{id: "environment-get", action: "environment:get", method: http.MethodGet, path: "/environments/{app}/{env}", summary: "Get an environment"}, s.getEnvironment)
 	register(r, route{id: "environment-update", action: "environment:update", method: http.MethodPatch, path: "/environments/{app}/{env}", summary: "Change an environment"}, s.updateEnvironment)
-	register(r, route{id: "environment-delete", action: "environment:delete", method: http.MethodDelete, path: "/environments/{app}/{env}", summary: "Delete an environment that holds nothing"}, s.deleteEnvironment)
+	register(r, route{id: "environment-delete", action: "environment:delete", method: http.MethodDelete, path: "/environments/{app}/{env}", summary: "Delete an environment that holds nothing, or with all that it holds", status: http.StatusAccepted}, s.deleteEnvironment)
 }
 
 func (s *Server) listEnvironments(_ context.Context, c *call, in *EnvironmentList) (*body[types.Page[types.Environment]], error) {
@@ -117,12 +117,11 @@ func (s *Server) updateEnvironment(ctx context.Context, c *call, in *Environment
 	return &body[types.Environment]{environmentOf(changed)}, nil
 }
 
-func (s *Server) deleteEnvironment(ctx context.Context, c *call, in *EnvironmentDelete) (*nothing, error) {
-	request, version, err := c.change(in.Conditional)
-	if err != nil {
-		return nil, err
-	}
-	return &nothing{}, s.config.Broker.DeleteEnvironment(ctx, request, in.name(), version)
+func (s *Server) deleteEnvironment(ctx context.Context, c *call, in *EnvironmentDelete) (*removed, error) {
+	target := fsm.Target{Noun: fsm.TargetEnvironment, Name: string(in.name())}
+	return s.remove(ctx, c, in.Removal, target, func(request broker.Request, version uint64) error {
+		return s.config.Broker.DeleteEnvironment(ctx, request, in.name(), version)
+	})
 }
 
 func environmentOf(e fsm.Environment) types.Environment {
@@ -132,5 +131,7 @@ func environmentOf(e fsm.Environment) types.Environment {
 		CreatedAt:   e.CreatedAt.Time(),
 		UpdatedAt:   e.UpdatedAt.Time(),
 		Version:     e.Version,
+
+		BeingDeletedBy: string(e.Going),
 	}
 }

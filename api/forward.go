@@ -13,13 +13,13 @@ import (
 	"broker/api/types"
 )
 
-// lead brings a write to the leader: here when this node leads, else over the cluster's own
+// lead brings what only the leader can answer to it: here when this node leads, else over the cluster's own
 // connection, one hop. While there is no leader it waits for one. It repeats a try only when that
 // certainly changed nothing or the client's idempotency key makes repeating safe.
 func (s *Server) lead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if !isWrite(r.Method) || isPublic(r.URL.Path) || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
+		if !needsLeader(r) || isPublic(r.URL.Path) || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -109,7 +109,7 @@ const maxAnswer = 16 << 20
 // forward carries the request to the leader once.
 func (s *Server) forward(r *http.Request) *recorded {
 	c := callOf(r.Context())
-	ctx, repeatable := r.Context(), c.keyValue != ""
+	ctx, repeatable := r.Context(), c.keyValue != "" || !isWrite(r.Method)
 	if deadline, ok := ctx.Deadline(); ok && repeatable {
 		// A leader that hangs must leave time to ask the next one.
 		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
@@ -118,8 +118,7 @@ func (s *Server) forward(r *http.Request) *recorded {
 	}
 	request, err := http.NewRequestWithContext(ctx, r.Method, "http://leader"+r.URL.RequestURI(), bytes.NewReader(c.body))
 	if err != nil {
-		p, _ := problemOf(problem(codeMalformed, "the request's URL cannot be forwarded"))
-		return finalProblem(c, p)
+		return finalProblem(c, problem(codeMalformed, "the request's URL cannot be forwarded"))
 	}
 	request.Header = forwardedHeader(r.Header)
 	request.Header.Set(headerForwardedFor, c.address)
@@ -181,6 +180,15 @@ func finalProblem(c *call, p *types.Problem) *recorded {
 	}
 	answer.body.Write(encoded)
 	return answer
+}
+
+// needsLeader reports whether only the leader can answer: every write, and reads of what it alone knows.
+func needsLeader(r *http.Request) bool {
+	if isWrite(r.Method) || r.URL.Path == apiPrefix+"/health/connections" {
+		return true
+	}
+	_, rest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, apiPrefix+"/connections/"), "/")
+	return ok && rest == "health" && strings.HasPrefix(r.URL.Path, apiPrefix+"/connections/")
 }
 
 // forwardedHeader copies a request's header without what belongs to the connection or could pass

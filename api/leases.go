@@ -44,6 +44,19 @@ type LeaseRevoke struct {
 	Body *types.RevokeSpec
 }
 
+// LeaseRetry asks for another try at a lease's end.
+type LeaseRetry struct {
+	LeasePath
+	Keyed
+}
+
+// LeaseForget asks to give a lease's login up.
+type LeaseForget struct {
+	LeasePath
+	Keyed
+	Body types.ForgetSpec
+}
+
 func (r *routes) leases() {
 	s := r.server
 	register(r, route{id: "lease-issue", action: "lease:issue", method: http.MethodPost, path: "/environments/{app}/{env}/secrets/{name}/leases", summary: "Issue a lease: make a credential and show its values once", status: http.StatusCreated}, s.issueLease)
@@ -51,6 +64,8 @@ func (r *routes) leases() {
 	register(r, route{id: "lease-get", action: "lease:get", method: http.MethodGet, path: "/leases/{id}", summary: "Get a lease, without its values"}, s.getLease)
 	register(r, route{id: "lease-renew", action: "lease:renew", method: http.MethodPost, path: "/leases/{id}/renew", summary: "Move a lease's end"}, s.renewLease)
 	register(r, route{id: "lease-revoke", action: "lease:revoke", method: http.MethodPost, path: "/leases/{id}/revoke", summary: "End a lease now"}, s.revokeLease)
+	register(r, route{id: "lease-retry", action: "lease:retry", method: http.MethodPost, path: "/leases/{id}/retry", summary: "Try now to remove the login of a lease whose end has begun"}, s.retryLease)
+	register(r, route{id: "lease-forget", action: "lease:forget", method: http.MethodPost, path: "/leases/{id}/forget", summary: "Give up the login of a lease whose end has begun; it may still exist"}, s.forgetLease)
 	register(r, route{id: "lease-events", action: "lease:history", method: http.MethodGet, path: "/leases/{id}/events", summary: "Get a lease's history, oldest first"}, s.leaseEvents)
 }
 
@@ -146,15 +161,40 @@ func (s *Server) revokeLease(ctx context.Context, c *call, in *LeaseRevoke) (*cr
 	if err != nil {
 		return nil, err
 	}
-	c.setVersion(revoked.Version)
-	out := &created[types.Lease]{http.StatusOK, s.leaseOf(revoked)}
-	switch {
-	case ended:
+	out := s.ending(c, revoked, in.DryRun)
+	if ended {
 		out.Body.Warnings = []string{"the lease had ended before: it was " + string(revoked.State) + " at " + revoked.EndedAt.String()}
-	case revoked.State.Live() && !in.DryRun:
+	}
+	return out, nil
+}
+
+// ending answers with a lease whose end may take longer than the request.
+func (s *Server) ending(c *call, lease fsm.Lease, dryRun bool) *created[types.Lease] {
+	c.setVersion(lease.Version)
+	out := &created[types.Lease]{http.StatusOK, s.leaseOf(lease)}
+	if lease.State.Live() && !dryRun {
 		out.Status = http.StatusAccepted
 		out.Body.Warnings = []string{"the login is still being removed; the broker goes on until it is gone"}
 	}
+	return out
+}
+
+func (s *Server) retryLease(ctx context.Context, c *call, in *LeaseRetry) (*created[types.Lease], error) {
+	retried, err := s.config.Broker.RetryLease(ctx, c.request(in.DryRun), fsm.LeaseID(in.ID))
+	if err != nil {
+		return nil, err
+	}
+	return s.ending(c, retried, in.DryRun), nil
+}
+
+func (s *Server) forgetLease(ctx context.Context, c *call, in *LeaseForget) (*body[types.Lease], error) {
+	forgotten, err := s.config.Broker.ForgetLease(ctx, c.request(in.DryRun), fsm.LeaseID(in.ID), in.Body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	c.setVersion(forgotten.Version)
+	out := &body[types.Lease]{s.leaseOf(forgotten)}
+	out.Body.Warnings = []string{"the login " + forgotten.Username + " may still exist: the next sweep that sees it takes it for an orphan"}
 	return out, nil
 }
 
@@ -208,6 +248,9 @@ func (s *Server) leaseOf(lease fsm.Lease) types.Lease {
 		Attempts:     lease.Attempts,
 		LastError:    lease.LastError,
 		NextTryAt:    instant(lease.NextTryAt),
+		Missing:      lease.Missing && lease.State == fsm.Active,
+		Forgotten:    lease.Forgotten,
+		Operation:    string(lease.Operation),
 		Version:      lease.Version,
 	}
 }

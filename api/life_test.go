@@ -84,7 +84,7 @@ func TestSlowRevokeIsAccepted(t *testing.T) {
 	login := kit.Fake.Logins()[0].Name
 	kit.Fake.Stick(login, "it owns a table")
 	got := expect(t, 202, url, "POST", "/api/v1/leases/"+id+"/revoke", "")
-	if warnings, _ := got.json["warnings"].([]any); got.json["state"] != "revoking" || len(warnings) == 0 {
+	if warnings, _ := got.json["warnings"].([]any); got.json["state"] != "stuck" || len(warnings) == 0 {
 		t.Errorf("the answer is %s", got.text)
 	}
 	kit.Fake.Unstick(login)

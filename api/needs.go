@@ -24,6 +24,14 @@ type Broker interface {
 	UpdateConnection(context.Context, broker.Request, broker.ConnectionChange) (fsm.Connection, []string, error)
 	DeleteConnection(ctx context.Context, request broker.Request, name fsm.ConnectionName, ifVersion uint64) error
 	CheckConnection(context.Context, broker.Request, fsm.ConnectionName) (broker.CheckResult, error)
+	PauseConnection(context.Context, broker.Request, broker.PauseSpec) (fsm.Connection, error)
+
+	// Health tells what only the leader knows; of all connections when the name is empty.
+	Health(context.Context, fsm.ConnectionName) ([]broker.ConnectionHealth, error)
+
+	// SweepNow sweeps a connection, or all when the name is empty. Listings that fail are told in the
+	// reports.
+	SweepNow(context.Context, broker.Request, fsm.ConnectionName) ([]broker.SweepReport, error)
 
 	CreateSecret(context.Context, broker.Request, broker.SecretSpec) (fsm.Secret, []string, error)
 	UpdateSecret(context.Context, broker.Request, broker.SecretChange) (fsm.Secret, []string, error)
@@ -35,11 +43,34 @@ type Broker interface {
 	// Revoke answers with the lease still in state revoking when its end takes longer than a few
 	// seconds, and with the lease as it is when it had ended before.
 	Revoke(context.Context, broker.Request, broker.RevokeSpec) (fsm.Lease, error)
+
+	// RetryLease answers like Revoke.
+	RetryLease(context.Context, broker.Request, fsm.LeaseID) (fsm.Lease, error)
+	ForgetLease(ctx context.Context, request broker.Request, id fsm.LeaseID, reason string) (fsm.Lease, error)
+
+	// In a dry run, operations are counted and not made: they have no id.
+	StartOperation(context.Context, broker.Request, broker.OperationSpec) (fsm.Operation, error)
+	CancelOperation(context.Context, broker.Request, fsm.OperationID) (fsm.Operation, error)
+	DeleteWithLeases(ctx context.Context, request broker.Request, target fsm.Target, ifVersion uint64, reason string) (fsm.Operation, error)
+
+	// A change that stands may come with an error: what was to revoke leases besides could not be begun.
+	CreateLock(context.Context, broker.Request, broker.LockSpec) (fsm.Lock, *fsm.Operation, error)
+	UpdateLock(context.Context, broker.Request, broker.LockChange) (fsm.Lock, error)
+	DeleteLock(ctx context.Context, request broker.Request, id fsm.LockID, ifVersion uint64) error
+
+	// RepairClock sets the ledger's clock back when it is ahead of the time.
+	RepairClock(ctx context.Context, request broker.Request, reason string) (fsm.ClockRepair, error)
+
+	UpdateAccount(context.Context, broker.Request, broker.AccountChange) (fsm.Account, *fsm.Operation, error)
+	DeleteAccount(ctx context.Context, request broker.Request, name fsm.AccountName, ifVersion uint64) error
 }
 
 // State is the replicated state as this node has it. [StateOf] makes one.
 type State interface {
 	View(func(View) error) error
+
+	// Index is the log index of the last entry applied.
+	Index() uint64
 }
 
 // View is one consistent reading of the state; see [fsm.View], which implements it.
@@ -57,6 +88,14 @@ type View interface {
 	LeaseEvents(fsm.LeaseID) []fsm.Event
 	Events(after uint64, limit int) []fsm.Event
 	LeaseCounts() map[fsm.LeaseState]uint64
+	Lock(fsm.LockID) (fsm.Lock, bool)
+	Locks(after fsm.LockID, limit int) []fsm.Lock
+	Operation(fsm.OperationID) (fsm.Operation, bool)
+	NewestOperations(state fsm.OperationState, after fsm.OperationID, limit int) []fsm.Operation
+	Account(fsm.AccountName) (fsm.Account, bool)
+	Accounts(after fsm.AccountName, limit int) []fsm.Account
+	LiveLeasesOf(fsm.AccountName) uint64
+	AllOrphans(after fsm.Orphan, limit int) []fsm.Orphan
 }
 
 // StateOf makes the state machine readable for a [Server].
@@ -67,6 +106,8 @@ type fsmState struct{ state *fsm.State }
 func (s fsmState) View(read func(View) error) error {
 	return s.state.View(func(view *fsm.View) error { return read(view) })
 }
+
+func (s fsmState) Index() uint64 { return s.state.Index() }
 
 // Cluster says who leads, how fresh the local state is, and carries requests to the leader.
 // [*cluster.Node] implements it.
@@ -118,9 +159,9 @@ type Action string
 
 // Resource names what a request wants to do it to. Empty fields are not part of the name.
 type Resource struct {
-	Kind        string // environment, connection, secret, lease, event, provider or cluster
+	Kind        string // environment, connection, secret, lease, operation, lock, orphan, account, event, provider or cluster
 	Environment fsm.EnvironmentName
-	Name        string // of a connection or secret (short), or a lease's id
+	Name        string // of a connection, account or secret (short), or the id of a lease, lock or operation
 }
 
 // ErrForbidden is returned by an [Authorizer] when the account may not do it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ const (
 	codeNotLeader        = "not_leader"
 	codeOutcomeUnknown   = "outcome_unknown"
 	codeUnavailable      = "connection_unavailable"
+	codePaused           = string(fsm.CodeConnectionPaused)
 	codeTimeout          = "timeout"
 	codeTooStale         = "too_stale"
 	codeInternal         = "internal_error"
@@ -63,11 +65,23 @@ func statuses() map[string]int {
 		string(fsm.CodeKeyAnswerGone):     http.StatusConflict,
 		string(fsm.CodeStaleTerm):         http.StatusServiceUnavailable,
 		string(fsm.CodeInitialized):       http.StatusConflict,
+		string(fsm.CodeLocked):            http.StatusLocked,
+		string(fsm.CodeQuotaExceeded):     http.StatusTooManyRequests,
+		string(fsm.CodeBeingDeleted):      http.StatusConflict,
+		string(fsm.CodeConnectionPaused):  http.StatusServiceUnavailable,
+		string(fsm.CodeAccountLeases):     http.StatusConflict,
+		string(fsm.CodeLeaseNotRevoking):  http.StatusConflict,
+		string(fsm.CodeOperationRunning):  http.StatusConflict,
+		string(fsm.CodeOperationEnded):    http.StatusConflict,
+		string(fsm.CodeClockStepRefused):  http.StatusServiceUnavailable,
 
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,
 		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,
 		string(broker.CodeProviderRejected):      http.StatusConflict,
 		string(broker.CodeSystemChangeNeeded):    http.StatusUnprocessableEntity,
+		string(broker.CodeTooMany):               http.StatusConflict,
+		string(broker.CodeRateLimited):           http.StatusTooManyRequests,
+		string(broker.CodeConnectionBusy):        http.StatusServiceUnavailable,
 
 		codeMalformed:        http.StatusBadRequest,
 		codeUnknownField:     http.StatusUnprocessableEntity,
@@ -107,8 +121,11 @@ func problem(code, detail string, fields ...types.FieldProblem) *types.Problem {
 		Code:   code,
 		Errors: fields,
 	}
-	if status == http.StatusServiceUnavailable {
+	switch status {
+	case http.StatusServiceUnavailable:
 		retryAfter(out, time.Second)
+	case http.StatusTooManyRequests:
+		retryAfter(out, 10*time.Second)
 	}
 	return out
 }
@@ -143,7 +160,7 @@ func with(p *types.Problem, name string, value any) {
 
 // problemOf turns an error of a handler into a problem, and reports whether the error is one that
 // only the log may see in full.
-func problemOf(err error) (out *types.Problem, internal bool) {
+func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 	var (
 		ready       *types.Problem
 		refusal     *fsm.Refusal
@@ -154,7 +171,7 @@ func problemOf(err error) (out *types.Problem, internal bool) {
 	case errors.As(err, &ready):
 		out = ready
 	case errors.As(err, &refusal):
-		out = refusalProblem(refusal)
+		out = refusalProblem(refusal, now)
 	case errors.As(err, &unavailable):
 		out = problem(codeUnavailable, unavailable.Error())
 		with(out, "connection", string(unavailable.Connection))
@@ -190,9 +207,15 @@ func problemOf(err error) (out *types.Problem, internal bool) {
 	return out, out.Status == http.StatusInternalServerError
 }
 
+// longestPause is the longest wait that a paused connection suggests: a pause can be ended early.
+const longestPause = time.Hour
+
 // refusalProblem copies a refusal with its details, numbers as numbers.
-func refusalProblem(refusal *fsm.Refusal) *types.Problem {
+func refusalProblem(refusal *fsm.Refusal, now time.Time) *types.Problem {
 	out := problem(string(refusal.Code), refusal.Message)
+	if until, err := time.Parse(time.RFC3339Nano, refusal.Details["paused_until"]); err == nil && out.Code == codePaused {
+		retryAfter(out, min(until.Sub(now), longestPause))
+	}
 	if refusal.Field != "" {
 		out.Errors = []types.FieldProblem{{Field: refusal.Field, Message: refusal.Message}}
 	}
@@ -202,14 +225,21 @@ func refusalProblem(refusal *fsm.Refusal) *types.Problem {
 			continue
 		}
 		number, err := strconv.ParseInt(value, 10, 64)
-		counted := strings.HasSuffix(name, "_ttl") || name == "leases" || name == "version"
-		if err == nil && counted {
+		switch {
+		case err != nil || !counted(name):
+			with(out, name, value)
+		case name == "retry_after":
+			retryAfter(out, time.Duration(number)*time.Second)
+		default:
 			with(out, name, number)
-			continue
 		}
-		with(out, name, value)
 	}
 	return out
+}
+
+// counted reports whether a detail of that name is a number.
+func counted(name string) bool {
+	return strings.HasSuffix(name, "_ttl") || slices.Contains([]string{"leases", "max_leases", "version", "retry_after"}, name)
 }
 
 // prepareHeaders sets what a problem says in headers besides its body.

@@ -55,24 +55,19 @@ func register[I any, O any, P interface {
 			out, err = handle(ctx, c, in)
 		}
 		if isWrite(one.method) {
-			s.stampIndex(c)
+			// From here on reads see what a write did.
+			c.header.Set(types.HeaderIndex, strconv.FormatUint(s.config.State.Index(), 10))
 		}
 		if err == nil {
 			return out, nil
 		}
-		p, internal := problemOf(err)
+		p, internal := problemOf(err, s.config.Now())
 		if internal {
 			s.log.Error("a request failed", "request_id", c.id, "operation", one.id, "error", err)
 		}
 		c.notLeader = p.Code == codeNotLeader
 		return nil, p
 	})
-}
-
-// stampIndex tells the index from which on reads see what a write did.
-func (s *Server) stampIndex(c *call) {
-	// A state that cannot be read is told by the next read; the write's own answer stands.
-	_ = s.view(c, func(View) error { return nil })
 }
 
 // view reads the state and tells its index in the answer.

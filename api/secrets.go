@@ -68,7 +68,7 @@ type SecretUpdate struct {
 // SecretDelete asks for the end of a secret.
 type SecretDelete struct {
 	SecretPath
-	Conditional
+	Removal
 }
 
 func (r *routes) secrets() {
@@ -79,7 +79,7 @@ func (r *routes) secrets() {
 	register(r, route{id: "secret-create", action: "secret:create", method: http.MethodPost, path: inside, summary: "Make a secret", status: http.StatusCreated}, s.createSecret)
 	register(r, route{id: "secret-get", action: "secret:get", method: http.MethodGet, path: inside + "/{name}", summary: "Get a secret"}, s.getSecret)
 	register(r, route{id: "secret-update", action: "secret:update", method: http.MethodPatch, path: inside + "/{name}", summary: "Change a secret"}, s.updateSecret)
-	register(r, route{id: "secret-delete", action: "secret:delete", method: http.MethodDelete, path: inside + "/{name}", summary: "Delete a secret without live leases"}, s.deleteSecret)
+	register(r, route{id: "secret-delete", action: "secret:delete", method: http.MethodDelete, path: inside + "/{name}", summary: "Delete a secret without live leases, or with them", status: http.StatusAccepted}, s.deleteSecret)
 }
 
 func (s *Server) listAllSecrets(_ context.Context, c *call, in *SecretListAll) (*body[types.Page[types.Secret]], error) {
@@ -126,8 +126,12 @@ func (s *Server) createSecret(ctx context.Context, c *call, in *SecretCreate) (*
 		Options:     in.Body.Options,
 		Outputs:     outputsFrom(in.Body.Outputs),
 		Labels:      in.Body.Labels,
+		MaxLeases:   in.Body.MaxLeases,
 	}
 	var err error
+	if spec.IssueRate, err = rateFrom("issue_rate", in.Body.IssueRate); err != nil {
+		return nil, err
+	}
 	if spec.DefaultTTL, err = positive("default_ttl", in.Body.DefaultTTL); err != nil {
 		return nil, err
 	}
@@ -170,7 +174,15 @@ func (s *Server) updateSecret(ctx context.Context, c *call, in *SecretUpdate) (*
 		Options:     in.Body.Options,
 		Labels:      in.Body.Labels,
 		Disabled:    in.Body.Disabled,
+		MaxLeases:   in.Body.MaxLeases,
 		IfVersion:   version,
+	}
+	if in.Body.IssueRate != nil {
+		rate, err := rateFrom("issue_rate", *in.Body.IssueRate)
+		if err != nil {
+			return nil, err
+		}
+		change.IssueRate = &rate
 	}
 	if in.Body.DefaultTTL != nil {
 		ttl, err := positive("default_ttl", in.Body.DefaultTTL)
@@ -200,12 +212,11 @@ func (s *Server) updateSecret(ctx context.Context, c *call, in *SecretUpdate) (*
 	return &body[types.Secret]{shown}, err
 }
 
-func (s *Server) deleteSecret(ctx context.Context, c *call, in *SecretDelete) (*nothing, error) {
-	request, version, err := c.change(in.Conditional)
-	if err != nil {
-		return nil, err
-	}
-	return &nothing{}, s.config.Broker.DeleteSecret(ctx, request, in.secret(), version)
+func (s *Server) deleteSecret(ctx context.Context, c *call, in *SecretDelete) (*removed, error) {
+	target := fsm.Target{Noun: fsm.TargetSecret, Name: string(in.secret())}
+	return s.remove(ctx, c, in.Removal, target, func(request broker.Request, version uint64) error {
+		return s.config.Broker.DeleteSecret(ctx, request, in.secret(), version)
+	})
 }
 
 // positive returns a length of time that was given, or zero when none was. Zero itself is no length
@@ -242,9 +253,13 @@ func secretOf(secret fsm.Secret) (types.Secret, error) {
 		Outputs:     []types.Output{},
 		Labels:      labelsOf(secret.Labels),
 		Disabled:    secret.Disabled,
+		MaxLeases:   secret.MaxLeases,
+		IssueRate:   rateOf(secret.IssueRate),
 		CreatedAt:   secret.CreatedAt.Time(),
 		UpdatedAt:   secret.UpdatedAt.Time(),
 		Version:     secret.Version,
+
+		BeingDeletedBy: string(secret.Going),
 	}
 	for _, one := range secret.Outputs {
 		masked := !one.Plain

@@ -172,10 +172,16 @@ func (s *Server) routes() error {
 	r.connections()
 	r.secrets()
 	r.leases()
+	r.operations()
+	r.locks()
+	r.accounts()
+	r.sweeps()
 	r.events()
 	r.providers()
 	r.cluster()
+	r.clock()
 
+	r.describe()
 	description, err := json.Marshal(r.api.OpenAPI())
 	if err != nil {
 		return fmt.Errorf("describing the API: %w", err)

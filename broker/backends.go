@@ -32,9 +32,8 @@ func newBackends(p *period) *backends { return &backends{p: p, open: map[system]
 
 // use returns the backend of a system with its newest settings. release must be called.
 func (bs *backends) use(s system) (opened providers.Backend, release func(), err error) {
-	var record fsm.System
-	var found bool
-	if err := bs.p.view(func(v *fsm.View) { record, found = v.System(s.connection, s.number) }); err != nil {
+	record, found, err := recall(bs.p.Broker, s, func(v *fsm.View) (fsm.System, bool) { return v.System(s.connection, s.number) })
+	if err != nil {
 		return nil, nil, err
 	}
 	if !found {
@@ -169,25 +168,38 @@ func encodeFields(values map[string]any) ([]byte, error) {
 	return data, nil
 }
 
-// loginOf names a lease's login with the options it was made with.
+// loginOf names a lease's login with the options it was made with. An orphan's are not always known.
 func (p *period) loginOf(l fsm.Lease) (providers.Login, error) {
 	login := providers.Login{Name: providers.LoginName(l.Username), ExpiresAt: l.ExpiresAt.Time()}
-	var secret fsm.Secret
-	var record fsm.System
-	var found bool
-	err := p.view(func(v *fsm.View) {
-		if secret, found = v.SecretVersion(l.Secret, l.SecretVersion); found {
-			record, found = v.System(l.Connection, l.System)
+	var problem error
+	options, found, err := recall(p.Broker, loginKey{systemOf(l), l.Secret, l.SecretVersion}, func(v *fsm.View) (options providers.Options, ok bool) {
+		record, ok := v.System(l.Connection, l.System)
+		if !ok || l.Secret == "" {
+			return nil, ok
 		}
+		secret, ok := v.SecretVersion(l.Secret, l.SecretVersion)
+		if ok {
+			options, problem = p.options(record.Provider, secret.Options)
+		}
+		return options, ok && problem == nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return login, err
-	}
-	if !found {
+	case problem != nil:
+		return login, problem
+	case !found:
 		return login, fmt.Errorf("version %d of secret %q is not there any more: a bug", l.SecretVersion, l.Secret)
 	}
-	login.Options, err = p.options(record.Provider, secret.Options)
-	return login, err
+	login.Options = options
+	return login, nil
+}
+
+// loginKey names the options of logins among what is remembered of the configuration.
+type loginKey struct {
+	system  system
+	secret  fsm.SecretName
+	version uint64
 }
 
 func (p *period) options(provider string, data []byte) (providers.Options, error) {

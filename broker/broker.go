@@ -40,6 +40,7 @@ type Config struct {
 	Providers *providers.Registry
 	Keyring   Keyring
 	Dialer    providers.Dialer
+	Clocks    Clocks // nil: this node's clock is all there is
 	NodeID    string
 	Logger    *slog.Logger     // nil: none
 	Now       func() time.Time // nil: time.Now
@@ -52,6 +53,7 @@ type Config struct {
 type Timing struct {
 	Create     time.Duration // how long making a login may take (10 s)
 	Call       time.Duration // hard limit of every other call of an outside system (30 s)
+	Queue      time.Duration // how long a request waits for its turn to make a login (5 s)
 	RevokeWait time.Duration // how long a revoke request waits for the login to be gone (5 s)
 	Tick       time.Duration // resolution of expiry (100 ms)
 	Window     time.Duration // how far ahead the wheel holds leases (10 m)
@@ -61,7 +63,10 @@ type Timing struct {
 	ReplyTTL   time.Duration // how long an answer is kept for a repeated request (5 m)
 	KeyTTL     time.Duration // how long an idempotency key is remembered (24 h)
 	HistoryTTL time.Duration // how long ended leases and their events are kept (30 days)
+	Clock      time.Duration // pause between two looks at the clocks (15 s)
 	Prune      time.Duration // pause between prunings (1 m)
+	Sweep      time.Duration // about how often outside systems are compared with the ledger (10 m)
+	Quarantine time.Duration // how far apart two sweeps must see an orphan before it is removed (5 m)
 }
 
 // Broker issues, renews, revokes and expires leases. It does so while it leads (see Lead); at other
@@ -103,11 +108,12 @@ func (t *Timing) fill() {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&t.Create, 10 * time.Second}, {&t.Call, 30 * time.Second}, {&t.RevokeWait, 5 * time.Second},
+		{&t.Create, 10 * time.Second}, {&t.Call, 30 * time.Second}, {&t.RevokeWait, 5 * time.Second}, {&t.Queue, 5 * time.Second},
 		{&t.Tick, 100 * time.Millisecond}, {&t.Window, 10 * time.Minute},
 		{&t.RetryMin, 500 * time.Millisecond}, {&t.RetryMax, time.Minute},
 		{&t.ReplyTTL, 5 * time.Minute}, {&t.KeyTTL, 24 * time.Hour},
-		{&t.HistoryTTL, 30 * 24 * time.Hour}, {&t.Prune, time.Minute},
+		{&t.HistoryTTL, 30 * 24 * time.Hour}, {&t.Clock, 15 * time.Second}, {&t.Prune, time.Minute},
+		{&t.Sweep, 10 * time.Minute}, {&t.Quarantine, 5 * time.Minute},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -133,9 +139,10 @@ func (b *Broker) enter(ctx context.Context) (*period, context.Context, func(), e
 		return nil, nil, nil, ErrNotLeader
 	}
 	p.work.Add(1)
+	p.requests.Add(1)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(p.ctx, cancel)
-	return p, work, func() { stop(); cancel(); p.work.Done() }, nil
+	return p, work, func() { stop(); cancel(); p.requests.Add(-1); p.work.Done() }, nil
 }
 
 // waiting returns a context for waiting on behalf of a client: done when the client's is or the
@@ -146,7 +153,31 @@ func (p *period) waiting(client context.Context) (context.Context, func()) {
 	return ctx, func() { stop(); cancel() }
 }
 
-// view reads from the local state, which on a leader holds everything it has acknowledged.
+// peek reads a record or two from the local state, which on a leader holds everything it has acknowledged.
+func (b *Broker) peek(read func(*fsm.View)) error {
+	if err := b.State.Peek(read); err != nil {
+		return fmt.Errorf("reading the state: %w", err)
+	}
+	return nil
+}
+
+// recall returns what read makes of the configuration; it is read anew only when that has changed. read
+// returns false for what is not to be kept, and the zero value then counts for nothing.
+func recall[T any](b *Broker, key any, read func(*fsm.View) (T, bool)) (value T, found bool, err error) {
+	kept, err := b.State.Remember(key, func(v *fsm.View) any {
+		if value, ok := read(v); ok {
+			return value
+		}
+		return nil
+	})
+	if err != nil {
+		return value, false, fmt.Errorf("reading the state: %w", err)
+	}
+	value, found = kept.(T)
+	return value, found, nil
+}
+
+// view reads lists from the local state.
 func (b *Broker) view(read func(*fsm.View)) error {
 	err := b.State.View(func(v *fsm.View) error {
 		read(v)

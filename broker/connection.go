@@ -38,11 +38,12 @@ func (b *Broker) CreateConnection(ctx context.Context, req Request, spec Connect
 	ps.name("name", string(spec.Name))
 	ps.text("description", spec.Description, maxDescription)
 	ps.patterns("environments", spec.Environments)
+	ps.sweep("sweep", spec.Sweep)
 	settings, wrong := kind.Describe().ValidateConnection(spec.Settings)
 	if err := join(ps, within("settings.", wrong)); err != nil {
 		return none, nil, err
 	}
-	body := &fsm.CreateConnection{Name: spec.Name, Provider: spec.Provider, Description: spec.Description, Environments: spec.Environments}
+	body := &fsm.CreateConnection{Name: spec.Name, Provider: spec.Provider, Description: spec.Description, Environments: spec.Environments, Sweep: spec.Sweep}
 	if body.Settings, body.Sealed, err = p.sealSettings(kind, spec.Name, settings); err != nil {
 		return none, nil, err
 	}
@@ -84,11 +85,14 @@ func (b *Broker) UpdateConnection(ctx context.Context, req Request, c Connection
 	if c.Environments != nil {
 		ps.patterns("environments", *c.Environments)
 	}
+	if c.Sweep != nil {
+		ps.sweep("sweep", *c.Sweep)
+	}
 	if err := ps.err(); err != nil {
 		return none, nil, err
 	}
 	for {
-		body := &fsm.UpdateConnection{Name: c.Name, Description: c.Description, Environments: c.Environments, IfVersion: c.IfVersion}
+		body := &fsm.UpdateConnection{Name: c.Name, Description: c.Description, Environments: c.Environments, Sweep: c.Sweep, IfVersion: c.IfVersion}
 		var warnings []string
 		if len(c.Settings) > 0 {
 			if body.System, warnings, err = p.updateSystem(ctx, c, &body.IfVersion); err != nil {
@@ -149,6 +153,20 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 func (b *Broker) DeleteConnection(ctx context.Context, req Request, name fsm.ConnectionName, ifVersion uint64) error {
 	_, err := change[fsm.Connection](ctx, b, req, nil, &fsm.DeleteConnection{Name: name, IfVersion: ifVersion})
 	return err
+}
+
+// PauseConnection stops every call of a connection's outside system until an instant, or lets it be
+// called again. Ends of leases are recorded meanwhile and carried out afterwards.
+func (b *Broker) PauseConnection(ctx context.Context, req Request, spec PauseSpec) (fsm.Connection, error) {
+	var ps problems
+	if !spec.Until.IsZero() {
+		ps.reason("reason", spec.Reason)
+	}
+	c, err := change[fsm.Connection](ctx, b, req, ps, &fsm.PauseConnection{Name: spec.Name, UntilAt: fsm.At(spec.Until), Reason: spec.Reason})
+	if p := b.period.Load(); err == nil && p != nil {
+		p.pokeRevokers(spec.Name)
+	}
+	return c, err
 }
 
 // CheckConnection asks the outside system whether the connection works. It changes nothing there.
@@ -221,13 +239,17 @@ func (p *period) currentSystem(name fsm.ConnectionName) (currentSystem, provider
 		return record, nil, err
 	}
 	if !found {
-		return record, nil, &fsm.Refusal{Code: fsm.CodeNotFound, Field: "connection", Message: fmt.Sprintf("there is no connection %q", name)}
+		return record, nil, notFoundConnection(name)
 	}
 	kind, ok := p.Providers.Get(record.Provider)
 	if !ok {
 		return record, nil, p.unknownProvider(record.Provider)
 	}
 	return record, kind, nil
+}
+
+func notFoundConnection(name fsm.ConnectionName) *fsm.Refusal {
+	return &fsm.Refusal{Code: fsm.CodeNotFound, Field: "connection", Message: fmt.Sprintf("there is no connection %q", name)}
 }
 
 func (p *period) sealSettings(kind providers.Provider, name fsm.ConnectionName, settings providers.Settings) (public, sealed []byte, err error) {

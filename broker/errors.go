@@ -15,6 +15,7 @@ const (
 	CodeUnknownProvider       fsm.Code = "unknown_provider"
 	CodeConnectionCheckFailed fsm.Code = "connection_check_failed"
 	CodeProviderRejected      fsm.Code = "provider_rejected"
+	CodeConnectionBusy        fsm.Code = "connection_busy"
 	CodeSystemChangeNeeded    fsm.Code = "system_change_needed"
 )
 

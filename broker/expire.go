@@ -58,6 +58,9 @@ func (p *period) runWheel() {
 			return
 		case <-tick.C:
 		}
+		if !p.clockHolds() {
+			continue
+		}
 		now := p.wall()
 		var due []fsm.LeaseID
 		p.mu.Lock()
@@ -80,7 +83,10 @@ func (p *period) runWheel() {
 // expire begins the end of those leases whose time has come: active ones that are over, pending ones
 // past their create deadline. The state machine decides which; only those it moved are removed.
 func (p *period) expire(due []fsm.LeaseID) {
-	for page := range pages(due) {
+	for len(due) > 0 {
+		began := time.Now()
+		page := due[:min(p.portion(), len(due))]
+		due = due[len(page):]
 		var over, late []fsm.LeaseID
 		err := p.view(func(v *fsm.View) {
 			for _, id := range page {
@@ -101,6 +107,7 @@ func (p *period) expire(due []fsm.LeaseID) {
 		if err != nil && p.ctx.Err() == nil {
 			p.log.Warn("ending leases failed; trying again", "count", len(page), "error", err)
 		}
+		p.yield(began)
 	}
 }
 
@@ -147,7 +154,7 @@ func (p *period) reconcile() {
 // undriven reports whether the state has more revoking leases than the revokers know of.
 func (p *period) undriven() bool {
 	var revoking uint64
-	if err := p.view(func(v *fsm.View) { revoking = v.LeaseCounts()[fsm.Revoking] }); err != nil {
+	if err := p.peek(func(v *fsm.View) { revoking = v.LeaseCounts()[fsm.Revoking] }); err != nil {
 		return true
 	}
 	p.mu.Lock()

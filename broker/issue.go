@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ const MinTTL = time.Second
 type plan struct {
 	secret     fsm.Secret
 	connection fsm.Connection
+	account    fsm.Account
 	provider   providers.Provider
 	options    providers.Options
 }
@@ -50,7 +52,7 @@ func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (Issued
 
 func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec) (Issued, error) {
 	for {
-		pl, err := p.plan(spec.Secret)
+		pl, err := p.plan(spec.Secret, req.Actor.Account)
 		if err != nil {
 			return Issued{}, err
 		}
@@ -58,7 +60,14 @@ func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec)
 		if err != nil {
 			return Issued{}, err
 		}
+		leave, err := p.admit(client, req, pl)
+		if err != nil {
+			return Issued{}, err
+		}
 		lease, result, err := propose[fsm.Lease](ctx, p, req, prepare)
+		if err != nil || req.DryRun || result.Replayed {
+			leave()
+		}
 		var refusal *fsm.Refusal
 		switch {
 		case errors.As(err, &refusal) && refusal.Code == fsm.CodeSecretChanged:
@@ -69,6 +78,7 @@ func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec)
 			return Issued{Lease: lease}, nil
 		case !result.Replayed:
 			p.schedule(lease)
+			defer leave()
 			return p.make(ctx, req, pl, lease)
 		}
 		if lease.State == fsm.Pending {
@@ -90,30 +100,73 @@ func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec)
 	}
 }
 
+// planKey names a plan among what is remembered of the configuration.
+type planKey struct {
+	secret  fsm.SecretName
+	account fsm.AccountName
+}
+
 // plan reads what is needed to make a login of the secret.
-func (p *period) plan(name fsm.SecretName) (plan, error) {
-	var pl plan
-	var found, connected bool
-	err := p.view(func(v *fsm.View) {
-		if pl.secret, found = v.Secret(name); found {
-			pl.connection, connected = v.Connection(pl.secret.Connection)
-		}
+func (p *period) plan(name fsm.SecretName, account fsm.AccountName) (pl plan, err error) {
+	pl, _, readErr := recall(p.Broker, planKey{name, account}, func(v *fsm.View) (plan, bool) {
+		var read plan
+		read, err = p.readPlan(v, name, account)
+		return read, err == nil
 	})
-	switch {
-	case err != nil:
-		return pl, err
-	case !found:
+	return pl, cmp.Or(readErr, err)
+}
+
+func (p *period) readPlan(v *fsm.View, name fsm.SecretName, account fsm.AccountName) (pl plan, err error) {
+	var ok bool
+	if pl.secret, ok = v.Secret(name); !ok {
 		return pl, &fsm.Refusal{Code: fsm.CodeNotFound, Field: "secret", Message: fmt.Sprintf("there is no secret %q", name)}
-	case !connected:
+	}
+	if pl.connection, ok = v.Connection(pl.secret.Connection); !ok {
 		return pl, &fsm.Refusal{Code: fsm.CodeNotFound, Field: "connection", Message: fmt.Sprintf("there is no connection %q", pl.secret.Connection)}
 	}
-	provider, ok := p.Providers.Get(pl.connection.Provider)
-	if !ok {
+	pl.account, _ = v.Account(account)
+	if pl.provider, ok = p.Providers.Get(pl.connection.Provider); !ok {
 		return pl, fmt.Errorf("this node has no provider %q", pl.connection.Provider)
 	}
-	pl.provider = provider
 	pl.options, err = p.options(pl.connection.Provider, pl.secret.Options)
 	return pl, err
+}
+
+// admit lets a request for a lease begin, or refuses it before anything is recorded: the outside system
+// is paused or unavailable, asked for too much at a time, or the secret too often. A request that is
+// answered from what was done before needs none of it. leave must be called.
+func (p *period) admit(client context.Context, req Request, pl plan) (leave func(), err error) {
+	nothing := func() {}
+	if req.DryRun || p.known(req) {
+		return nothing, nil
+	}
+	if refusal := pl.connection.WhilePaused(p.now()); refusal != nil {
+		return nil, refusal
+	}
+	guard := p.guard(system{pl.connection.Name, pl.connection.System})
+	if err := guard.unavailable(); err != nil {
+		return nil, err
+	}
+	if err := p.allow(pl.secret, pl.account); err != nil {
+		return nil, err
+	}
+	wait, stop := p.waiting(client)
+	defer stop()
+	return guard.enter(wait)
+}
+
+// known reports whether the request is answered by a lease that its key is bound to already. One that came
+// to nothing answers nothing: the request makes a new attempt, like any other.
+func (p *period) known(req Request) bool {
+	if req.Key == nil {
+		return false
+	}
+	var lease fsm.Lease
+	var bound bool
+	err := p.peek(func(v *fsm.View) {
+		lease, bound = v.LeaseByKey(fsm.NewKey(req.Actor.Account, req.Key.Route, req.Key.Value, req.Key.Body))
+	})
+	return err == nil && bound && (lease.State == fsm.Pending || lease.WasActive())
 }
 
 // prepare fixes everything about the lease before anything is called: its id, the login's name, its time.
@@ -132,17 +185,26 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
 		return nil, err
 	}
-	id, err := ulid.New(ulid.Timestamp(p.Now()), p.ids)
+	id, err := p.newID()
 	if err != nil {
-		return nil, fmt.Errorf("making a lease id: %w", err)
+		return nil, err
 	}
 	unique, err := providers.NewUnique(p.Random)
 	if err != nil {
 		return nil, err
 	}
-	c.ID = fsm.LeaseID(id.String())
+	c.ID = fsm.LeaseID(id)
 	c.Username = string(providers.NewLoginName(p.Prefix, providers.Cluster4(p.clusterID), short, unique, pl.provider.Describe().MaxLoginName))
 	return c, nil
+}
+
+// newID returns an id that is greater than all this node made before.
+func (b *Broker) newID() (string, error) {
+	id, err := ulid.New(ulid.Timestamp(b.Now()), b.ids)
+	if err != nil {
+		return "", fmt.Errorf("making an id: %w", err)
+	}
+	return id.String(), nil
 }
 
 // make carries out what the committed PrepareLease authorised.
@@ -193,11 +255,13 @@ func (p *period) create(ctx context.Context, pl plan, lease fsm.Lease) (provider
 		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
 	}
 	defer release()
-	return backend.Create(ctx, providers.Grant{
+	values, err := backend.Create(ctx, providers.Grant{
 		Login:    providers.Login{Name: providers.LoginName(lease.Username), ExpiresAt: lease.ExpiresAt.Time(), Options: pl.options},
 		LeaseID:  string(lease.ID),
 		Deadline: deadline,
 	})
+	p.guard(systemOf(lease)).report(err)
+	return values, err
 }
 
 // abort begins the end of a lease whose login could not be made. Even a definite error may have left
@@ -229,7 +293,7 @@ func (b *Broker) await(ctx context.Context, id fsm.LeaseID, done func(fsm.Lease)
 	defer tick.Stop()
 	for {
 		var lease fsm.Lease
-		if err := b.view(func(v *fsm.View) { lease, _ = v.Lease(id) }); err != nil {
+		if err := b.peek(func(v *fsm.View) { lease, _ = v.Lease(id) }); err != nil {
 			return lease, err
 		}
 		if done(lease) {

@@ -151,9 +151,14 @@ type house struct {
 // inHouse runs a test in virtual time, with a leading broker that has an environment, a connection
 // and a secret.
 func inHouse(t *testing.T, test func(t *testing.T, h *house)) {
+	// Sweeps come when a test asks for them.
+	inHouseOf(t, broker.Timing{Sweep: 1000 * time.Hour}, test)
+}
+
+func inHouseOf(t *testing.T, timing broker.Timing, test func(t *testing.T, h *house)) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, dir)
+		h := newHouse(t, dir, timing)
 		defer h.close()
 		h.lead(1)
 		h.furnish()
@@ -161,7 +166,7 @@ func inHouse(t *testing.T, test func(t *testing.T, h *house)) {
 	})
 }
 
-func newHouse(t *testing.T, dir string) *house {
+func newHouse(t *testing.T, dir string, timing broker.Timing) *house {
 	t.Helper()
 	state, err := fsm.Open(fsm.Config{Dir: dir})
 	if err != nil {
@@ -181,7 +186,7 @@ func newHouse(t *testing.T, dir string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1", Now: h.clock.now})
+	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1", Now: h.clock.now, Timing: timing})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,18 +16,25 @@ import (
 // period is one period of leadership: everything the leader holds in memory lives and ends with it.
 type period struct {
 	*Broker
-	ctx       context.Context // done when leadership is lost
-	term      uint64
-	clusterID string
-	log       *slog.Logger
-	work      sync.WaitGroup // requests and goroutines of this period
-	backends  *backends
-	doubt     atomic.Bool // an outcome was unknown: look for leases nobody drives
+	ctx        context.Context // done when leadership is lost
+	term       uint64
+	clusterID  string
+	log        *slog.Logger
+	work       sync.WaitGroup // requests and goroutines of this period
+	requests   atomic.Int64   // under way; see yield
+	backends   *backends
+	operations poker // work for runOperations
+	rates      rates
+	watch      clockWatch
+	advancing  sync.Mutex  // held while the ledger's clock is advanced
+	over       chan error  // why the period ends by itself
+	doubt      atomic.Bool // an outcome was unknown: look for leases nobody drives
 
 	mu        sync.Mutex
 	wheel     *wheel.Wheel[fsm.LeaseID]
 	horizonAt fsm.Instant // leases due later are not in the wheel yet
 	revokers  map[system]*revoker
+	guards    map[system]*guard
 	renewing  map[fsm.LeaseID]chan struct{} // closed when the renewal under way is done
 	ending    map[fsm.LeaseID]chan struct{} // closed when an attempt to revoke has been recorded
 }
@@ -38,16 +46,30 @@ type system struct {
 }
 
 // Lead carries out one period of leadership and returns when ctx is done. It is called once the local
-// state holds everything committed before. An error before that means that this node cannot lead.
+// state holds everything committed before. An error before that means that this node cannot lead, or
+// must not any more: its clock is wrong.
 func (b *Broker) Lead(ctx context.Context, term uint64) error {
+	for {
+		err := b.lead(ctx, term)
+		if !errors.Is(err, errClockRepaired) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (b *Broker) lead(ctx context.Context, term uint64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &period{
 		Broker: b, ctx: ctx, term: term,
-		log:      b.log.With("term", term),
-		wheel:    wheel.New[fsm.LeaseID](b.Timing.Tick, b.wall()),
-		revokers: map[system]*revoker{},
-		renewing: map[fsm.LeaseID]chan struct{}{},
-		ending:   map[fsm.LeaseID]chan struct{}{},
+		log:        b.log.With("term", term),
+		wheel:      wheel.New[fsm.LeaseID](b.Timing.Tick, b.wall()),
+		revokers:   map[system]*revoker{},
+		renewing:   map[fsm.LeaseID]chan struct{}{},
+		ending:     map[fsm.LeaseID]chan struct{}{},
+		guards:     map[system]*guard{},
+		rates:      rates{bucket: map[string]*limit{}},
+		operations: make(poker, 1),
+		over:       make(chan error, 1),
 	}
 	var meta fsm.Meta
 	err := b.view(func(v *fsm.View) { meta = v.Meta() })
@@ -70,6 +92,7 @@ func (b *Broker) Lead(ctx context.Context, term uint64) error {
 		p.work.Wait()
 		p.backends.close()
 	}()
+	p.watch.reset(b.wall())
 	if err = p.takeOver(); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -77,12 +100,19 @@ func (b *Broker) Lead(ctx context.Context, term uint64) error {
 		return fmt.Errorf("taking over: %w", err)
 	}
 	p.goes(p.runWheel)
+	p.goes(p.runClock)
 	p.goes(p.runPrune)
+	p.goes(p.runOperations)
+	p.goes(p.runSweeps)
 	b.period.Store(p)
 	p.log.Info("leading")
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+		err = nil
+	case err = <-p.over:
+	}
 	p.log.Info("leading no more")
-	return nil
+	return err
 }
 
 // goes runs f as part of the period.
@@ -103,6 +133,23 @@ func (p *period) sleep(d time.Duration) bool {
 		return false
 	case <-t.C:
 		return true
+	}
+}
+
+// portion is how many leases one command ends: fewer while requests are under way, which would wait for
+// all of it.
+func (p *period) portion() int {
+	if p.requests.Load() > 0 {
+		return pageSize / 5
+	}
+	return pageSize
+}
+
+// yield gives requests that are under way as much time as ending leases has just taken. Late is allowed;
+// that everybody waits while very many leases end is not.
+func (p *period) yield(began time.Time) {
+	if p.requests.Load() > 0 {
+		p.sleep(min(time.Since(began), 200*time.Millisecond))
 	}
 }
 

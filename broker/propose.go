@@ -16,11 +16,24 @@ func (p *period) self() Request {
 // propose sends a command through the log and returns what the state machine answered. Errors are a
 // *fsm.Refusal (nothing was changed), ErrNotLeader (certainly not committed) or ErrOutcomeUnknown.
 func propose[V any](ctx context.Context, p *period, req Request, body fsm.Body) (V, *fsm.Result, error) {
+	value, result, err := proposeOnce[V](ctx, p, req, body)
+	if isRefusal(err, fsm.CodeClockStepRefused) {
+		// The ledger's clock is far behind this node's. Nothing was changed: have it follow, and try again.
+		if err := p.advanceClock(ctx); err != nil {
+			return value, result, err
+		}
+		return proposeOnce[V](ctx, p, req, body)
+	}
+	return value, result, err
+}
+
+func proposeOnce[V any](ctx context.Context, p *period, req Request, body fsm.Body) (V, *fsm.Result, error) {
 	var none V
 	cmd, err := fsm.NewCommand(body, p.Now(), req.Actor, p.term)
 	if err != nil {
 		return none, nil, err
 	}
+	cmd.Guarded = true
 	if req.Key != nil {
 		cmd.Key = fsm.NewKey(req.Actor.Account, req.Key.Route, req.Key.Value, req.Key.Body)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"broker/fsm"
 	"broker/providers"
@@ -17,6 +18,7 @@ type removal struct {
 	lease fsm.Lease
 	login providers.Login
 	err   error
+	own   bool // the failure is this lease's own, not the system's
 }
 
 // remove calls the outside system for a batch. For leases that never became active it also confirms
@@ -36,8 +38,10 @@ func (r *revoker) remove(batch []removal, confirm bool) (gone []fsm.Removed, fai
 	}
 	defer release()
 	answers := backend.Revoke(ctx, logins(batch))
+	alive := r.reportTo(r.p.guard(r.system), answers)
 	for _, m := range batch {
 		if m.err = answerFor(answers, m.login.Name); m.err != nil {
+			m.own = alive || len(batch) == 1
 			failed = append(failed, m)
 		} else if !confirm {
 			gone = append(gone, fsm.Removed{ID: m.lease.ID})
@@ -65,6 +69,7 @@ func (r *revoker) confirm(ctx context.Context, backend providers.Backend, batch,
 	answers := backend.ConfirmAbsent(ctx, logins(rest), notBefore.Time())
 	for _, m := range rest {
 		if m.err = answerFor(answers, m.login.Name); m.err != nil {
+			m.own = true
 			failed = append(failed, m)
 		} else {
 			gone = append(gone, fsm.Removed{ID: m.lease.ID, Confirmed: true})
@@ -73,21 +78,56 @@ func (r *revoker) confirm(ctx context.Context, backend providers.Backend, batch,
 	return gone, failed
 }
 
+// reportTo tells the guard how a call went. One answer of any kind is a sign of life.
+func (r *revoker) reportTo(g *guard, answers map[providers.LoginName]error) (alive bool) {
+	var silence error = &providers.Error{Kind: providers.KindUnknown, Err: errors.New("the outside system gave no answer")}
+	for _, err := range answers {
+		if err == nil || !silent(err) {
+			g.report(nil)
+			return true
+		}
+		silence = err
+	}
+	g.report(silence)
+	return false
+}
+
+// recordWaiting records for leases that are due that their system is still unavailable.
+func (r *revoker) recordWaiting(err error) {
+	var waiting []removal
+	r.mu.Lock()
+	for lane, q := range r.tasks {
+		due, _ := q.take(r.p.Now(), pageSize)
+		for _, t := range due {
+			waiting = append(waiting, removal{task: t, lease: fsm.Lease{ID: t.id}, err: err})
+		}
+		r.tasks[lane].giveBack(due, r.p.Now())
+	}
+	r.mu.Unlock()
+	r.recordTrouble(waiting)
+}
+
 // record commits what is gone and plans the next try of what is not.
 func (r *revoker) record(gone []fsm.Removed, failed []removal) {
-	if len(gone) > 0 {
-		finished, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), &fsm.FinishRevoke{Removed: gone})
+	for len(gone) > 0 {
+		began := time.Now()
+		page := gone[:min(r.p.portion(), len(gone))]
+		gone = gone[len(page):]
+		finished, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), &fsm.FinishRevoke{Removed: page})
 		for _, l := range finished {
 			r.done(l.ID)
 		}
-		if err != nil || len(finished) < len(gone) {
+		if err != nil || len(finished) < len(page) {
 			// Removing again what is gone does no harm; the state says what is still open.
-			for _, g := range gone {
+			for _, g := range page {
 				r.postpone(g.ID, r.p.Now().Add(r.p.Timing.RetryMin))
 			}
 		}
 		if err != nil && r.p.ctx.Err() == nil {
-			r.p.log.Warn("recording the end of leases failed; trying again", "count", len(gone), "error", err)
+			r.p.log.Warn("recording the end of leases failed; trying again", "count", len(page), "error", err)
+		}
+		if len(page) > 1 {
+			r.p.yield(began)
 		}
 	}
 	if len(failed) > 0 && r.p.ctx.Err() == nil {
@@ -96,7 +136,7 @@ func (r *revoker) record(gone []fsm.Removed, failed []removal) {
 }
 
 func (r *revoker) recordTrouble(failed []removal) {
-	body := &fsm.RecordTrouble{}
+	var failures []fsm.RevokeFailure
 	for _, m := range failed {
 		// Not yet is no trouble: the outside system's clock is behind, or a late create came after
 		// the removal.
@@ -109,26 +149,36 @@ func (r *revoker) recordTrouble(failed []removal) {
 			r.postpone(m.lease.ID, r.p.Now().Add(r.p.Timing.RetryMin/2))
 			continue
 		}
-		m.task.tries++
-		at := r.p.Now().Add(r.p.jittered(m.task.pause.NextBackOff()))
-		r.postpone(m.lease.ID, at)
-		if pe.Kind != providers.KindUnavailable {
+		tries, at := r.failedAgain(m.task, silent(m.err))
+		if m.own && pe.Kind != providers.KindUnavailable {
 			r.isolate(m.task)
 		}
-		body.Failures = append(body.Failures, fsm.RevokeFailure{
-			ID: m.lease.ID, Error: m.err.Error(), NextTryAt: fsm.At(at), Stuck: m.task.tries >= r.p.Timing.StuckAfter,
+		failures = append(failures, fsm.RevokeFailure{
+			ID: m.lease.ID, Error: m.err.Error(), NextTryAt: fsm.At(at), Stuck: tries >= r.p.Timing.StuckAfter,
 		})
-		r.p.log.Warn("removing a login failed; trying again", "lease", m.lease.ID, "connection", r.system.connection, "tries", m.task.tries, "error", m.err)
+		r.p.log.Warn("removing a login failed; trying again", "lease", m.lease.ID, "connection", r.system.connection, "tries", tries, "error", m.err)
 	}
-	if len(body.Failures) == 0 {
-		return
+	for page := range pages(failures) {
+		if _, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), &fsm.RecordTrouble{Failures: page}); err != nil && r.p.ctx.Err() == nil {
+			r.p.log.Warn("recording failed removals failed", "error", err)
+		}
+		for _, f := range page {
+			r.p.signal(f.ID)
+		}
 	}
-	if _, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), body); err != nil && r.p.ctx.Err() == nil {
-		r.p.log.Warn("recording failed removals failed", "error", err)
+}
+
+// failedAgain counts a failure and plans the next try.
+func (r *revoker) failedAgain(t *task, waits bool) (tries int, at time.Time) {
+	at = r.p.Now().Add(r.p.jittered(t.pause.NextBackOff()))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.tries++
+	t.waits = waits
+	for _, q := range r.tasks {
+		q.postpone(t.id, at)
 	}
-	for _, f := range body.Failures {
-		r.p.signal(f.ID)
-	}
+	return t.tries, at
 }
 
 func logins(batch []removal) []providers.Login {

@@ -30,7 +30,7 @@ func (b *Broker) Renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Le
 func (p *period) renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Lease, error) {
 	var lease fsm.Lease
 	var found bool
-	if err := p.view(func(v *fsm.View) { lease, found = v.Lease(spec.Lease) }); err != nil {
+	if err := p.peek(func(v *fsm.View) { lease, found = v.Lease(spec.Lease) }); err != nil {
 		return lease, err
 	}
 	if !found {
@@ -88,6 +88,10 @@ func (p *period) extend(ctx context.Context, lease fsm.Lease, end fsm.Instant) e
 	if err != nil {
 		return err
 	}
+	guard := p.guard(systemOf(lease))
+	if err := guard.unavailable(); err != nil {
+		return err
+	}
 	login.ExpiresAt = end.Time()
 	backend, release, err := p.backends.use(systemOf(lease))
 	if err != nil {
@@ -100,6 +104,7 @@ func (p *period) extend(ctx context.Context, lease fsm.Lease, end fsm.Instant) e
 	if !known {
 		answer = errors.New("the outside system did not say whether the login was extended")
 	}
+	guard.report(answer)
 	if answer == nil {
 		return nil
 	}

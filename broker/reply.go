@@ -12,7 +12,7 @@ import (
 func (p *period) replay(req Request, lease fsm.Lease) (Issued, error) {
 	var sealed []byte
 	var kept bool
-	if err := p.view(func(v *fsm.View) { sealed, kept = v.Reply(lease.ID, p.now()) }); err != nil {
+	if err := p.peek(func(v *fsm.View) { sealed, kept = v.Reply(lease.ID, p.now()) }); err != nil {
 		return Issued{}, err
 	}
 	if !kept {

@@ -46,6 +46,14 @@ type ConnectionSpec struct {
 	Environments []fsm.Pattern
 	Settings     map[string]any // all fields, secret ones included
 	SkipCheck    bool           // save without asking the outside system
+	Sweep        fsm.SweepMode  // empty: fsm.SweepRemove
+}
+
+// PauseSpec stops the calls of a connection's outside system for maintenance.
+type PauseSpec struct {
+	Name   fsm.ConnectionName
+	Until  time.Time // zero: the pause ends now
+	Reason string
 }
 
 // SystemChange says what changed settings mean for leases that exist.
@@ -66,6 +74,7 @@ type ConnectionChange struct {
 	Settings     map[string]any
 	System       SystemChange // required when a field that locates the system changes
 	SkipCheck    bool
+	Sweep        *fsm.SweepMode
 	IfVersion    uint64
 }
 
@@ -79,6 +88,8 @@ type SecretSpec struct {
 	MaxTTL      time.Duration // zero: 24 hours, or DefaultTTL when that is more
 	Outputs     []fsm.Output  // none: every output of the provider under its upper-case name
 	Labels      map[string]string
+	MaxLeases   uint64   // live at one time; zero: no limit
+	IssueRate   fsm.Rate // the zero rate: no limit
 }
 
 // SecretChange says what to change; nil fields stay. Options are merged like a connection's settings.
@@ -91,6 +102,8 @@ type SecretChange struct {
 	Outputs     *[]fsm.Output
 	Labels      *map[string]string
 	Disabled    *bool
+	MaxLeases   *uint64
+	IssueRate   *fsm.Rate
 	IfVersion   uint64
 }
 

@@ -47,7 +47,7 @@ func (p *period) awaitEnd(ctx context.Context, lease fsm.Lease) fsm.Lease {
 	for {
 		done := p.ended(lease.ID)
 		now := lease
-		if err := p.view(func(v *fsm.View) { now, _ = v.Lease(lease.ID) }); err != nil || now.State != fsm.Revoking {
+		if err := p.peek(func(v *fsm.View) { now, _ = v.Lease(lease.ID) }); err != nil || now.State != fsm.Revoking {
 			p.signal(lease.ID) // nobody else will
 			return now
 		}
@@ -78,4 +78,43 @@ func (p *period) signal(id fsm.LeaseID) {
 		close(c)
 		delete(p.ending, id)
 	}
+}
+
+// RetryLease has the login of a revoking lease removed now, not when its next try is due.
+func (b *Broker) RetryLease(ctx context.Context, req Request, id fsm.LeaseID) (fsm.Lease, error) {
+	p, work, leave, err := b.enter(ctx)
+	if err != nil {
+		return fsm.Lease{}, err
+	}
+	defer leave()
+	lease, _, err := propose[fsm.Lease](work, p, req, &fsm.RetryLease{ID: id})
+	if err != nil || req.DryRun || lease.State != fsm.Revoking {
+		return lease, err
+	}
+	done := p.ended(lease.ID)
+	p.retryNow(lease)
+	wait, stop := p.waiting(ctx)
+	defer stop()
+	wait, cancel := context.WithTimeout(wait, p.Timing.RevokeWait)
+	defer cancel()
+	select {
+	case <-done:
+	case <-wait.Done():
+	}
+	err = p.peek(func(v *fsm.View) { lease, _ = v.Lease(lease.ID) })
+	return lease, err
+}
+
+// ForgetLease ends a revoking lease whose login cannot be removed. The login may still exist; the
+// next sweep that sees it takes it for an orphan.
+func (b *Broker) ForgetLease(ctx context.Context, req Request, id fsm.LeaseID, reason string) (fsm.Lease, error) {
+	var ps problems
+	ps.reason("reason", reason)
+	return change[fsm.Lease](ctx, b, req, ps, &fsm.ForgetLease{ID: id, Reason: reason})
+}
+
+// retryNow has a lease's login removed now.
+func (p *period) retryNow(l fsm.Lease) {
+	p.drive(l)
+	p.revoker(systemOf(l)).now(l.ID)
 }

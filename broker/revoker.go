@@ -35,12 +35,17 @@ const (
 	lanes
 )
 
-// drive hands revoking leases to the revokers of their systems. One that is there already stays as it is.
+// drive hands revoking leases to the revokers of their systems, those of one system at once, so that
+// they can share a call. One that is there already stays as it is.
 func (p *period) drive(list ...fsm.Lease) {
+	bySystem := map[system][]fsm.Lease{}
 	for _, l := range list {
 		if l.State == fsm.Revoking {
-			p.revoker(systemOf(l)).add(l)
+			bySystem[systemOf(l)] = append(bySystem[systemOf(l)], l)
 		}
+	}
+	for s, leases := range bySystem {
+		p.revoker(s).add(leases)
 	}
 }
 
@@ -59,23 +64,31 @@ func (p *period) revoker(s system) *revoker {
 	return r
 }
 
-// add takes a lease on. A lease that never became active waits for its create deadline: before, its
-// login may still come into being, and nobody knows its password.
-func (r *revoker) add(l fsm.Lease) {
-	pause := backoff.NewExponentialBackOff()
-	pause.RandomizationFactor = 0 // see jittered
-	pause.InitialInterval, pause.Multiplier, pause.MaxInterval = r.p.Timing.RetryMin, 2, r.p.Timing.RetryMax
+// add takes leases on. One that never became active waits for its create deadline: before, its login
+// may still come into being, and nobody knows its password.
+func (r *revoker) add(list []fsm.Lease) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.tasks[alone].byID[l.ID] != nil {
-		return
+	now := r.p.Now()
+	for _, l := range list {
+		if r.tasks[alone].byID[l.ID] != nil {
+			continue
+		}
+		at := now
+		if !l.WasActive() {
+			at = later(at, l.CreateDeadlineAt.Time().Add(r.lag+10*time.Millisecond))
+		}
+		r.tasks[together].add(&task{id: l.ID, at: at, tries: l.Attempts, pause: r.p.newPause()})
 	}
-	at := r.p.Now()
-	if !l.WasActive() {
-		at = later(at, l.CreateDeadlineAt.Time().Add(r.lag+10*time.Millisecond))
-	}
-	r.tasks[together].add(&task{id: l.ID, at: at, tries: l.Attempts, pause: pause})
 	r.poke(together)
+}
+
+// newPause returns the growing pauses between the tries of one revocation.
+func (p *period) newPause() *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.RandomizationFactor = 0 // see jittered
+	pause.InitialInterval, pause.Multiplier, pause.MaxInterval = p.Timing.RetryMin, 2, p.Timing.RetryMax
+	return pause
 }
 
 func (r *revoker) poke(lane int) {
@@ -93,7 +106,15 @@ func (r *revoker) size() int {
 }
 
 func (r *revoker) run(lane int) {
+	guard := r.p.guard(r.system)
 	for {
+		if until, blocked := guard.blocked(); blocked {
+			r.rest(lane, max(until.Sub(r.p.Now()), r.p.Timing.RetryMin))
+			if r.p.ctx.Err() != nil {
+				return
+			}
+			continue
+		}
 		batch, next := r.due(lane)
 		if len(batch) > 0 {
 			r.work(lane, batch)
@@ -103,16 +124,31 @@ func (r *revoker) run(lane int) {
 		if !next.IsZero() {
 			pause = max(next.Sub(r.p.Now()), time.Millisecond)
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-r.p.ctx.Done():
-		case <-r.wake[lane]: // there is more to do
-		case <-timer.C: // something is due
-		}
-		timer.Stop()
+		r.rest(lane, pause)
 		if r.p.ctx.Err() != nil {
 			return
 		}
+	}
+}
+
+// rest waits until somebody pokes, the pause is over or the period ends.
+func (r *revoker) rest(lane int, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-r.p.ctx.Done():
+	case <-r.wake[lane]: // there is more to do
+	case <-timer.C: // something is due
+	}
+}
+
+// resume tries at once what failed because the system was unavailable.
+func (r *revoker) resume() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for lane, q := range r.tasks {
+		q.release(r.p.Now())
+		r.poke(lane)
 	}
 }
 
@@ -159,7 +195,7 @@ func (r *revoker) work(lane int, batch []*task) {
 }
 
 func (r *revoker) lease(id fsm.LeaseID) (l fsm.Lease, err error) {
-	err = r.p.view(func(v *fsm.View) { l, _ = v.Lease(id) })
+	err = r.p.peek(func(v *fsm.View) { l, _ = v.Lease(id) })
 	return l, err
 }
 
@@ -168,6 +204,29 @@ func (r *revoker) postpone(id fsm.LeaseID, at time.Time) {
 	defer r.mu.Unlock()
 	for _, q := range r.tasks {
 		q.postpone(id, at)
+	}
+}
+
+// now has a lease tried at once.
+func (r *revoker) now(id fsm.LeaseID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for lane, q := range r.tasks {
+		q.advance(id, r.p.Now())
+		r.poke(lane)
+	}
+}
+
+// pokeRevokers wakes the revokers of a connection: what they wait for may be over.
+func (p *period) pokeRevokers(name fsm.ConnectionName) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s, r := range p.revokers {
+		if s.connection == name {
+			for lane := range lanes {
+				r.poke(lane)
+			}
+		}
 	}
 }
 

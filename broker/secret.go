@@ -28,6 +28,7 @@ func (b *Broker) CreateSecret(ctx context.Context, req Request, spec SecretSpec)
 	var ps problems
 	ps.environment("environment", env)
 	ps.name("name", short)
+	ps.rate("issue_rate", spec.IssueRate)
 	if err := ps.err(); err != nil {
 		return fsm.Secret{}, nil, err
 	}
@@ -53,6 +54,7 @@ func (b *Broker) CreateSecret(ctx context.Context, req Request, spec SecretSpec)
 	body := &fsm.CreateSecret{
 		Name: spec.Name, Description: spec.Description, Connection: spec.Connection, Options: encoded,
 		DefaultTTL: spec.DefaultTTL, MaxTTL: spec.MaxTTL, Outputs: spec.Outputs, Labels: spec.Labels,
+		MaxLeases: spec.MaxLeases, IssueRate: spec.IssueRate,
 	}
 	if _, result, err := try[fsm.Secret](p, req, body); err != nil {
 		return fsm.Secret{}, nil, err
@@ -84,9 +86,16 @@ func (b *Broker) UpdateSecret(ctx context.Context, req Request, c SecretChange) 
 }
 
 func (p *period) updateSecret(ctx context.Context, req Request, c SecretChange) (fsm.Secret, []string, error) {
-	pl, err := p.plan(c.Name)
+	pl, err := p.plan(c.Name, "")
 	if err != nil {
 		return fsm.Secret{}, nil, err
+	}
+	if c.IssueRate != nil {
+		var ps problems
+		ps.rate("issue_rate", *c.IssueRate)
+		if err := ps.err(); err != nil {
+			return fsm.Secret{}, nil, err
+		}
 	}
 	next := pl.secret
 	update(&next.Description, c.Description)
@@ -100,7 +109,7 @@ func (p *period) updateSecret(ctx context.Context, req Request, c SecretChange) 
 	}
 	body := &fsm.UpdateSecret{
 		Name: c.Name, Description: c.Description, DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL,
-		Labels: c.Labels, Disabled: c.Disabled, IfVersion: orElse(c.IfVersion, pl.secret.Version),
+		Labels: c.Labels, Disabled: c.Disabled, MaxLeases: c.MaxLeases, IssueRate: c.IssueRate, IfVersion: orElse(c.IfVersion, pl.secret.Version),
 	}
 	if c.Outputs != nil {
 		outputs := mask(*c.Outputs, pl.provider.Describe())
@@ -155,6 +164,9 @@ func (p *period) checkOptions(ctx context.Context, name fsm.ConnectionName, opti
 	record, _, err := p.currentSystem(name)
 	if err != nil {
 		return nil, err
+	}
+	if _, blocked := p.guard(system{name, record.Number}).blocked(); blocked {
+		return []string{"the options were not checked at the outside system: its connection is paused or does not answer at the moment"}, nil
 	}
 	backend, release, err := p.backends.use(system{name, record.Number})
 	if err != nil {

@@ -16,7 +16,8 @@ type task struct {
 	at    time.Time // of the next try
 	tries int       // that failed, in earlier periods too
 	pause *backoff.ExponentialBackOff
-	place int // in the heap; -1 while it is worked on
+	waits bool // the system was unavailable: try again once it is back
+	place int  // in the heap; -1 while it is worked on
 }
 
 // taskQueue holds tasks by the instant of their next try. It is not safe for concurrent use.
@@ -59,6 +60,23 @@ func (q *taskQueue) postpone(id fsm.LeaseID, at time.Time) {
 	} else {
 		heap.Fix(&q.heap, t.place)
 	}
+}
+
+// advance has the next try of a lease be no later than at. One that is worked on stays as it is.
+func (q *taskQueue) advance(id fsm.LeaseID, at time.Time) {
+	if t := q.byID[id]; t != nil && t.place >= 0 && at.Before(t.at) {
+		q.postpone(id, at)
+	}
+}
+
+// release makes due what waits for the system to be back.
+func (q *taskQueue) release(now time.Time) {
+	for _, t := range q.byID {
+		if t.waits && t.place >= 0 {
+			t.at, t.waits = now, false
+		}
+	}
+	heap.Init(&q.heap)
 }
 
 // done forgets the task of a lease.

@@ -17,6 +17,7 @@ const (
 	maxLeaseName   = 128
 	maxLabels      = 32
 	maxLabelValue  = 256
+	maxReason      = 500
 	maxTTL         = 10 * 365 * 24 * time.Hour
 )
 
@@ -83,6 +84,54 @@ func (ps *problems) labels(labels map[string]string) {
 			ps.add("labels", "%q is no valid key: 1 to 63 letters, digits, '_', '.', '/' or '-'", k)
 		}
 		ps.text("labels."+k, labels[k], maxLabelValue)
+	}
+}
+
+// reason takes a text that must be given: it is what others read when they wonder.
+func (ps *problems) reason(field, text string) {
+	if strings.TrimSpace(text) == "" {
+		ps.add(field, "say why: others will read it")
+	}
+	ps.text(field, text, maxReason)
+}
+
+func (ps *problems) rate(field string, r fsm.Rate) {
+	if r != (fsm.Rate{}) && (r.Count == 0 || r.Per < time.Second || r.Per > 24*time.Hour) {
+		ps.add(field, "a number of leases from 1 in a time from 1s to 24h, e.g. 10/1m, not %d/%s", r.Count, fsm.FormatTTL(r.Per))
+	}
+}
+
+func (ps *problems) sweep(field string, mode fsm.SweepMode) {
+	switch mode {
+	case "", fsm.SweepRemove, fsm.SweepReport, fsm.SweepOff:
+	default:
+		ps.add(field, "%q is none of %s, %s, %s", mode, fsm.SweepRemove, fsm.SweepReport, fsm.SweepOff)
+	}
+}
+
+func (ps *problems) scope(s fsm.LockScope) {
+	if s == (fsm.LockScope{}) {
+		ps.add("scope", "say what is to be locked: an environment (or app/*, or *), an account, a secret, a connection or a label")
+		return
+	}
+	if s.Environment != "" {
+		ps.patterns("scope.environment", []fsm.Pattern{s.Environment})
+	}
+	if s.Label != "" && !(fsm.LockScope{Label: s.Label}).Valid() {
+		ps.add("scope.label", "%q is no label: give key=value", s.Label)
+	}
+}
+
+// shownStates are the words by which leases can be chosen.
+var shownStates = []string{
+	"pending", "active", "revoking", "revoked", "expired", "failed", "overdue", "stuck", "missing", "forgotten",
+}
+
+func (ps *problems) states(states []string) {
+	for _, s := range states {
+		if !slices.Contains(shownStates, s) {
+			ps.add("state", "%q is none of %s", s, strings.Join(shownStates, ", "))
+		}
 	}
 }
 

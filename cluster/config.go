@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -71,8 +72,8 @@ type Config struct {
 	// Lead is the work of one leadership period of this node, in the given
 	// term. It is called after everything committed in earlier terms has been
 	// applied here, never twice at the same time. The context is cancelled as
-	// soon as leadership is known to be gone or the node stops; Lead must then
-	// return soon. Returning while the context lives hands leadership over to
+	// soon as leadership is known to be gone, this node's clock is found to be
+	// wrong, or the node stops; Lead must then return soon. Returning while the context lives hands leadership over to
 	// another node. Nil does nothing.
 	Lead func(ctx context.Context, term uint64) error
 
@@ -87,9 +88,16 @@ type Config struct {
 	// WrapLog is put between Raft's cache and the durable log: to watch the disk,
 	// or to play a bad one in tests. Nil leaves the log as it is.
 	WrapLog func(raft.LogStore) raft.LogStore
+	// Halt is called with the reason when the disk has lost what it was given,
+	// so that this node cannot go on. Nil leaves a node that takes no entry any
+	// more, and answers everything else.
+	Halt func(error)
 	// UnsafeNoSync skips fsync of the log. A crash of the machine may then lose
 	// acknowledged entries: for tests only.
 	UnsafeNoSync bool
+
+	// Now is the wall clock of this machine. Nil is time.Now.
+	Now func() time.Time
 
 	// Logger receives what the node has to say. Nil discards it.
 	Logger *slog.Logger
@@ -100,6 +108,9 @@ var nodeIDPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
 // validate checks what can be checked without touching anything, and fills in
 // defaults.
 func (c Config) validate() (Config, error) {
+	if c.Halt == nil {
+		c.Halt = func(error) {}
+	}
 	switch {
 	case c.DataDir == "":
 		return c, errors.New("the data directory is not set")
@@ -152,6 +163,9 @@ func (c Config) validate() (Config, error) {
 			<-ctx.Done()
 			return nil
 		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -20,11 +20,18 @@ const (
 	// headerRefused marks an answer given instead of the leader's handler.
 	headerRefused = "Broker-Forward-Refused"
 
-	maxStreams = 1000
+	// maxForwards is how many requests of one node are under way to another at a time.
+	maxForwards = 1000
+	// idleTimeout is how long a connection stays open without a request.
+	idleTimeout = 5 * time.Minute
 )
 
+// maxIdleForwards is how many connections to the leader are kept for requests to come.
+const maxIdleForwards = 256
+
 // ForwardTransport returns a transport that sends a request to the current
-// leader, whatever host the request names, over pooled HTTP/2 connections. Its
+// leader, whatever host the request names, over pooled connections. A request
+// is given up when its leader leads no more and does not answer soon after. Its
 // errors are of type *ForwardError and wrap ErrNoLeader when there was no
 // leader to send to; the method NotSent tells whether the request certainly
 // never reached the leader's handler. On the leader itself it returns an error
@@ -53,12 +60,14 @@ func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return refuse(fmt.Errorf("%w elsewhere: it is this node", ErrNoLeader))
 	}
 
-	out := req.Clone(req.Context())
+	ctx, done := n.reigns.during(req.Context(), raft.ServerID(id))
+	out := req.Clone(ctx)
 	out.URL.Scheme = "http"
 	out.URL.Host = address
 	out.Header.Set(headerForwardedBy, me.nodeID)
 	res, err := n.client.RoundTrip(out)
 	if err != nil {
+		done()
 		var dial *dialError
 		if errors.As(err, &dial) {
 			return nil, &ForwardError{Unsent: true, Err: fmt.Errorf("%w: %w", ErrNoLeader, err)}
@@ -67,9 +76,23 @@ func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if reason := res.Header.Get(headerRefused); reason != "" {
 		_ = res.Body.Close()
+		done()
 		return nil, &ForwardError{Unsent: true, Err: fmt.Errorf("%w: %s", ErrNoLeader, reason)}
 	}
+	res.Body = &forwardedBody{res.Body, done}
 	return res, nil
+}
+
+// forwardedBody is an answer's body that lets go of the request's context at its end.
+type forwardedBody struct {
+	io.ReadCloser
+	done context.CancelFunc
+}
+
+// Close ends the request.
+func (b *forwardedBody) Close() error {
+	defer b.done()
+	return b.ReadCloser.Close()
 }
 
 // dialError is a connection that did not come about.
@@ -78,17 +101,32 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// newClient returns the HTTP/2 client for one protocol.
-func (n *Node) newClient(protocol string) *http.Transport {
+// newForwardClient returns the client for clients' requests.
+func (n *Node) newForwardClient() *http.Transport {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return n.dial(ctx, address, ProtocolForward)
+		},
+		Protocols: &protocols,
+		// Bodies pass through unchanged.
+		DisableCompression:  true,
+		MaxConnsPerHost:     maxForwards,
+		MaxIdleConnsPerHost: maxIdleForwards,
+		IdleConnTimeout:     idleTimeout / 2, // before the other side closes it
+	}
+}
+
+// newPeerClient returns the HTTP/2 client for the nodes' own questions.
+func (n *Node) newPeerClient() *http.Transport {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			return n.dial(ctx, address, protocol)
+			return n.dial(ctx, address, ProtocolPeer)
 		},
 		Protocols: &protocols,
-		// Bodies pass through unchanged.
-		DisableCompression: true,
 		HTTP2: &http.HTTP2Config{
 			// A connection into a partition looks open for a long time.
 			SendPingTimeout:  n.cfg.Timing.RPC,
@@ -123,7 +161,7 @@ func Forwarded(ctx context.Context) (fromNode string, ok bool) {
 
 // forwardServer answers what clients asked other nodes, by the configured handler if this node leads.
 func (n *Node) forwardServer() *http.Server {
-	return n.newHTTP2Server(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	return n.newServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// Refusals are told apart from the handler's own answers, so that the
 		// other node knows nothing has been done.
 		refuse := func(why string) {
@@ -150,14 +188,10 @@ func (n *Node) forwardServer() *http.Server {
 func (n *Node) peerServer() *http.Server {
 	mux := http.NewServeMux()
 	n.handleInternal(mux)
-	return n.newHTTP2Server(mux)
-}
-
-func (n *Node) newHTTP2Server(handler http.Handler) *http.Server {
-	s := n.newServer(handler)
+	s := n.newServer(mux)
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetUnencryptedHTTP2(true)
-	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
+	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxForwards}
 	return s
 }
 
@@ -172,7 +206,7 @@ func (n *Node) newServer(handler http.Handler) *http.Server {
 		}),
 		BaseContext:       func(net.Listener) context.Context { return n.lifetime },
 		ReadHeaderTimeout: n.cfg.Timing.RPC,
-		IdleTimeout:       5 * time.Minute,
+		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(io.Writer(&lineWriter{out: n.log.With("server", "cluster")}), "", 0),
 	}
 }

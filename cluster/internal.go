@@ -50,6 +50,7 @@ type refusedError struct {
 func (e *refusedError) Error() string { return e.refusal.Error }
 
 func (n *Node) handleInternal(mux *http.ServeMux) {
+	n.handleClock(mux)
 	mux.HandleFunc("GET "+pathNode, func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, n.info(), nil)
 	})

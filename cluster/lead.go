@@ -54,6 +54,7 @@ func (n *Node) leadPeriod() (again bool) {
 // work leads until the period is over. Work that fails before that is handed to
 // another node, or tried again here if nobody takes it.
 func (n *Node) work(period context.Context) {
+	var pause time.Duration
 	for {
 		err := n.workOnce(period)
 		if period.Err() != nil {
@@ -63,15 +64,19 @@ func (n *Node) work(period context.Context) {
 		if err := n.handOver(period); err != nil && period.Err() == nil {
 			n.log.Error("nobody took over, trying again", "error", err)
 		}
+		pause = n.retryPause(err, pause)
 		select {
 		case <-period.Done():
 			return
-		case <-time.After(n.cfg.Timing.Retry):
+		case <-time.After(pause):
 		}
 	}
 }
 
 func (n *Node) workOnce(period context.Context) error {
+	if err := n.clockOff(); err != nil {
+		return err
+	}
 	term, err := n.establish(period)
 	if err != nil {
 		return fmt.Errorf("establishing leadership: %w", err)
@@ -80,7 +85,13 @@ func (n *Node) workOnce(period context.Context) error {
 	defer n.established.Store(0)
 	n.log.Info("leading", "term", term)
 	defer n.log.Info("no longer leading", "term", term)
-	if err := n.cfg.Lead(period, term); err != nil {
+	agreeing, release := n.whileClockAgrees(period)
+	defer release()
+	err = n.cfg.Lead(agreeing, term)
+	if period.Err() == nil && agreeing.Err() != nil {
+		return context.Cause(agreeing)
+	}
+	if err != nil {
 		return err
 	}
 	return errors.New("the work returned before leadership was lost")
@@ -112,7 +123,8 @@ func leads(r *raft.Raft, term uint64) bool {
 	return r.CurrentTerm() == term && r.State() == raft.Leader && r.CurrentTerm() == term
 }
 
-// handOver asks Raft to pass leadership to the most advanced other voter.
+// handOver asks Raft to pass leadership to the most advanced other voter; to one
+// whose clock is right, when this node's is not.
 func (n *Node) handOver(ctx context.Context) error {
 	r := n.raft.Load()
 	if r == nil || !n.futures.enter() {
@@ -121,7 +133,11 @@ func (n *Node) handOver(ctx context.Context) error {
 	// Raft gives the transfer one election timeout, then its last message.
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Election+n.cfg.Timing.RPC)
 	defer cancel()
-	if err := n.await(ctx, r.LeadershipTransfer()); err != nil {
+	transfer := r.LeadershipTransfer
+	if to, ok := n.successor(r); ok {
+		transfer = func() raft.Future { return r.LeadershipTransferToServer(to.ID, to.Address) }
+	}
+	if err := n.await(ctx, transfer()); err != nil {
 		return fmt.Errorf("handing leadership over: %w", err)
 	}
 	return nil

@@ -23,6 +23,8 @@ type Node struct {
 	machine *machine
 	reads   readRounds
 	peers   peerBook
+	clocks  clockBook
+	reigns  reigns
 
 	// notify carries gains and losses of leadership from Raft.
 	notify chan bool
@@ -84,6 +86,7 @@ func New(cfg Config) (*Node, error) {
 	n.lifetime, n.endLifetime = context.WithCancel(context.Background())
 	n.leading, n.endLeading = context.WithCancel(n.lifetime)
 	n.reads.run = n.readRound
+	n.reigns.lifetime, n.reigns.grace = n.lifetime, n.cfg.Timing.Heartbeat
 	return n, nil
 }
 
@@ -124,9 +127,10 @@ func (n *Node) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.stores, err = openStores(n.cfg.DataDir, n.cfg.UnsafeNoSync, n.cfg.WrapLog, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
+	if n.stores, err = openStores(n.cfg, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
 		return err
 	}
+	n.stores.journal.mayDefer = n.leadsOthers
 	member, err := n.stores.hasState()
 	if err != nil {
 		return fmt.Errorf("looking into the log: %w", err)
@@ -135,7 +139,7 @@ func (n *Node) start(ctx context.Context) error {
 		return fmt.Errorf("%w: %s holds a log but no %s", ErrIdentity, n.cfg.DataDir, identityFile)
 	}
 
-	n.client, n.peerClient = n.newClient(ProtocolForward), n.newClient(ProtocolPeer)
+	n.client, n.peerClient = n.newForwardClient(), n.newPeerClient()
 	id := stored
 	if !member {
 		if id, err = n.place(ctx, stored, known); err != nil {
@@ -218,6 +222,8 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 		}
 	}
 	n.workers.Go(n.meetPeers)
+	n.workers.Go(func() { n.watchLeader(n.raft.Load()) })
+	n.workers.Go(n.watchClocks)
 	n.log.Info("node is up", "node", me.nodeID, "cluster", me.clusterID, "address", me.clusterAddr)
 	return me, nil
 }

@@ -65,7 +65,7 @@ func (n *Node) openRaft(self self, begin bool) error {
 		MsgpackUseNewTimeFormat: true,
 	})
 	n.raftTransport = inner
-	transport := newTransport(n.lifetime, inner, n.raft.Load)
+	transport := newTransport(n.lifetime, inner, n.raft.Load, n.stored, n.clockOff)
 	n.workers.Go(transport.pump)
 
 	if begin {
@@ -84,6 +84,17 @@ func (n *Node) openRaft(self self, begin bool) error {
 	}
 	n.raft.Store(r)
 	return nil
+}
+
+// leadsOthers reports whether what Raft stores now is a leader's, which others have to acknowledge.
+func (n *Node) leadsOthers() bool {
+	r := n.raft.Load()
+	return r != nil && r.State() == raft.Leader && len(voters(r)) > 1
+}
+
+// stored returns once the entry of that index is on this node's disk.
+func (n *Node) stored(index uint64) error {
+	return n.stores.journal.waitDurable(index, n.cfg.Timing.RPC)
 }
 
 // closeRaft ends Raft and waits for its goroutines, at most until ctx ends.

@@ -32,6 +32,9 @@ type Status struct {
 	LastLogIndex uint64
 	// Staleness is as Node.Staleness has it.
 	Staleness time.Duration
+	// ClockError says why this node does not lead on account of its clock; nil
+	// when it may.
+	ClockError error
 	// Members are sorted by ID.
 	Members []Member
 }
@@ -48,6 +51,8 @@ type Member struct {
 	// Self marks the node that gives the answer.
 	Self   bool
 	Health Health
+	// Clock is how far its clock is ahead of this node's; nil when unknown.
+	Clock *ClockOffset
 }
 
 // Status returns what this node knows.
@@ -66,6 +71,8 @@ func (n *Node) Status() Status {
 	s.LeaderReady = n.LeaderReady()
 	s.CommitIndex = r.CommitIndex()
 	s.LastLogIndex = r.LastIndex()
+	clock := n.Clock()
+	s.ClockError = clock.Off()
 	for _, server := range servers(r) {
 		m := Member{
 			ID:          string(server.ID),
@@ -79,6 +86,9 @@ func (n *Node) Status() Status {
 			info, health = n.info(), HealthAlive
 		}
 		m.APIAddr, m.Version, m.Health = info.API, info.Version, health
+		if o, known := clock.Offsets[m.ID]; known {
+			m.Clock = &o
+		}
 		s.Members = append(s.Members, m)
 	}
 	sort.Slice(s.Members, func(i, j int) bool { return s.Members[i].ID < s.Members[j].ID })

@@ -70,15 +70,20 @@ func writeIdentity(dir string, id identity) error {
 	if err := os.Rename(path+".tmp", path); err != nil {
 		return fmt.Errorf("writing the node's identity: %w", err)
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("writing the node's identity: %w", err)
-	}
-	defer func() { _ = d.Close() }()
-	if err := d.Sync(); err != nil {
+	if err := syncDir(dir); err != nil {
 		return fmt.Errorf("writing the node's identity: %w", err)
 	}
 	return nil
+}
+
+// syncDir makes names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	return d.Sync()
 }
 
 func writeSynced(path string, data []byte) error {
@@ -106,12 +111,14 @@ func checkIdentity(dir string, stored identity, nodeID, clusterID string) error 
 
 // stores are the files Raft lives on.
 type stores struct {
-	bolt      *raftboltdb.BoltStore
+	bolt      *raftboltdb.BoltStore // terms and votes, and all but the newest entries of the log
+	journal   *journal
 	logs      raft.LogStore
 	snapshots *indexedSnapshots
 }
 
-func openStores(dir string, noSync bool, wrap func(raft.LogStore) raft.LogStore, logger hclog.Logger) (*stores, error) {
+func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
+	dir := cfg.DataDir
 	bolt, err := raftboltdb.New(raftboltdb.Options{
 		Path: filepath.Join(dir, logFile),
 		// Freelist: the map is fast with many free pages, and it need not be
@@ -121,7 +128,7 @@ func openStores(dir string, noSync bool, wrap func(raft.LogStore) raft.LogStore,
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
 		},
-		NoSync:                  noSync,
+		NoSync:                  cfg.UnsafeNoSync,
 		MsgpackUseNewTimeFormat: true,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
@@ -130,25 +137,24 @@ func openStores(dir string, noSync bool, wrap func(raft.LogStore) raft.LogStore,
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	var log raft.LogStore = bolt
-	if wrap != nil {
-		log = wrap(log)
-	}
-	cache, err := raft.NewLogCache(logCacheSize, log)
-	if err != nil {
+	s := &stores{bolt: bolt}
+	if s.journal, err = openJournal(dir, bolt, journalSize, cfg.UnsafeNoSync, logger.Warn, cfg.Halt); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), bolt.Close())
+	}
+	var log raft.LogStore = s.journal
+	if cfg.WrapLog != nil {
+		log = cfg.WrapLog(log)
+	}
+	if s.logs, err = raft.NewLogCache(logCacheSize, monotonic{log}); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), s.close())
 	}
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, keptSnapshots, logger)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the snapshots: %w", err), bolt.Close())
+		return nil, errors.Join(fmt.Errorf("opening the snapshots: %w", err), s.close())
 	}
-	s := &stores{
-		bolt:      bolt,
-		logs:      cache,
-		snapshots: &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, "snapshots")},
-	}
+	s.snapshots = &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, "snapshots")}
 	if err := s.snapshots.tighten(); err != nil {
-		return nil, errors.Join(err, bolt.Close())
+		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
@@ -158,7 +164,7 @@ func (s *stores) hasState() (bool, error) {
 }
 
 func (s *stores) close() error {
-	return s.bolt.Close()
+	return errors.Join(s.journal.close(), s.bolt.Close())
 }
 
 // indexedSnapshots is a snapshot store whose opened snapshots know the log

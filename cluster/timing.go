@@ -28,6 +28,9 @@ type Timing struct {
 	// nobody to hand over to, begins again; also the pause between attempts to
 	// join.
 	Retry time.Duration
+	// Clock is the pause between two comparisons of this node's clock with the
+	// others'.
+	Clock time.Duration
 }
 
 // LAN returns the timing for nodes a few milliseconds apart: after the leader
@@ -42,6 +45,7 @@ func LAN() Timing {
 		Propose:     10 * time.Second,
 		Establish:   30 * time.Second,
 		Retry:       time.Second,
+		Clock:       2 * time.Second,
 	}
 }
 
@@ -66,6 +70,7 @@ func WAN() Timing {
 		Propose:     30 * time.Second,
 		Establish:   2 * time.Minute,
 		Retry:       2 * time.Second,
+		Clock:       5 * time.Second,
 	}
 }
 
@@ -84,6 +89,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Propose, lan.Propose},
 		{&t.Establish, lan.Establish},
 		{&t.Retry, lan.Retry},
+		{&t.Clock, lan.Clock},
 	} {
 		if *f.have <= 0 {
 			*f.have = f.lan

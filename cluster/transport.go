@@ -29,6 +29,10 @@ type transport struct {
 	rpcs chan raft.RPC
 	// beats holds at most one heartbeat that was answered already.
 	beats chan raft.RPC
+	// stored returns once the entry of that index is on this node's own disk.
+	stored func(index uint64) error
+	// unfit says why this node must not stand for election; nil when it may.
+	unfit func() error
 }
 
 var (
@@ -37,17 +41,37 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(lifetime context.Context, inner *raft.NetworkTransport, running func() *raft.Raft) *transport {
+func newTransport(lifetime context.Context, inner *raft.NetworkTransport, running func() *raft.Raft, stored func(uint64) error, unfit func() error) *transport {
 	t := &transport{
 		NetworkTransport: inner,
 		lifetime:         lifetime,
 		asked:            inner.Consumer(),
 		raft:             running,
+		stored:           stored,
+		unfit:            unfit,
 		rpcs:             make(chan raft.RPC),
 		beats:            make(chan raft.RPC, 1),
 	}
 	inner.SetHeartbeatHandler(t.heartbeat)
 	return t
+}
+
+// AppendEntries sends entries to a follower. Its acknowledgement counts only once this node has the entries
+// on its own disk too: Raft takes them for stored since they were given to the journal.
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, ask *raft.AppendEntriesRequest, answer *raft.AppendEntriesResponse) error {
+	if err := t.NetworkTransport.AppendEntries(id, target, ask, answer); err != nil || len(ask.Entries) == 0 || !answer.Success {
+		return err
+	}
+	return t.stored(ask.Entries[len(ask.Entries)-1].Index)
+}
+
+// RequestPreVote asks for a pre-vote, unless this node had better not lead: it
+// then finds nobody who would vote for it and stays a follower.
+func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, ask *raft.RequestPreVoteRequest, answer *raft.RequestPreVoteResponse) error {
+	if err := t.unfit(); err != nil {
+		return err
+	}
+	return t.NetworkTransport.RequestPreVote(id, target, ask, answer)
 }
 
 // Consumer returns the channel of everything other nodes ask.

@@ -1,9 +1,13 @@
 package cluster
 
 import (
+	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
 )
 
@@ -60,4 +64,51 @@ func TestHeartbeatOfAnotherLeaderWaitsForRaft(t *testing.T) {
 			t.Errorf("answered with term %d", got)
 		}
 	})
+}
+
+// A follower's acknowledgement does not reach Raft before the leader has the entries on its own disk.
+func TestAcknowledgementsWaitForTheOwnDisk(t *testing.T) {
+	open := func() *raft.NetworkTransport {
+		trans, err := raft.NewTCPTransport("127.0.0.1:0", nil, 1, time.Second, io.Discard)
+		must(t, err)
+		t.Cleanup(func() { must(t, trans.Close()) })
+		return trans
+	}
+	follower := open()
+	go func() {
+		for rpc := range follower.Consumer() {
+			accept := rpc.Command.(*raft.AppendEntriesRequest).Term == 1
+			rpc.Respond(&raft.AppendEntriesResponse{Success: accept}, nil)
+			if !accept {
+				return
+			}
+		}
+	}()
+	slow := errors.New("the disk hangs")
+	var asked []uint64
+	leader := &transport{NetworkTransport: open(), stored: func(index uint64) error {
+		asked = append(asked, index)
+		if index == 7 {
+			return nil
+		}
+		return slow
+	}}
+	term := uint64(1)
+	send := func(indexes ...uint64) error {
+		ask := &raft.AppendEntriesRequest{Term: term}
+		for _, index := range indexes {
+			ask.Entries = append(ask.Entries, &raft.Log{Index: index, Term: 1})
+		}
+		return leader.AppendEntries("n2", follower.LocalAddr(), ask, new(raft.AppendEntriesResponse))
+	}
+	must(t, send())
+	must(t, send(6, 7))
+	if err := send(8, 9); !errors.Is(err, slow) {
+		t.Errorf("acknowledged: %v", err)
+	}
+	term = 2
+	must(t, send(8, 9)) // a refusal is passed on at once
+	if diff := cmp.Diff([]uint64{7, 9}, asked); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
 }

@@ -34,24 +34,6 @@ func TestKillLeaderUnderLoad(t *testing.T) {
 	l.checkLedger()
 }
 
-// The leader's process is stopped and goes on later, still believing that it leads: what it had under
-// way leaves nothing behind and reveals nothing that the ledger does not hold.
-func TestPausedLeaderUnderLoad(t *testing.T) {
-	h := newHouse(t)
-	leader, followers := h.leader()
-	l := startLoad(t, h, 6, followers...)
-	l.waitFor(20, 30*time.Second)
-	pausedAt := time.Now()
-	h.mustDevcluster("pause", fmt.Sprint(leader))
-	l.waitFor(40, 30*time.Second)
-	eventually(t, 30*time.Second, "a pause longer than the create deadline", func() bool { return time.Since(pausedAt) > 12*time.Second })
-	h.mustDevcluster("resume", fmt.Sprint(leader))
-	l.waitFor(20, 20*time.Second)
-	l.stop()
-	t.Logf("nobody got a lease for %s", l.longestGap(pausedAt))
-	l.checkLedger()
-}
-
 // One node alone still reads what it has, and says clearly that it can do no more.
 func TestOneNodeAlone(t *testing.T) {
 	h := newHouse(t)

@@ -45,7 +45,7 @@ func startLoad(t *testing.T, h *house, clients int, nodes ...int) *load {
 }
 
 func (l *load) issue(ctx context.Context, c *client.Client, key string) {
-	ttl := types.Duration(10 * time.Minute)
+	ttl := types.Duration(leaseTTL)
 	for ctx.Err() == nil {
 		issued, err := c.IssueLease(ctx, secretName, types.IssueSpec{TTL: &ttl}, client.WithIdempotencyKey(key))
 		if err != nil {

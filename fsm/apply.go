@@ -37,6 +37,22 @@ var handlers = map[CommandType]handler{
 	TypeFinishRevoke:      on("finish_revoke", applyFinishRevoke, nil),
 	TypeRecordTrouble:     on("record_trouble", applyRecordTrouble, nil),
 	TypePrune:             on("prune", applyPrune, nil),
+	TypeCreateLock:        on("create_lock", applyCreateLock, recallLock),
+	TypeUpdateLock:        on("update_lock", applyUpdateLock, recallLock),
+	TypeDeleteLock:        on("delete_lock", applyDeleteLock, nil),
+	TypeCreateOperation:   on("create_operation", applyCreateOperation, recallOperation),
+	TypeAdvanceOperation:  on("advance_operation", applyAdvanceOperation, nil),
+	TypeFinishOperation:   on("finish_operation", applyFinishOperation, nil),
+	TypeCancelOperation:   on("cancel_operation", applyCancelOperation, recallOperation),
+	TypeRetryLease:        on("retry_lease", applyRetryLease, recallLease),
+	TypeForgetLease:       on("forget_lease", applyForgetLease, recallLease),
+	TypePauseConnection:   on("pause_connection", applyPauseConnection, recallConnection),
+	TypeRecordSweep:       on("record_sweep", applyRecordSweep, nil),
+	TypeAdoptOrphans:      on("adopt_orphans", applyAdoptOrphans, nil),
+	TypeUpdateAccount:     on("update_account", applyUpdateAccount, recallAccount),
+	TypeDeleteAccount:     on("delete_account", applyDeleteAccount, nil),
+	TypeAdvanceClock:      on("advance_clock", applyAdvanceClock, nil),
+	TypeRepairClock:       on("repair_clock", applyRepairClock, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {
@@ -68,8 +84,8 @@ func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
 	if !ok || c.Version != 1 {
 		return nil, fmt.Errorf("command type %d version %d is not known to this version of the broker: upgrade this node", c.Type, c.Version)
 	}
-	t.begin(entry.Index, entry.Term, c.At, c.Actor)
-	result := &Result{Index: entry.Index, At: t.now()}
+	t.begin(entry.Index, entry.Term, c.Actor)
+	result := &Result{Index: entry.Index}
 	switch value, replayed, refusal, err := t.applyOnce(h, c, entry.Term); {
 	case err != nil:
 		return nil, err
@@ -82,13 +98,18 @@ func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
 		result.Value, result.Replayed = value, replayed
 	}
 	t.end()
+	result.At = t.now()
 	return result, nil
 }
 
 // applyOnce applies a command unless its idempotency key was bound before.
 func (t *txn) applyOnce(h handler, c Command, term uint64) (value any, replayed bool, refusal *Refusal, err error) {
+	refusal = t.moveClock(c, term)
 	if c.Term != 0 && c.Term != term {
 		return nil, false, &Refusal{Code: CodeStaleTerm, Message: "the leadership period that proposed this command is over"}, nil
+	}
+	if refusal != nil {
+		return nil, false, refusal, nil
 	}
 	keyed := c.Key != nil && h.recall != nil
 	if keyed {
@@ -137,7 +158,12 @@ func recallConnection(v *View, ref string) (any, bool) {
 	return recalled(v.Connection(ConnectionName(ref)))
 }
 func recallSecret(v *View, ref string) (any, bool) { return recalled(v.Secret(SecretName(ref))) }
-func recallLease(v *View, ref string) (any, bool)  { return recalled(v.Lease(LeaseID(ref))) }
+func recallLock(v *View, ref string) (any, bool)   { return recalled(v.Lock(LockID(ref))) }
+func recallOperation(v *View, ref string) (any, bool) {
+	return recalled(v.Operation(OperationID(ref)))
+}
+func recallAccount(v *View, ref string) (any, bool) { return recalled(v.Account(AccountName(ref))) }
+func recallLease(v *View, ref string) (any, bool)   { return recalled(v.Lease(LeaseID(ref))) }
 
 func recalled[R any](r R, ok bool) (any, bool) { return r, ok }
 

@@ -80,12 +80,19 @@ func applyDeleteEnvironment(t *txn, c *DeleteEnvironment) (Environment, *Refusal
 	if r := checkVersion(c.IfVersion, e.Version, "environment", string(c.Name)); r != nil {
 		return e, r
 	}
+	if r := going(TargetEnvironment, string(c.Name), e.Going); r != nil {
+		return e, r
+	}
 	if used := t.Secrets(c.Name, "", 1); len(used) > 0 {
 		return e, &Refusal{Code: CodeInUse, Message: fmt.Sprintf("environment %q still has secrets, e.g. %q: delete them first", c.Name, used[0].Name)}
 	}
-	environments.delete(t, []byte(c.Name))
-	t.record(Event{Type: EventEnvironmentDeleted, Subject: string(c.Name)})
+	t.dropEnvironment(e)
 	return e, nil
+}
+
+func (t *txn) dropEnvironment(e Environment) {
+	environments.delete(t, []byte(e.Name))
+	t.record(Event{Type: EventEnvironmentDeleted, Subject: string(e.Name)})
 }
 
 func applyCreateConnection(t *txn, c *CreateConnection) (Connection, *Refusal) {
@@ -97,7 +104,7 @@ func applyCreateConnection(t *txn, c *CreateConnection) (Connection, *Refusal) {
 	}
 	n := Connection{
 		Name: c.Name, Provider: c.Provider, Description: c.Description, Environments: c.Environments,
-		System: t.meta.Index, CreatedAt: t.now(), UpdatedAt: t.now(), Version: t.meta.Index,
+		System: t.meta.Index, Sweep: c.Sweep, CreatedAt: t.now(), UpdatedAt: t.now(), Version: t.meta.Index,
 	}
 	connections.put(t, n)
 	systems.put(t, System{
@@ -126,6 +133,7 @@ func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
 	if c.Environments != nil {
 		n.Environments = *c.Environments
 	}
+	set(&n.Sweep, c.Sweep)
 	n.UpdatedAt, n.Version = t.now(), t.meta.Index
 	old := n.System
 	if s := c.System; s != nil {
@@ -134,9 +142,10 @@ func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
 			details["system"] = "replaced"
 			n.System = t.meta.Index
 		}
+		before, _ := t.System(n.Name, n.System)
 		systems.put(t, System{
 			Connection: n.Name, Number: n.System, Provider: n.Provider, Identity: s.Identity,
-			Settings: s.Settings, Sealed: s.Sealed, UpdatedAt: t.now(), Version: t.meta.Index,
+			Settings: s.Settings, Sealed: s.Sealed, UpdatedAt: t.now(), Version: t.meta.Index, DoubtAt: before.DoubtAt,
 		})
 	}
 	connections.put(t, n)
@@ -155,6 +164,9 @@ func applyDeleteConnection(t *txn, c *DeleteConnection) (Connection, *Refusal) {
 	if r := checkVersion(c.IfVersion, n.Version, "connection", string(c.Name)); r != nil {
 		return n, r
 	}
+	if r := going(TargetConnection, string(c.Name), n.Going); r != nil {
+		return n, r
+	}
 	if used, ok := t.SecretsOf(c.Name); ok {
 		return n, &Refusal{Code: CodeInUse, Message: fmt.Sprintf("connection %q is used by secrets, e.g. %q: delete them first", c.Name, used)}
 	}
@@ -162,8 +174,14 @@ func applyDeleteConnection(t *txn, c *DeleteConnection) (Connection, *Refusal) {
 		return n, (&Refusal{Code: CodeConnectionLeases, Message: fmt.Sprintf("connection %q has %d live leases: revoke them first", c.Name, live)}).
 			With("leases", fmt.Sprint(live))
 	}
-	systems.delete(t, systemKey(n.Name, n.System))
-	connections.delete(t, []byte(c.Name))
-	t.record(Event{Type: EventConnectionDeleted, Subject: string(c.Name)})
+	t.dropConnection(n)
 	return n, nil
+}
+
+func (t *txn) dropConnection(n Connection) {
+	for _, s := range t.Systems(n.Name) {
+		t.deleteSystem(n.Name, s.Number)
+	}
+	connections.delete(t, []byte(n.Name))
+	t.record(Event{Type: EventConnectionDeleted, Subject: string(n.Name)})
 }

@@ -8,7 +8,7 @@ import (
 )
 
 func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
-	s, conn, refusal := t.mayIssue(c.Secret, c.Account)
+	s, conn, refusal := t.mayIssue(c.Secret, c.Account, c.Labels)
 	if refusal != nil {
 		return Lease{}, refusal
 	}
@@ -31,6 +31,12 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	}
 	if _, taken := t.Lease(c.ID); taken || t.usernameTaken(c.Username) {
 		return Lease{}, exists("", "lease or login", string(c.ID))
+	}
+	if refusal := conn.WhilePaused(t.now()); refusal != nil {
+		return Lease{}, refusal
+	}
+	if refusal := t.checkQuotas(s, c.Account); refusal != nil {
+		return Lease{}, refusal
 	}
 	expires := t.now().Add(c.TTL)
 	l := t.putLease(Lease{
@@ -96,7 +102,7 @@ func applyRenewLease(t *txn, c *RenewLease) (Lease, *Refusal) {
 }
 
 // mayIssue refuses a lease that the account may not have of the secret now.
-func (t *txn) mayIssue(name SecretName, account AccountName) (Secret, Connection, *Refusal) {
+func (t *txn) mayIssue(name SecretName, account AccountName, labels map[string]string) (Secret, Connection, *Refusal) {
 	s, ok := t.Secret(name)
 	if !ok {
 		return s, Connection{}, notFound("secret", "secret", string(name))
@@ -111,8 +117,19 @@ func (t *txn) mayIssue(name SecretName, account AccountName) (Secret, Connection
 	case !c.Allows(env):
 		return s, c, notAllowed(c, env)
 	}
-	if a, ok := t.Account(account); !ok || a.Disabled {
+	a, ok := t.Account(account)
+	if !ok || a.Disabled {
 		return s, c, &Refusal{Code: CodeAccountDisabled, Message: fmt.Sprintf("account %q is disabled", account)}
+	}
+	e, _ := t.Environment(env)
+	for _, refusal := range []*Refusal{
+		going(TargetSecret, string(name), s.Going), going(TargetConnection, string(c.Name), c.Going),
+		going(TargetEnvironment, string(env), e.Going), going(TargetAccount, string(account), a.Going),
+		t.locked(s, account, labels),
+	} {
+		if refusal != nil {
+			return s, c, refusal
+		}
 	}
 	return s, c, nil
 }
@@ -122,7 +139,7 @@ func (t *txn) mayLive(l Lease) string {
 	if t.now() >= l.ExpiresAt {
 		return "its time was over before the login was made"
 	}
-	if _, _, refusal := t.mayIssue(l.Secret, l.Account); refusal != nil {
+	if _, _, refusal := t.mayIssue(l.Secret, l.Account, l.Labels); refusal != nil {
 		return refusal.Message
 	}
 	return ""
@@ -133,7 +150,10 @@ func (t *txn) mayRenew(l Lease) *Refusal {
 	if l.State != Active || t.now() >= l.ExpiresAt {
 		return notActive(l)
 	}
-	_, _, refusal := t.mayIssue(l.Secret, l.Account)
+	_, c, refusal := t.mayIssue(l.Secret, l.Account, l.Labels)
+	if refusal == nil {
+		refusal = c.WhilePaused(t.now())
+	}
 	return refusal
 }
 

@@ -24,14 +24,39 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 		leases.delete(t, key)
 		p.Leases++
 	}
+	for _, key := range t.oldest("operations_by_end", horizon, c.Limit) {
+		operations.delete(t, key)
+		p.Operations++
+	}
+	for _, key := range t.oldest("locks_by_until", t.now(), c.Limit) {
+		l, _ := t.Lock(LockID(key))
+		locks.delete(t, key)
+		t.recordLock(EventLockEnded, l)
+		p.Locks++
+	}
+	// Systems that nobody reaches any more stay in doubt for ever.
+	for _, s := range t.Systems("") {
+		if s.DoubtAt != 0 && s.DoubtAt <= horizon && t.Count(systemCounter(s.Connection, s.Number)) == 0 {
+			if n, ok := t.Connection(s.Connection); !ok || n.System != s.Number {
+				t.deleteSystem(s.Connection, s.Number)
+			}
+		}
+	}
 	// Events that belong to no lease are filed under the empty id.
-	var old [][]byte
+	var old, ahead [][]byte
 	eachRow(t.tx, bucketEventsByLease, nil, nil, false, func(k []byte) bool {
 		e, ok := events.get(t.tx, k)
+		if ok && e.At > t.now() {
+			// From before the clock was set back: as old as what comes after it.
+			if len(ahead) < c.Limit {
+				ahead = append(ahead, bytes.Clone(k))
+			}
+			return true
+		}
 		if !ok || e.At >= horizon || len(old) >= c.Limit {
 			return false
 		}
-		old = append(old, bytes.Clone(k))
+		old, ahead = append(append(old, ahead...), bytes.Clone(k)), nil
 		return true
 	})
 	for _, key := range old {

@@ -52,16 +52,10 @@ func applyFinishRevoke(t *txn, c *FinishRevoke) ([]Lease, *Refusal) {
 		if !ok || l.State != Revoking {
 			continue
 		}
-		switch {
-		case !l.WasActive() && (!r.Confirmed || t.now() < l.CreateDeadlineAt):
+		if !l.WasActive() && (!r.Confirmed || t.now() < l.CreateDeadlineAt) {
 			continue // absence is not proved: a create may still execute
-		case !l.WasActive():
-			finished = append(finished, t.finish(l, Failed))
-		case l.Cause == CauseExpire:
-			finished = append(finished, t.finish(l, Expired))
-		default:
-			finished = append(finished, t.finish(l, Revoked))
 		}
+		finished = append(finished, t.finish(l, endState(l)))
 	}
 	return finished, nil
 }
@@ -91,6 +85,64 @@ func applyRecordTrouble(t *txn, c *RecordTrouble) ([]Lease, *Refusal) {
 		}
 	}
 	return troubled, nil
+}
+
+func applyRetryLease(t *txn, c *RetryLease) (Lease, *Refusal) {
+	l, refusal := t.revokingLease(c.ID)
+	if refusal != nil {
+		return l, refusal
+	}
+	return t.retry(l), nil
+}
+
+func applyForgetLease(t *txn, c *ForgetLease) (Lease, *Refusal) {
+	l, refusal := t.revokingLease(c.ID)
+	if refusal != nil {
+		return l, refusal
+	}
+	return t.forget(l, c.Reason), nil
+}
+
+func (t *txn) revokingLease(id LeaseID) (Lease, *Refusal) {
+	l, ok := t.Lease(id)
+	switch {
+	case !ok:
+		return l, notFound("", "lease", string(id))
+	case l.State != Revoking:
+		return l, (&Refusal{Code: CodeLeaseNotRevoking, Message: fmt.Sprintf("lease %s is not being revoked: it is %s", id, ended(l))}).
+			With("lease_id", string(id)).With("state", string(l.State))
+	}
+	return l, nil
+}
+
+// retry has the next try at a login's removal be now. It stays stuck until that has succeeded.
+func (t *txn) retry(l Lease) Lease {
+	l.NextTryAt = t.now()
+	l = t.putLease(l)
+	t.record(Event{Type: EventLeaseRetried, Lease: l.ID, Subject: string(l.Secret)})
+	return l
+}
+
+// forget ends a revoking lease whose login may still exist. A sweep that finds it takes it for an orphan.
+func (t *txn) forget(l Lease, reason string) Lease {
+	l.State, l.EndedAt, l.Stuck, l.NextTryAt, l.Forgotten = endState(l), t.now(), false, 0, true
+	t.doubt(l.Connection, l.System, t.now())
+	l = t.putLease(l)
+	t.record(Event{Type: EventLeaseForgotten, Lease: l.ID, Subject: string(l.Secret), Details: map[string]string{
+		"reason": reason, "username": l.Username, "connection": string(l.Connection),
+	}})
+	return l
+}
+
+// endState is the state in which a revoking lease ends.
+func endState(l Lease) LeaseState {
+	switch {
+	case !l.WasActive():
+		return Failed
+	case l.Cause == CauseExpire:
+		return Expired
+	}
+	return Revoked
 }
 
 // beginEnd moves a pending or active lease to revoking.

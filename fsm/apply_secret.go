@@ -12,6 +12,7 @@ func applyCreateSecret(t *txn, c *CreateSecret) (Secret, *Refusal) {
 	s := Secret{
 		Name: c.Name, Description: c.Description, Connection: c.Connection, Options: c.Options,
 		DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL, Outputs: c.Outputs, Labels: c.Labels,
+		MaxLeases: c.MaxLeases, IssueRate: c.IssueRate,
 		CreatedAt: t.now(), UpdatedAt: t.now(), Version: t.meta.Index,
 	}
 	if r := t.checkSecret(s); r != nil {
@@ -43,6 +44,8 @@ func applyUpdateSecret(t *txn, c *UpdateSecret) (Secret, *Refusal) {
 	set(&s.Outputs, c.Outputs)
 	set(&s.Labels, c.Labels)
 	set(&s.Disabled, c.Disabled)
+	set(&s.MaxLeases, c.MaxLeases)
+	set(&s.IssueRate, c.IssueRate)
 	if c.Options != nil {
 		s.Options = c.Options
 	}
@@ -67,27 +70,42 @@ func applyDeleteSecret(t *txn, c *DeleteSecret) (Secret, *Refusal) {
 	if r := checkVersion(c.IfVersion, s.Version, "secret", string(c.Name)); r != nil {
 		return s, r
 	}
+	if r := going(TargetSecret, string(c.Name), s.Going); r != nil {
+		return s, r
+	}
 	if live := t.LiveLeases(c.Name); live > 0 {
 		return s, (&Refusal{Code: CodeActiveLeases, Message: fmt.Sprintf("secret %q has %d live leases: revoke them first", c.Name, live)}).
 			With("leases", fmt.Sprint(live))
 	}
+	t.dropSecret(s)
+	return s, nil
+}
+
+func (t *txn) dropSecret(s Secret) {
 	env, _ := s.Name.Split()
 	for _, o := range s.Outputs {
 		t.delete(bucketOutputKeys, outputKey(env, o.Key))
 	}
-	secrets.delete(t, []byte(c.Name))
-	t.record(Event{Type: EventSecretDeleted, Subject: string(c.Name)})
-	return s, nil
+	secrets.delete(t, []byte(s.Name))
+	t.record(Event{Type: EventSecretDeleted, Subject: string(s.Name)})
 }
 
 // checkSecret holds what must be true of a secret in relation to other records.
 func (t *txn) checkSecret(s Secret) *Refusal {
 	env, _ := s.Name.Split()
-	if _, ok := t.Environment(env); !ok {
+	e, ok := t.Environment(env)
+	if !ok {
 		return notFound("environment", "environment", string(env))
 	}
-	if _, ok := t.Connection(s.Connection); !ok {
+	c, ok := t.Connection(s.Connection)
+	if !ok {
 		return notFound("connection", "connection", string(s.Connection))
+	}
+	if r := going(TargetEnvironment, string(env), e.Going); r != nil {
+		return r
+	}
+	if r := going(TargetConnection, string(c.Name), c.Going); r != nil {
+		return r
 	}
 	if s.DefaultTTL > s.MaxTTL {
 		return &Refusal{Code: CodeInvalid, Field: "default_ttl", Message: fmt.Sprintf("default_ttl %s is above max_ttl %s", FormatTTL(s.DefaultTTL), FormatTTL(s.MaxTTL))}

@@ -38,6 +38,7 @@ type CreateConnection struct {
 	Identity     string         `cbor:"5,keyasint,omitempty"`
 	Settings     []byte         `cbor:"6,keyasint"`
 	Sealed       []byte         `cbor:"7,keyasint"`
+	Sweep        SweepMode      `cbor:"8,keyasint,omitempty"`
 }
 
 // UpdateConnection changes a connection; nil fields stay. Value: Connection.
@@ -47,6 +48,7 @@ type UpdateConnection struct {
 	Environments *[]Pattern     `cbor:"3,keyasint,omitempty"`
 	System       *SystemUpdate  `cbor:"4,keyasint,omitempty"`
 	IfVersion    uint64         `cbor:"5,keyasint,omitempty"`
+	Sweep        *SweepMode     `cbor:"6,keyasint,omitempty"`
 }
 
 // SystemUpdate replaces what a connection points at. It is refused when Number is not the current
@@ -75,6 +77,8 @@ type CreateSecret struct {
 	MaxTTL      time.Duration     `cbor:"6,keyasint"`
 	Outputs     []Output          `cbor:"7,keyasint"`
 	Labels      map[string]string `cbor:"8,keyasint,omitempty"`
+	MaxLeases   uint64            `cbor:"9,keyasint,omitempty"`
+	IssueRate   Rate              `cbor:"10,keyasint,omitzero"`
 }
 
 // UpdateSecret changes a secret; nil fields stay. Leases keep the version they were issued from.
@@ -89,6 +93,8 @@ type UpdateSecret struct {
 	Labels      *map[string]string `cbor:"7,keyasint,omitempty"`
 	Disabled    *bool              `cbor:"8,keyasint,omitempty"`
 	IfVersion   uint64             `cbor:"9,keyasint,omitempty"`
+	MaxLeases   *uint64            `cbor:"10,keyasint,omitempty"`
+	IssueRate   *Rate              `cbor:"11,keyasint,omitempty"`
 }
 
 // DeleteSecret removes a secret that has no live leases. Value: Secret.
@@ -180,8 +186,19 @@ type RevokeFailure struct {
 	Stuck     bool    `cbor:"4,keyasint,omitempty"`
 }
 
+// RetryLease asks for the login of a revoking lease to be removed now. Value: Lease.
+type RetryLease struct {
+	ID LeaseID `cbor:"1,keyasint"`
+}
+
+// ForgetLease ends a revoking lease though nobody knows that its login is gone. Value: Lease.
+type ForgetLease struct {
+	ID     LeaseID `cbor:"1,keyasint"`
+	Reason string  `cbor:"2,keyasint"`
+}
+
 // Prune forgets what is old enough: idempotency keys and sealed answers past their time, ended
-// leases with their history, and other events. It works off at most Limit rows of each. Value:
+// leases with their history, other events, operations that ended, locks whose time is over. It works off at most Limit rows of each. Value:
 // Pruned.
 type Prune struct {
 	KeyTTL     time.Duration `cbor:"1,keyasint"`
@@ -190,11 +207,11 @@ type Prune struct {
 }
 
 // Pruned counts what a Prune removed.
-type Pruned struct{ Replies, Keys, Leases, Events int }
+type Pruned struct{ Replies, Keys, Leases, Events, Operations, Locks int }
 
 // More reports whether a limit was reached, so that another Prune is worth while.
 func (p Pruned) More(limit int) bool {
-	return max(p.Replies, p.Keys, p.Leases, p.Events) >= limit
+	return max(p.Replies, p.Keys, p.Leases, p.Events, p.Operations, p.Locks) >= limit
 }
 
 func (*InitCluster) commandType() CommandType       { return TypeInitCluster }
@@ -215,4 +232,6 @@ func (*ExpireLeases) commandType() CommandType      { return TypeExpireLeases }
 func (*RollbackLeases) commandType() CommandType    { return TypeRollbackLeases }
 func (*FinishRevoke) commandType() CommandType      { return TypeFinishRevoke }
 func (*RecordTrouble) commandType() CommandType     { return TypeRecordTrouble }
+func (*RetryLease) commandType() CommandType        { return TypeRetryLease }
+func (*ForgetLease) commandType() CommandType       { return TypeForgetLease }
 func (*Prune) commandType() CommandType             { return TypePrune }

@@ -33,6 +33,22 @@ const (
 	TypeFinishRevoke
 	TypeRecordTrouble
 	TypePrune
+	TypeCreateLock
+	TypeUpdateLock
+	TypeDeleteLock
+	TypeCreateOperation
+	TypeAdvanceOperation
+	TypeFinishOperation
+	TypeCancelOperation
+	TypeRetryLease
+	TypeForgetLease
+	TypePauseConnection
+	TypeRecordSweep
+	TypeAdoptOrphans
+	TypeUpdateAccount
+	TypeDeleteAccount
+	TypeAdvanceClock
+	TypeRepairClock
 )
 
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.
@@ -44,6 +60,10 @@ type Command struct {
 	Term    uint64          `cbor:"5,keyasint,omitempty"` // leadership period that proposed it
 	Key     *IdempotencyKey `cbor:"6,keyasint,omitempty"`
 	Body    cbor.RawMessage `cbor:"7,keyasint"`
+
+	// Guarded is true for commands that must not move the clock further than MaxClockStep. Those of
+	// logs from before that rule are not, and apply as they did.
+	Guarded bool `cbor:"8,keyasint,omitempty"`
 }
 
 // IdempotencyKey binds a command to the client's key, so that a repeated request is applied once.

@@ -33,8 +33,16 @@ func (t *txn) putLease(l Lease) Lease {
 	if had && old.State == Active && l.State != Active {
 		replies.delete(t, []byte(l.ID))
 	}
+	if l.State != Active {
+		l.Missing = false
+	}
 	l.Version = t.meta.Index
-	leases.put(t, l)
+	if had {
+		t.countProgress(old, l)
+		leases.replace(t, &old, l)
+	} else {
+		leases.replace(t, nil, l)
+	}
 	return l
 }
 
@@ -51,10 +59,32 @@ func (t *txn) countLive(l Lease, state LeaseState, by int64) {
 	}
 }
 
-// dropSystem forgets a system that no lease needs, unless it is what the connection points at now.
+// dropSystem forgets a system that no lease needs, unless it is what the connection points at now, or
+// sweeps are still to find out what is left there.
 func (t *txn) dropSystem(name ConnectionName, number uint64) {
-	if c, ok := t.Connection(name); ok && c.System == number {
+	c, ok := t.Connection(name)
+	if ok && c.System == number {
 		return
 	}
+	if s, there := t.System(name, number); ok && there && s.DoubtAt != 0 && c.SweepMode() != SweepOff {
+		return
+	}
+	t.deleteSystem(name, number)
+}
+
+// doubt notes that there may be logins at a system that no lease knows, or that there are none.
+func (t *txn) doubt(name ConnectionName, number uint64, at Instant) {
+	if s, ok := t.System(name, number); ok && (s.DoubtAt == 0) != (at == 0) {
+		s.DoubtAt = at
+		systems.put(t, s)
+	}
+}
+
+// deleteSystem removes a system with what sweeps found there.
+func (t *txn) deleteSystem(name ConnectionName, number uint64) {
+	for _, o := range t.Orphans(name, number) {
+		orphans.delete(t, orphanKey(name, number, o.Username))
+	}
+	sweeps.delete(t, systemKey(name, number))
 	systems.delete(t, systemKey(name, number))
 }

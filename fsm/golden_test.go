@@ -44,10 +44,26 @@ var newBody = map[string]func() Body{
 	"finish_revoke":      func() Body { return new(FinishRevoke) },
 	"record_trouble":     func() Body { return new(RecordTrouble) },
 	"prune":              func() Body { return new(Prune) },
+	"create_lock":        func() Body { return new(CreateLock) },
+	"update_lock":        func() Body { return new(UpdateLock) },
+	"delete_lock":        func() Body { return new(DeleteLock) },
+	"create_operation":   func() Body { return new(CreateOperation) },
+	"advance_operation":  func() Body { return new(AdvanceOperation) },
+	"finish_operation":   func() Body { return new(FinishOperation) },
+	"cancel_operation":   func() Body { return new(CancelOperation) },
+	"retry_lease":        func() Body { return new(RetryLease) },
+	"forget_lease":       func() Body { return new(ForgetLease) },
+	"pause_connection":   func() Body { return new(PauseConnection) },
+	"record_sweep":       func() Body { return new(RecordSweep) },
+	"adopt_orphans":      func() Body { return new(AdoptOrphans) },
+	"update_account":     func() Body { return new(UpdateAccount) },
+	"delete_account":     func() Body { return new(DeleteAccount) },
+	"advance_clock":      func() Body { return new(AdvanceClock) },
+	"repair_clock":       func() Body { return new(RepairClock) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of
-// lines `> TIME [term=N] [key=K] COMMAND {json}`; in the JSON "~30m" is a length of time and "@45s"
+// lines `> TIME [term=N] [key=K] [guarded] COMMAND {json}`; in the JSON "~30m" is a length of time and "@45s"
 // the instant that long after the scenario's beginning. `< other.txt` plays another one first.
 func TestGolden(t *testing.T) {
 	for name := range newBody {
@@ -157,6 +173,8 @@ func (p *player) step(line string) string {
 		switch k {
 		case "term":
 			_, err = fmt.Sscan(v, &p.term)
+		case "guarded":
+			cmd.Guarded = true
 		case "stale":
 			_, err = fmt.Sscan(v, &cmd.Term)
 		case "key":

@@ -29,6 +29,7 @@ const (
 	CauseRollback Cause = "rollback" // it was pending when its leader went or its create deadline passed
 	CauseAbort    Cause = "abort"    // making the login failed
 	CauseRefused  Cause = "refused"  // made, but it may not become active any more
+	CauseOrphan   Cause = "orphan"   // it never had a lease, or an ended one
 )
 
 // Lease is one credential given to one account for a time.
@@ -65,6 +66,10 @@ type Lease struct {
 	Stuck     bool    `cbor:"27,keyasint,omitempty"` // revoking keeps failing; it goes on all the same
 
 	Version uint64 `cbor:"28,keyasint"`
+
+	Missing   bool        `cbor:"29,keyasint,omitempty"` // active, and the login was not there in the newest sweep
+	Forgotten bool        `cbor:"30,keyasint,omitempty"` // ended by an operator; its login may still exist
+	Operation OperationID `cbor:"31,keyasint,omitempty"` // the one that revokes it
 }
 
 // WasActive reports whether the lease ever became active. For one that did not, the login's absence
@@ -97,13 +102,18 @@ func (l Lease) RenewableTTL() time.Duration {
 	return max(0, l.MaxExpiresAt.Sub(l.ExpiresAt))
 }
 
-// Shown returns the state in the words that people see: the state itself or "overdue", "stuck".
+// Shown returns the state in the words that people see: the state itself or "overdue", "stuck",
+// "missing", "forgotten".
 func (l Lease) Shown(now Instant) string {
 	switch {
 	case l.State == Revoking && l.Stuck:
 		return "stuck"
 	case l.State == Active && now >= l.ExpiresAt:
 		return "overdue"
+	case l.State == Active && l.Missing:
+		return "missing"
+	case l.Forgotten:
+		return "forgotten"
 	}
 	return string(l.State)
 }

@@ -12,6 +12,7 @@ type Environment struct {
 	CreatedAt   Instant         `cbor:"3,keyasint"`
 	UpdatedAt   Instant         `cbor:"4,keyasint"`
 	Version     uint64          `cbor:"5,keyasint"`
+	Going       OperationID     `cbor:"6,keyasint,omitempty"` // the operation that deletes it
 }
 
 // Connection names an outside system and says who may use it. What it points at, with the sealed
@@ -25,6 +26,11 @@ type Connection struct {
 	CreatedAt    Instant        `cbor:"6,keyasint"`
 	UpdatedAt    Instant        `cbor:"7,keyasint"`
 	Version      uint64         `cbor:"8,keyasint"`
+
+	PausedUntilAt Instant     `cbor:"9,keyasint,omitempty"` // the outside system is not called before
+	PauseReason   string      `cbor:"10,keyasint,omitempty"`
+	Sweep         SweepMode   `cbor:"11,keyasint,omitempty"` // empty: SweepRemove
+	Going         OperationID `cbor:"12,keyasint,omitempty"` // the operation that deletes it
 }
 
 // Allows reports whether secrets of the environment may use the connection.
@@ -49,6 +55,10 @@ type System struct {
 	Sealed     []byte         `cbor:"6,keyasint"`           // sealed JSON of the secret fields
 	UpdatedAt  Instant        `cbor:"7,keyasint"`
 	Version    uint64         `cbor:"8,keyasint"`
+
+	// DoubtAt is since when there may be a login that no lease knows: a lease was forgotten, or a sweep
+	// found orphans. A later sweep that finds none ends it.
+	DoubtAt Instant `cbor:"9,keyasint,omitempty"`
 }
 
 // Secret is a dynamic secret: what kind of login is made, for how long, and how its values are named.
@@ -65,6 +75,9 @@ type Secret struct {
 	CreatedAt   Instant           `cbor:"10,keyasint"`
 	UpdatedAt   Instant           `cbor:"11,keyasint"`
 	Version     uint64            `cbor:"12,keyasint"`
+	MaxLeases   uint64            `cbor:"13,keyasint,omitempty"` // live at one time; zero: no limit
+	IssueRate   Rate              `cbor:"14,keyasint,omitzero"`
+	Going       OperationID       `cbor:"15,keyasint,omitempty"` // the operation that deletes it
 }
 
 // Output is one key of the leased values.
@@ -94,6 +107,9 @@ type Account struct {
 	Disabled  bool        `cbor:"3,keyasint,omitempty"`
 	CreatedAt Instant     `cbor:"4,keyasint"`
 	Version   uint64      `cbor:"5,keyasint"`
+	MaxLeases uint64      `cbor:"6,keyasint,omitempty"` // live at one time; zero: no limit
+	IssueRate Rate        `cbor:"7,keyasint,omitzero"`
+	Going     OperationID `cbor:"8,keyasint,omitempty"` // the operation that deletes it
 }
 
 // Token gives its bearer an account's rights. Only a keyed hash of it is known.
@@ -111,7 +127,7 @@ type Token struct {
 type Meta struct {
 	ClusterID string  `cbor:"1,keyasint,omitempty"`
 	CreatedAt Instant `cbor:"2,keyasint,omitempty"`
-	Clock     Instant `cbor:"3,keyasint"` // newest time seen; never goes back
+	Clock     Instant `cbor:"3,keyasint"` // newest time seen; goes back by RepairClock only
 	Index     uint64  `cbor:"4,keyasint"` // last log entry applied
 	Term      uint64  `cbor:"5,keyasint"` // its term
 	Hash      []byte  `cbor:"6,keyasint"` // running hash over every change
@@ -135,15 +151,23 @@ type EventType string
 
 // The types of events.
 const (
-	EventLeasePrepared EventType = "lease.prepared" // intended; the outside system has not been called yet
-	EventLeaseIssued   EventType = "lease.issued"
-	EventLeaseRenewed  EventType = "lease.renewed"
-	EventLeaseRevoking EventType = "lease.revoking" // its end has begun; details tell the cause
-	EventLeaseRevoked  EventType = "lease.revoked"
-	EventLeaseExpired  EventType = "lease.expired"
-	EventLeaseFailed   EventType = "lease.failed" // never became active and certainly left nothing behind
-	EventLeaseTrouble  EventType = "lease.trouble"
-	EventLeaseStuck    EventType = "lease.stuck"
+	EventLeasePrepared  EventType = "lease.prepared" // intended; the outside system has not been called yet
+	EventLeaseIssued    EventType = "lease.issued"
+	EventLeaseRenewed   EventType = "lease.renewed"
+	EventLeaseRevoking  EventType = "lease.revoking" // its end has begun; details tell the cause
+	EventLeaseRevoked   EventType = "lease.revoked"
+	EventLeaseExpired   EventType = "lease.expired"
+	EventLeaseFailed    EventType = "lease.failed" // never became active and certainly left nothing behind
+	EventLeaseTrouble   EventType = "lease.trouble"
+	EventLeaseStuck     EventType = "lease.stuck"
+	EventLeaseRetried   EventType = "lease.retried"
+	EventLeaseForgotten EventType = "lease.forgotten" // given up by an operator; its login may still exist
+	EventLeaseMissing   EventType = "lease.missing"   // active, and its login is gone
+	EventLeasePresent   EventType = "lease.present"   // the login is there again
+	EventLeaseMoved     EventType = "lease.moved"     // its ends were set back with the clock
+	EventLeaseAdopted   EventType = "lease.adopted"   // a record for an orphan, to remove it
+	EventOrphanFound    EventType = "orphan.found"    // a login that no live lease knows
+	EventOrphanGone     EventType = "orphan.gone"
 
 	EventEnvironmentCreated EventType = "environment.created"
 	EventEnvironmentUpdated EventType = "environment.updated"
@@ -154,7 +178,20 @@ const (
 	EventSecretCreated      EventType = "secret.created"
 	EventSecretUpdated      EventType = "secret.updated"
 	EventSecretDeleted      EventType = "secret.deleted"
+	EventConnectionPaused   EventType = "connection.paused"
+	EventConnectionResumed  EventType = "connection.resumed"
+	EventAccountUpdated     EventType = "account.updated"
+	EventAccountDeleted     EventType = "account.deleted"
+	EventLockCreated        EventType = "lock.created"
+	EventLockUpdated        EventType = "lock.updated"
+	EventLockDeleted        EventType = "lock.deleted"
+	EventLockEnded          EventType = "lock.ended" // its time is over
+	EventOperationCreated   EventType = "operation.created"
+	EventOperationDone      EventType = "operation.done"
+	EventOperationCancelled EventType = "operation.cancelled"
 	EventClusterCreated     EventType = "cluster.created"
+	EventClockStepped       EventType = "clock.stepped"  // the clock moved far at once, or a leader saw its machine's being set
+	EventClockRepaired      EventType = "clock.repaired" // an operator had it set back
 )
 
 // Event is one entry of history. It is written in the transaction of the change it records.

@@ -26,6 +26,15 @@ const (
 	CodeKeyAnswerGone     Code = "idempotency_answer_gone"
 	CodeStaleTerm         Code = "stale_term"
 	CodeInitialized       Code = "cluster_already_initialized"
+	CodeLocked            Code = "locked"
+	CodeQuotaExceeded     Code = "quota_exceeded"
+	CodeBeingDeleted      Code = "being_deleted"
+	CodeConnectionPaused  Code = "connection_paused"
+	CodeAccountLeases     Code = "account_has_active_leases"
+	CodeLeaseNotRevoking  Code = "lease_not_revoking"
+	CodeOperationRunning  Code = "operation_running"
+	CodeOperationEnded    Code = "operation_ended"
+	CodeClockStepRefused  Code = "clock_step_refused"
 )
 
 // Refusal is a committed "no": the command was applied, changed nothing and says why. It is an error

@@ -22,6 +22,9 @@ func (s *State) Snapshot() (raft.FSMSnapshot, error) {
 	if s.db == nil {
 		return nil, ErrClosed
 	}
+	if err := s.settle(); err != nil {
+		return nil, err
+	}
 	tx, err := s.db.Begin(false)
 	if err != nil {
 		return nil, fmt.Errorf("beginning a snapshot: %w", err)
@@ -71,6 +74,8 @@ func (s *State) Restore(r io.ReadCloser) error {
 	if s.db == nil {
 		return errors.Join(ErrClosed, removeIfThere(next))
 	}
+	s.abandon()
+	s.generation.Add(1)
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("closing the state file: %w", err)
 	}
@@ -85,6 +90,7 @@ func (s *State) Restore(r io.ReadCloser) error {
 	s.db = db
 	return db.View(func(tx *bbolt.Tx) error {
 		s.meta = (&View{tx: tx}).Meta()
+		s.index.Store(s.meta.Index)
 		return nil
 	})
 }

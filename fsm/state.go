@@ -3,9 +3,11 @@ package fsm
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
@@ -23,14 +25,24 @@ type Config struct {
 }
 
 // State is the replicated state machine. Raft applies to it, everybody else reads from it. It is
-// safe for concurrent use; reads never wait for Apply, nor Apply for reads.
+// safe for concurrent use. Reads wait for the batch that is being applied at the most, Apply for no read.
 type State struct {
 	halt func(error)
 	path string
 
-	mu   sync.RWMutex // write-locked only while the file is exchanged by Restore and Close
-	db   *bbolt.DB
-	meta Meta // owned by Raft's one applying goroutine; read by others through View
+	mu sync.RWMutex // write-locked only while the file is exchanged by Restore and Close
+	db *bbolt.DB
+
+	// What is applied is gathered in one open transaction until somebody reads: committing costs as much
+	// as applying some ten entries does.
+	applying  sync.Mutex // taken after mu
+	open      *txn       // nil: everything is committed
+	meta      Meta       // of the last entry applied
+	index     atomic.Uint64
+	unsettled atomic.Bool
+
+	generation atomic.Uint64 // changes with every change of the configuration
+	memory     atomic.Pointer[memory]
 }
 
 // ErrClosed is returned when the state is used after Close.
@@ -93,21 +105,10 @@ func (s *State) Close() error {
 	if s.db == nil {
 		return nil
 	}
+	s.abandon()
 	err := s.db.Close()
 	s.db = nil
 	return err
-}
-
-// View calls read with one consistent reading of the state and returns its error. The View must not
-// be kept.
-func (s *State) View(read func(*View) error) (err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.db == nil {
-		return ErrClosed
-	}
-	defer catch(&err)
-	return s.db.View(func(tx *bbolt.Tx) error { return read(&View{tx: tx}) })
 }
 
 // Apply applies one log entry.
@@ -132,13 +133,18 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 	if s.db == nil {
 		return nil, ErrClosed
 	}
-	tx, err := s.db.Begin(true)
-	if err != nil {
-		return nil, fmt.Errorf("beginning a batch: %w", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // after Commit it says so and does nothing
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	defer catch(&err)
-	t := newTxn(tx, s.meta)
+	t := s.open
+	if t == nil {
+		tx, err := s.db.Begin(true)
+		if err != nil {
+			return nil, fmt.Errorf("beginning a batch: %w", err)
+		}
+		t = newTxn(tx, s.meta)
+		s.open = t
+	}
 	results = make([]any, len(entries))
 	for i, entry := range entries {
 		if entry.Type != raft.LogCommand {
@@ -151,14 +157,56 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 		}
 		results[i] = r
 	}
-	if err := t.saveMeta(); err != nil {
-		return nil, err
-	}
-	if err := tx.Commit(); err != nil {
-		return nil, fmt.Errorf("writing the state file: %w", err)
-	}
 	s.meta = t.meta
+	s.index.Store(t.meta.Index)
+	s.unsettled.Store(true)
+	if t.configured {
+		t.configured = false
+		s.generation.Add(1)
+	}
+	if t.rows >= maxUnsettled {
+		return results, s.commit()
+	}
 	return results, nil
+}
+
+// maxUnsettled is how many rows are written before they are committed though nobody has asked for them.
+const maxUnsettled = 4096
+
+// settle makes what was applied visible to readers.
+func (s *State) settle() error {
+	s.applying.Lock()
+	defer s.applying.Unlock()
+	return s.commit()
+}
+
+// commit ends the open transaction. The caller holds s.applying.
+func (s *State) commit() (err error) {
+	t := s.open
+	if t == nil {
+		return nil
+	}
+	defer catch(&err)
+	t.flush()
+	if err := t.saveMeta(); err != nil {
+		return err
+	}
+	if err := t.tx.Commit(); err != nil {
+		return fmt.Errorf("writing the state file: %w", err)
+	}
+	s.open = nil
+	s.unsettled.Store(false)
+	return nil
+}
+
+// abandon forgets the open transaction: the state is about to be replaced or closed. The caller holds
+// s.mu for writing.
+func (s *State) abandon() {
+	if s.open != nil {
+		_ = s.open.tx.Rollback() // it is scratch
+		s.open = nil
+		s.unsettled.Store(false)
+	}
 }
 
 // Try answers what a command would answer if it were the next entry of the log in the present term,
@@ -173,13 +221,23 @@ func (s *State) Try(c Command) (result *Result, err error) {
 	if s.db == nil {
 		return nil, ErrClosed
 	}
-	tx, err := s.db.Begin(true)
-	if err != nil {
-		return nil, fmt.Errorf("beginning a trial: %w", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // a trial is always rolled back
+	s.applying.Lock()
+	defer s.applying.Unlock()
 	defer catch(&err)
-	t := newTxn(tx, (&View{tx: tx}).Meta())
+	var t *txn
+	if s.open != nil {
+		// It sees what is not committed yet. Counters that changed are copied: a trial changes them too.
+		t = newTxn(s.open.tx, s.meta)
+		maps.Copy(t.counts, s.open.counts)
+	} else {
+		tx, err := s.db.Begin(false)
+		if err != nil {
+			return nil, fmt.Errorf("beginning a trial: %w", err)
+		}
+		defer tx.Rollback() //nolint:errcheck // a read transaction has nothing to lose
+		t = newTxn(tx, s.meta)
+	}
+	t.trial = true
 	return t.applyEntry(&raft.Log{Index: t.meta.Index + 1, Term: c.Term, Data: data})
 }
 

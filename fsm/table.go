@@ -14,7 +14,11 @@ type table[R any] struct {
 	bucket  string
 	key     func(*R) []byte
 	indexes []index[R]
+	cached  bool // write transactions keep what they have read and written decoded
 }
+
+// cacheKey names a record of a cached table.
+type cacheKey struct{ bucket, key string }
 
 // index maps derived keys to a record's primary key. Its rows are `derived key, primary key` with an
 // empty value, so that one derived key may belong to many records and a scan yields them in order.
@@ -37,50 +41,80 @@ func (t table[R]) get(tx *bbolt.Tx, key []byte) (R, bool) {
 	return r, true
 }
 
+// read is get for what may be in the transaction's cache.
+func (t table[R]) read(v *View, key []byte) (R, bool) {
+	if v.cache == nil || !t.cached {
+		return t.get(v.tx, key)
+	}
+	name := cacheKey{t.bucket, string(key)}
+	if r, ok := v.cache[name]; ok {
+		return r.(R), true
+	}
+	r, ok := t.get(v.tx, key)
+	if ok {
+		v.cache[name] = r
+	}
+	return r, ok
+}
+
 func (t table[R]) decode(key, data []byte, r *R) {
 	if err := decode(data, r); err != nil {
 		panic(corruptError{fmt.Errorf("reading %s %x: %w", t.bucket, key, err)})
 	}
 }
 
+// put writes a record.
 func (t table[R]) put(tx *txn, r R) {
+	old, had := t.read(&tx.View, t.key(&r))
+	if had {
+		t.replace(tx, &old, r)
+	} else {
+		t.replace(tx, nil, r)
+	}
+}
+
+// replace writes a record whose present state the caller knows: nil when there is none.
+func (t table[R]) replace(tx *txn, old *R, r R) {
 	key := t.key(&r)
-	old, had := t.get(tx.tx, key)
 	for _, ix := range t.indexes {
-		b := tx.tx.Bucket([]byte(ix.bucket))
 		var before [][]byte
-		if had {
-			before = ix.keys(&old)
+		if old != nil {
+			before = ix.keys(old)
 		}
 		after := ix.keys(&r)
 		for _, k := range before {
 			if !contains(after, k) {
-				tx.must(b.Delete(rowKey(k, key)))
+				tx.deleteRow(ix.bucket, rowKey(k, key))
 			}
 		}
 		for _, k := range after {
 			if !contains(before, k) {
-				tx.must(b.Put(rowKey(k, key), nil))
+				tx.putRow(ix.bucket, rowKey(k, key), nil)
 			}
 		}
 	}
 	data, err := encode(r)
 	tx.must(err)
 	tx.put(t.bucket, key, data)
+	if t.cached {
+		tx.cache[cacheKey{t.bucket, string(key)}] = r
+	}
 }
 
 func (t table[R]) delete(tx *txn, key []byte) {
-	old, had := t.get(tx.tx, key)
+	old, had := t.read(&tx.View, key)
 	if !had {
 		return
 	}
 	for _, ix := range t.indexes {
-		b := tx.tx.Bucket([]byte(ix.bucket))
 		for _, k := range ix.keys(&old) {
-			tx.must(b.Delete(rowKey(k, key)))
+			tx.deleteRow(ix.bucket, rowKey(k, key))
 		}
 	}
 	tx.delete(t.bucket, key)
+	if t.cached {
+		delete(tx.cache, cacheKey{t.bucket, string(key)})
+	}
 }
 
 // scan visits records in key order, beginning after the given key, until visit answers false.

@@ -12,10 +12,12 @@ const (
 var (
 	environments = table[Environment]{
 		bucket: "environments",
+		cached: true,
 		key:    func(r *Environment) []byte { return []byte(r.Name) },
 	}
 	connections = table[Connection]{
 		bucket: "connections",
+		cached: true,
 		key:    func(r *Connection) []byte { return []byte(r.Name) },
 	}
 	systems = table[System]{
@@ -24,6 +26,7 @@ var (
 	}
 	secrets = table[Secret]{
 		bucket:  "secrets",
+		cached:  true,
 		key:     func(r *Secret) []byte { return []byte(r.Name) },
 		indexes: []index[Secret]{{"secrets_by_connection", func(r *Secret) [][]byte { return [][]byte{[]byte(r.Connection)} }}},
 	}
@@ -34,6 +37,7 @@ var (
 	}
 	accounts = table[Account]{
 		bucket: "accounts",
+		cached: true,
 		key:    func(r *Account) []byte { return []byte(r.Name) },
 	}
 	tokens = table[Token]{
@@ -43,6 +47,7 @@ var (
 	}
 	leases = table[Lease]{
 		bucket: "leases",
+		cached: true,
 		key:    func(r *Lease) []byte { return []byte(r.ID) },
 		indexes: []index[Lease]{
 			{"leases_by_due", leaseDueKeys},
@@ -54,7 +59,30 @@ var (
 			{"leases_by_username", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Username)} }},
 			{"leases_by_connection", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Connection)} }},
 			{"leases_by_label", leaseLabelKeys},
+			{"leases_by_missing", leaseMissingKeys},
 		},
+	}
+	locks = table[Lock]{
+		bucket:  "locks",
+		key:     func(r *Lock) []byte { return []byte(r.ID) },
+		indexes: []index[Lock]{{"locks_by_until", lockUntilKeys}},
+	}
+	operations = table[Operation]{
+		bucket: "operations",
+		cached: true,
+		key:    func(r *Operation) []byte { return []byte(r.ID) },
+		indexes: []index[Operation]{
+			{"operations_by_state", func(r *Operation) [][]byte { return [][]byte{[]byte(r.State)} }},
+			{"operations_by_end", operationEndKeys},
+		},
+	}
+	orphans = table[Orphan]{
+		bucket: "orphans",
+		key:    func(r *Orphan) []byte { return orphanKey(r.Connection, r.System, r.Username) },
+	}
+	sweeps = table[Sweep]{
+		bucket: "sweeps",
+		key:    func(r *Sweep) []byte { return systemKey(r.Connection, r.System) },
 	}
 	keys = table[keyRecord]{
 		bucket:  "idempotency_keys",
@@ -100,6 +128,10 @@ func buckets() []string {
 	list = append(list, bucketsOf(accounts)...)
 	list = append(list, bucketsOf(tokens)...)
 	list = append(list, bucketsOf(leases)...)
+	list = append(list, bucketsOf(locks)...)
+	list = append(list, bucketsOf(operations)...)
+	list = append(list, bucketsOf(orphans)...)
+	list = append(list, bucketsOf(sweeps)...)
 	list = append(list, bucketsOf(keys)...)
 	list = append(list, bucketsOf(replies)...)
 	return append(list, bucketsOf(events)...)
@@ -134,6 +166,27 @@ func leaseDueKeys(r *Lease) [][]byte {
 
 func leaseEndKeys(r *Lease) [][]byte {
 	if r.State.Live() {
+		return nil
+	}
+	return [][]byte{bigEndian(uint64(r.EndedAt))}
+}
+
+func leaseMissingKeys(r *Lease) [][]byte {
+	if !r.Missing {
+		return nil
+	}
+	return [][]byte{systemKey(r.Connection, r.System)}
+}
+
+func lockUntilKeys(r *Lock) [][]byte {
+	if r.UntilAt == 0 {
+		return nil
+	}
+	return [][]byte{bigEndian(uint64(r.UntilAt))}
+}
+
+func operationEndKeys(r *Operation) [][]byte {
+	if r.EndedAt == 0 {
 		return nil
 	}
 	return [][]byte{bigEndian(uint64(r.EndedAt))}

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"maps"
+	"slices"
 
 	"go.etcd.io/bbolt"
 )
@@ -17,6 +19,16 @@ type txn struct {
 	wrote   bool      // whether the present entry changed anything
 	actor   Actor
 	ordinal uint32
+
+	trial      bool // nothing is written
+	rows       int  // written
+	configured bool // a row of configBuckets was written
+}
+
+// configBuckets hold what is read with every request and hardly ever changes.
+var configBuckets = map[string]bool{
+	environments.bucket: true, connections.bucket: true, systems.bucket: true, secrets.bucket: true,
+	secretVersions.bucket: true, accounts.bucket: true, tokens.bucket: true, locks.bucket: true,
 }
 
 // ioError is thrown when the state file cannot be written. The file is scratch, but going on without
@@ -24,13 +36,12 @@ type txn struct {
 type ioError struct{ err error }
 
 func newTxn(tx *bbolt.Tx, meta Meta) *txn {
-	return &txn{View: View{tx: tx}, meta: meta, entry: sha256.New()}
+	return &txn{View: View{tx: tx, counts: map[string]uint64{}, cache: map[cacheKey]any{}}, meta: meta, entry: sha256.New()}
 }
 
-// begin starts the entry at index: time moves forward, never back.
-func (t *txn) begin(index, term uint64, at Instant, actor Actor) {
+// begin starts the entry at index.
+func (t *txn) begin(index, term uint64, actor Actor) {
 	t.meta.Index, t.meta.Term = index, term
-	t.meta.Clock = max(t.meta.Clock, at)
 	t.actor, t.ordinal, t.wrote = actor, 0, false
 	t.entry.Reset()
 	t.entry.Write(t.meta.Hash)
@@ -48,12 +59,29 @@ func (t *txn) now() Instant { return t.meta.Clock }
 
 func (t *txn) put(bucket string, key, value []byte) {
 	t.fold(bucket, key, value)
-	t.must(t.tx.Bucket([]byte(bucket)).Put(key, value))
+	t.putRow(bucket, key, value)
 }
 
 func (t *txn) delete(bucket string, key []byte) {
 	t.fold(bucket, key, nil)
-	t.must(t.tx.Bucket([]byte(bucket)).Delete(key))
+	t.deleteRow(bucket, key)
+}
+
+// putRow writes a row without folding it into the hash: a row of an index, which follows from records.
+func (t *txn) putRow(bucket string, key, value []byte) {
+	t.rows++
+	t.configured = t.configured || configBuckets[bucket]
+	if !t.trial {
+		t.must(t.tx.Bucket([]byte(bucket)).Put(key, value))
+	}
+}
+
+func (t *txn) deleteRow(bucket string, key []byte) {
+	t.rows++
+	t.configured = t.configured || configBuckets[bucket]
+	if !t.trial {
+		t.must(t.tx.Bucket([]byte(bucket)).Delete(key))
+	}
 }
 
 func (t *txn) fold(bucket string, key, value []byte) {
@@ -78,16 +106,27 @@ func (t *txn) must(err error) {
 func (t *txn) record(e Event) {
 	e.Index, e.Ordinal, e.At, e.Actor = t.meta.Index, t.ordinal, t.now(), t.actor
 	t.ordinal++
-	events.put(t, e)
+	events.replace(t, nil, e)
 }
 
-// count adds to a counter and returns its new value. Counters at zero have no row.
+// count adds to a counter and returns its new value. The same few counters change with every lease, so
+// they are written once, at the end of the batch; the running hash has every change of them.
 func (t *txn) count(name string, by int64) uint64 {
 	n := uint64(int64(t.Count(name)) + by)
-	if n == 0 {
-		t.delete(bucketCounts, []byte(name))
-	} else {
-		t.put(bucketCounts, []byte(name), bigEndian(n))
-	}
+	t.fold(bucketCounts, []byte(name), bigEndian(n))
+	t.counts[name] = n
 	return n
+}
+
+// flush writes the counters that changed. Counters at zero have no row.
+func (t *txn) flush() {
+	b := t.tx.Bucket([]byte(bucketCounts))
+	for _, name := range slices.Sorted(maps.Keys(t.counts)) {
+		if n := t.counts[name]; n == 0 {
+			t.must(b.Delete([]byte(name)))
+		} else {
+			t.must(b.Put([]byte(name), bigEndian(n)))
+		}
+	}
+	clear(t.counts)
 }

@@ -9,7 +9,11 @@ import (
 
 // View is one consistent reading of the state. It is valid inside the function it was given to only
 // and must not be used by several goroutines. Everything it returns is a copy.
-type View struct{ tx *bbolt.Tx }
+type View struct {
+	tx     *bbolt.Tx
+	counts map[string]uint64 // counters that a write transaction changed and has not written yet
+	cache  map[cacheKey]any  // records that a write transaction has read or written
+}
 
 // Meta returns what the state machine knows of itself.
 func (v *View) Meta() Meta {
@@ -24,7 +28,7 @@ func (v *View) Meta() Meta {
 
 // Environment returns the environment of that name.
 func (v *View) Environment(name EnvironmentName) (Environment, bool) {
-	return environments.get(v.tx, []byte(name))
+	return environments.read(v, []byte(name))
 }
 
 // Environments returns up to limit environments in order of name, beginning after the one named.
@@ -34,7 +38,7 @@ func (v *View) Environments(after EnvironmentName, limit int) []Environment {
 
 // Connection returns the connection of that name.
 func (v *View) Connection(name ConnectionName) (Connection, bool) {
-	return connections.get(v.tx, []byte(name))
+	return connections.read(v, []byte(name))
 }
 
 // Connections returns up to limit connections in order of name, beginning after the one named.
@@ -49,7 +53,7 @@ func (v *View) System(name ConnectionName, number uint64) (System, bool) {
 
 // Secret returns the current version of the secret of that name.
 func (v *View) Secret(name SecretName) (Secret, bool) {
-	return secrets.get(v.tx, []byte(name))
+	return secrets.read(v, []byte(name))
 }
 
 // SecretVersion returns one version of a secret: the current one, or one that a live lease pinned.
@@ -86,7 +90,7 @@ func (v *View) SecretsOf(name ConnectionName) (SecretName, bool) {
 
 // Account returns the account of that name.
 func (v *View) Account(name AccountName) (Account, bool) {
-	return accounts.get(v.tx, []byte(name))
+	return accounts.read(v, []byte(name))
 }
 
 // TokenByHash returns the token with that keyed hash.
@@ -128,6 +132,9 @@ func (v *View) Events(after uint64, limit int) []Event {
 
 // Count returns a counter. Counters of live leases are named by liveCounters.
 func (v *View) Count(name string) uint64 {
+	if n, changed := v.counts[name]; changed {
+		return n
+	}
 	if data := v.tx.Bucket([]byte(bucketCounts)).Get([]byte(name)); data != nil {
 		return binary.BigEndian.Uint64(data)
 	}

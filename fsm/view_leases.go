@@ -9,19 +9,21 @@ import (
 
 // LeaseSelector chooses leases. Empty fields choose all; all given ones must hold.
 type LeaseSelector struct {
-	Environments  []Pattern // any of them
-	Secret        SecretName
-	Connection    ConnectionName
-	Account       AccountName
-	Username      string
-	Labels        map[string]string
-	States        []string // shown words, any of them; see [Lease.Shown]
-	Token         TokenAccessor
-	IssuedAfter   Instant
-	IssuedBefore  Instant
-	ExpiresAfter  Instant
-	ExpiresBefore Instant
-	Now           Instant // for the shown words
+	Environments  []Pattern         `cbor:"1,keyasint,omitempty"` // any of them
+	Secret        SecretName        `cbor:"2,keyasint,omitempty"`
+	Connection    ConnectionName    `cbor:"3,keyasint,omitempty"`
+	Account       AccountName       `cbor:"4,keyasint,omitempty"`
+	Username      string            `cbor:"5,keyasint,omitempty"`
+	Labels        map[string]string `cbor:"6,keyasint,omitempty"`
+	States        []string          `cbor:"7,keyasint,omitempty"` // shown words, any of them; see [Lease.Shown]
+	Token         TokenAccessor     `cbor:"8,keyasint,omitempty"`
+	IssuedAfter   Instant           `cbor:"9,keyasint,omitempty"`
+	IssuedBefore  Instant           `cbor:"10,keyasint,omitempty"`
+	ExpiresAfter  Instant           `cbor:"11,keyasint,omitempty"`
+	ExpiresBefore Instant           `cbor:"12,keyasint,omitempty"`
+	Operation     OperationID       `cbor:"13,keyasint,omitempty"` // the one that revokes them
+	SecretLabels  bool              `cbor:"14,keyasint,omitempty"` // a label counts, too, when the lease's secret has it
+	Now           Instant           `cbor:"-"`                     // for the shown words
 }
 
 // LeaseOrder is the order of a list of leases.
@@ -42,15 +44,16 @@ type LeasePage struct {
 
 // Lease returns the lease with that id.
 func (v *View) Lease(id LeaseID) (Lease, bool) {
-	return leases.get(v.tx, []byte(id))
+	return leases.read(v, []byte(id))
 }
 
 // Leases returns a page of the chosen leases. Ids are in order of time, so that is the order of all
 // indexes too. The most telling index is walked, the rest is filtered.
 func (v *View) Leases(sel LeaseSelector, p LeasePage) []Lease {
 	var list []Lease
+	chosen := v.chosen(&sel)
 	visit := func(id []byte) bool {
-		if l, ok := leases.get(v.tx, id); ok && sel.matches(&l) {
+		if l, ok := leases.read(v, id); ok && chosen(&l) {
 			list = append(list, l)
 		}
 		return len(list) < p.Limit
@@ -80,21 +83,60 @@ func (v *View) Leases(sel LeaseSelector, p LeasePage) []Lease {
 	return list
 }
 
+// LeasesIn returns up to limit chosen leases that are in one of the states, oldest first, beginning after
+// the one named. Leases in other states, the many that ended above all, are not read.
+func (v *View) LeasesIn(states []LeaseState, sel LeaseSelector, after LeaseID, limit int) []Lease {
+	var list []Lease
+	if limit <= 0 {
+		return nil
+	}
+	v.eachIn(states, sel, after, func(l Lease) bool {
+		list = append(list, l)
+		return len(list) < limit
+	})
+	return list
+}
+
+// CountLeases counts the chosen leases that are in one of the states.
+func (v *View) CountLeases(sel LeaseSelector, states []LeaseState) uint64 {
+	var n uint64
+	v.eachIn(states, sel, "", func(Lease) bool {
+		n++
+		return true
+	})
+	return n
+}
+
+func (v *View) eachIn(states []LeaseState, sel LeaseSelector, after LeaseID, visit func(Lease) bool) {
+	var in []walk
+	for _, s := range states {
+		in = append(in, v.filed("leases_by_state", []byte(s)))
+	}
+	ids := union(in)
+	narrow := sel
+	narrow.States = nil // the states are walked as it is
+	if bucket, derived, ok := narrow.index(); ok {
+		ids = common(ids, v.filed(bucket, derived))
+	}
+	chosen := v.chosen(&sel)
+	for id := ids(following([]byte(after))); id != nil; id = ids(following(id)) {
+		if l, ok := leases.read(v, id); ok && chosen(&l) && !visit(l) {
+			return
+		}
+	}
+}
+
 func (s *LeaseSelector) index() (bucket string, derived []byte, ok bool) {
 	switch {
 	case s.Username != "":
 		return "leases_by_username", []byte(s.Username), true
 	case s.Secret != "":
 		return "leases_by_secret", []byte(s.Secret), true
-	case len(s.Labels) > 0:
+	case len(s.Labels) > 0 && !s.SecretLabels:
 		k := slices.Sorted(maps.Keys(s.Labels))[0]
 		return "leases_by_label", labelKey(k, s.Labels[k]), true
-	case len(s.States) == 1 && s.States[0] != "overdue":
-		state := LeaseState(s.States[0])
-		if state == "stuck" {
-			state = Revoking
-		}
-		return "leases_by_state", []byte(state), true
+	case len(s.States) == 1 && stateOf(s.States[0]) != "":
+		return "leases_by_state", []byte(stateOf(s.States[0])), true
 	case s.Account != "":
 		return "leases_by_account", []byte(s.Account), true
 	case s.Connection != "":
@@ -105,14 +147,48 @@ func (s *LeaseSelector) index() (bucket string, derived []byte, ok bool) {
 	return "", nil, false
 }
 
+// stateOf returns the state of all leases that are shown with a word, empty when there are several.
+func stateOf(shown string) LeaseState {
+	switch shown {
+	case "stuck":
+		return Revoking
+	case "missing", "overdue":
+		return Active
+	case "forgotten":
+		return ""
+	}
+	return LeaseState(shown)
+}
+
+// chosen returns what tells the chosen leases. It is made for one walk: it remembers the secrets that it met.
+func (v *View) chosen(s *LeaseSelector) func(*Lease) bool {
+	met := map[SecretName]map[string]string{} // their labels
+	ofSecret := func(name SecretName) map[string]string {
+		labels, ok := met[name]
+		if !ok {
+			secret, _ := v.Secret(name)
+			labels = secret.Labels
+			met[name] = labels
+		}
+		return labels
+	}
+	return func(l *Lease) bool {
+		if !s.matches(l) {
+			return false
+		}
+		for key, value := range s.Labels {
+			if !has(l.Labels, key, value) && !(s.SecretLabels && has(ofSecret(l.Secret), key, value)) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// matches judges everything but labels.
 func (s *LeaseSelector) matches(l *Lease) bool {
 	if len(s.Environments) > 0 && !slices.ContainsFunc(s.Environments, func(p Pattern) bool { return p.Matches(l.Environment()) }) {
 		return false
-	}
-	for k, v := range s.Labels {
-		if l.Labels[k] != v {
-			return false
-		}
 	}
 	if len(s.States) > 0 && !slices.Contains(s.States, l.Shown(s.Now)) && !slices.Contains(s.States, string(l.State)) {
 		return false
@@ -122,6 +198,7 @@ func (s *LeaseSelector) matches(l *Lease) bool {
 		(s.Account == "" || s.Account == l.Account) &&
 		(s.Username == "" || s.Username == l.Username) &&
 		(s.Token == "" || s.Token == l.Token) &&
+		(s.Operation == "" || s.Operation == l.Operation) &&
 		(s.IssuedAfter == 0 || l.CreatedAt > s.IssuedAfter) &&
 		(s.IssuedBefore == 0 || l.CreatedAt < s.IssuedBefore) &&
 		(s.ExpiresAfter == 0 || l.ExpiresAt > s.ExpiresAfter) &&
@@ -164,3 +241,59 @@ func (v *View) LeaseIDs(state LeaseState, after LeaseID, limit int) []LeaseID {
 	})
 	return list
 }
+
+// walk goes through ids in order. It returns the first one that is not before from, which never goes back;
+// nil: there is none.
+type walk func(from []byte) []byte
+
+// filed walks the ids filed under a derived key of an index.
+func (v *View) filed(bucket string, derived []byte) walk {
+	c := v.tx.Bucket([]byte(bucket)).Cursor()
+	prefix := rowKey(derived, nil)
+	var row, target []byte
+	return func(from []byte) []byte {
+		target = append(append(target[:0], prefix...), from...)
+		if row != nil && bytes.Compare(row, target) < 0 {
+			row, _ = c.Next() // mostly that is it, and cheaper than seeking
+		}
+		if row == nil || bytes.Compare(row, target) < 0 {
+			row, _ = c.Seek(target)
+		}
+		if !bytes.HasPrefix(row, prefix) {
+			return nil
+		}
+		return row[len(prefix):]
+	}
+}
+
+// union walks the ids of all walks.
+func union(all []walk) walk {
+	return func(from []byte) []byte {
+		var first []byte
+		for _, w := range all {
+			if id := w(from); id != nil && (first == nil || bytes.Compare(id, first) < 0) {
+				first = id
+			}
+		}
+		return first
+	}
+}
+
+// common walks the ids that two walks share. Each leaps to where the other one is, so it takes no more
+// steps than the shorter one has ids.
+func common(a, b walk) walk {
+	return func(from []byte) []byte {
+		for {
+			id := a(from)
+			if id == nil {
+				return nil
+			}
+			if from = b(id); from == nil || bytes.Equal(from, id) {
+				return from
+			}
+		}
+	}
+}
+
+// following returns the least key that comes after id.
+func following(id []byte) []byte { return append(bytes.Clone(id), 0) }

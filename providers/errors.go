@@ -41,6 +41,10 @@ type Error struct {
 	// certainly changed nothing there: a refused connection, a failed log-in of the root credential.
 	NotSent bool
 
+	// Busy is true when the call was given up while it waited for its turn at the Backend, which says
+	// nothing about the outside system.
+	Busy bool
+
 	// Hint says what a person can do about it; empty when nothing is known.
 	Hint string
 

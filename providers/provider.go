@@ -61,7 +61,7 @@ type Backend interface {
 	ConfirmAbsent(ctx context.Context, logins []Login, notBefore time.Time) map[LoginName]error
 
 	// List yields every login whose name begins with prefix. An error ends the sequence.
-	List(ctx context.Context, prefix string) iter.Seq2[LoginName, error]
+	List(ctx context.Context, prefix string) iter.Seq2[Found, error]
 
 	// Close releases connections. Calls under way fail.
 	Close() error
@@ -85,6 +85,15 @@ type Login struct {
 	Name      LoginName
 	ExpiresAt time.Time // the end of its lease; native expiry is a grace later
 	Options   Options   // of the version of the secret that the lease pinned
+}
+
+// Found is a login that List came across.
+type Found struct {
+	Name LoginName
+
+	// Ours is true when the login carries the full id of the cluster ([Env].ClusterID), which the few
+	// characters of it in the name cannot prove. Only what is ours may be removed without a lease.
+	Ours bool
 }
 
 // Grant orders a new login.

@@ -119,7 +119,7 @@ func (r *redacting) clean(err error, c *concealed) error {
 	clean := &Error{}
 	var classified *Error
 	if errors.As(err, &classified) {
-		clean.Kind, clean.NotSent = classified.Kind, classified.NotSent
+		clean.Kind, clean.NotSent, clean.Busy = classified.Kind, classified.NotSent, classified.Busy
 		clean.Hint = cut(Redact(classified.Hint, secrets...))
 	}
 	text := redactedError{text: cut(Redact(err.Error(), secrets...))}
@@ -184,11 +184,11 @@ func (r *redacting) ConfirmAbsent(ctx context.Context, logins []Login, notBefore
 	return r.cleanAll(r.backend.ConfirmAbsent(ctx, logins, notBefore), c)
 }
 
-func (r *redacting) List(ctx context.Context, prefix string) iter.Seq2[LoginName, error] {
-	return func(yield func(LoginName, error) bool) {
+func (r *redacting) List(ctx context.Context, prefix string) iter.Seq2[Found, error] {
+	return func(yield func(Found, error) bool) {
 		ctx, c := r.begin(ctx)
-		for name, err := range r.backend.List(ctx, prefix) {
-			if !yield(name, r.clean(err, c)) {
+		for found, err := range r.backend.List(ctx, prefix) {
+			if !yield(found, r.clean(err, c)) {
 				return
 			}
 		}

@@ -79,8 +79,8 @@ func (l leaky) Revoke(ctx context.Context, logins []providers.Login) map[provide
 func (l leaky) ConfirmAbsent(ctx context.Context, logins []providers.Login, _ time.Time) map[providers.LoginName]error {
 	return l.Renew(ctx, logins)
 }
-func (l leaky) List(ctx context.Context, _ string) iter.Seq2[providers.LoginName, error] {
-	return func(yield func(providers.LoginName, error) bool) { yield("", l.fail(ctx)) }
+func (l leaky) List(ctx context.Context, _ string) iter.Seq2[providers.Found, error] {
+	return func(yield func(providers.Found, error) bool) { yield(providers.Found{}, l.fail(ctx)) }
 }
 func (leaky) Close() error { return errors.New(canary) }
 func (l leaky) CheckOptions(ctx context.Context, _ providers.Options) ([]providers.FieldError, error) {

@@ -56,7 +56,12 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	must(t, err)
 	b, err := broker.New(broker.Config{
 		State: state, Log: &journal{state: state}, Providers: registry, Keyring: keyring, NodeID: "n1",
-		Timing: broker.Timing{RevokeWait: time.Second, Tick: 10 * time.Millisecond},
+		Timing: broker.Timing{
+			RevokeWait: time.Second, Tick: 10 * time.Millisecond,
+			// A lease whose login sticks is shown as stuck within the wait of a revoke request.
+			RetryMin: 20 * time.Millisecond, RetryMax: 50 * time.Millisecond, StuckAfter: 3,
+			Quarantine: time.Millisecond,
+		},
 	})
 	must(t, err)
 	tokenHash, err := access.HashToken(keyring, Token)

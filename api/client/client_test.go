@@ -360,3 +360,44 @@ func TestEveryRoute(t *testing.T) {
 		t.Error("no index was seen")
 	}
 }
+
+// A call asks whether to go on: after each round without an answer, and while a node keeps it waiting.
+func TestOnWait(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := listener.Addr().String()
+	t.Run("refused", func(t *testing.T) {
+		c, err := client.New(client.Config{Addresses: []string{"127.0.0.1:1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := 0
+		ctx := client.OnWait(t.Context(), func(_ time.Duration, unanswered error) bool {
+			asked++
+			return asked < 3 || !client.Refused(unanswered)
+		})
+		begun := time.Now()
+		_, err = c.GetEnvironment(ctx, "a/b")
+		if !client.Refused(err) || asked != 3 || time.Since(begun) > 20*time.Second {
+			t.Errorf("got %v, asked %d times", err, asked)
+		}
+		if want := "getting environment a/b: no node of the broker answered: http://127.0.0.1:1: connection refused"; err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
+	})
+	t.Run("silent", func(t *testing.T) {
+		defer listener.Close()
+		c, err := client.New(client.Config{Addresses: []string{silent}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := client.OnWait(t.Context(), func(waited time.Duration, unanswered error) bool { return waited < time.Second })
+		begun := time.Now()
+		_, err = c.GetEnvironment(ctx, "a/b")
+		if err == nil || client.Refused(err) || time.Since(begun) > 20*time.Second {
+			t.Errorf("got %v", err)
+		}
+	})
+}

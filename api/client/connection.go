@@ -51,3 +51,9 @@ func (c *Client) CheckConnection(ctx context.Context, name string, options ...Op
 	err := c.do(ctx, "checking connection "+name, &call{method: http.MethodPost, path: connectionPath(name) + "/check", answer: &out}, options...)
 	return out, err
 }
+
+// DeleteConnectionWithLeases revokes a connection's leases and removes it then, with the secrets that
+// use it.
+func (c *Client) DeleteConnectionWithLeases(ctx context.Context, name, reason string, options ...Option) (types.Operation, error) {
+	return c.deleteWithLeases(ctx, "connection "+name, connectionPath(name), reason, options)
+}

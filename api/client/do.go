@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"broker/api/types"
@@ -63,6 +64,8 @@ func (c *Client) do(ctx context.Context, what string, one *call, options ...Opti
 func (c *Client) tryAll(ctx context.Context, one *call, body []byte) error {
 	failures := make([]error, len(c.addresses))
 	var last error // the newest retryable answer of a node: it says more than an unreachable one
+	ctx, goOn, done := asking(ctx)
+	defer done()
 	for round := 0; ; round++ {
 		wait := c.pause(round)
 		start := int(c.preferred.Load())
@@ -84,12 +87,53 @@ func (c *Client) tryAll(ctx context.Context, one *call, body []byte) error {
 				return c.gaveUp(failures, last)
 			}
 		}
+		if !goOn(c.gaveUp(failures, last)) {
+			return c.gaveUp(failures, last)
+		}
 		select {
 		case <-ctx.Done():
 			return c.gaveUp(failures, last)
 		case <-time.After(wait):
 		}
 	}
+}
+
+type waitKey struct{}
+
+// OnWait returns a context whose calls ask goOn whether to go on until their timeout: each second, and
+// after each round over all addresses that brought no final answer. It is given how long the call has
+// lasted and, after a round, what it would return now; it may tell people. It is called from several
+// goroutines.
+func OnWait(ctx context.Context, goOn func(waited time.Duration, unanswered error) bool) context.Context {
+	return context.WithValue(ctx, waitKey{}, goOn)
+}
+
+// asking returns what asks for ctx's caller after a round, and a context for the rounds that ends when the
+// caller, asked each second meanwhile, does not want to go on. Whoever calls it calls done.
+func asking(ctx context.Context) (rounds context.Context, goOn func(unanswered error) bool, done func()) {
+	ask, asked := ctx.Value(waitKey{}).(func(time.Duration, error) bool)
+	if !asked {
+		return ctx, func(error) bool { return true }, func() {}
+	}
+	begun := time.Now()
+	goOn = func(unanswered error) bool { return ask(time.Since(begun), unanswered) }
+	rounds, cancel := context.WithCancel(ctx)
+	var ticking sync.WaitGroup
+	ticking.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-rounds.Done():
+				return
+			case <-tick.C:
+				if !goOn(nil) {
+					cancel()
+				}
+			}
+		}
+	})
+	return rounds, goOn, func() { cancel(); ticking.Wait() }
 }
 
 // pause returns how long to wait after a round: doubling, spread, bounded.

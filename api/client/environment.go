@@ -64,3 +64,12 @@ func (c *Client) DeleteEnvironment(ctx context.Context, name string, options ...
 	}
 	return c.do(ctx, "deleting environment "+name, &call{method: http.MethodDelete, path: path}, options...)
 }
+
+// DeleteEnvironmentWithLeases revokes an environment's leases and removes it then, with its secrets.
+func (c *Client) DeleteEnvironmentWithLeases(ctx context.Context, name, reason string, options ...Option) (types.Operation, error) {
+	path, err := environmentPath(name)
+	if err != nil {
+		return types.Operation{}, err
+	}
+	return c.deleteWithLeases(ctx, "environment "+name, path, reason, options)
+}

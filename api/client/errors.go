@@ -2,9 +2,9 @@ package client
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"strings"
+	"syscall"
 
 	"broker/api/types"
 )
@@ -31,7 +31,7 @@ type Failure struct {
 func (e *UnreachableError) Error() string {
 	parts := make([]string, 0, len(e.Failures))
 	for _, f := range e.Failures {
-		parts = append(parts, fmt.Sprintf("%s: %v", f.Address, f.Err))
+		parts = append(parts, f.Address+": "+plain(f.Err))
 	}
 	return "no node of the broker answered: " + strings.Join(parts, "; ")
 }
@@ -43,6 +43,38 @@ func (e *UnreachableError) Unwrap() []error {
 		causes = append(causes, f.Err)
 	}
 	return causes
+}
+
+// plain says in a word what the net package says in several.
+func plain(err error) string {
+	var (
+		op     *net.OpError
+		lookup *net.DNSError
+	)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "connection refused"
+	case errors.As(err, &lookup) && lookup.IsNotFound:
+		return "no such host"
+	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
+		return "connecting took too long"
+	}
+	return err.Error()
+}
+
+// Refused reports whether err says of every address that nobody listens there: the broker is down, or is
+// another address's.
+func Refused(err error) bool {
+	var unreachable *UnreachableError
+	if !errors.As(err, &unreachable) || len(unreachable.Failures) == 0 {
+		return false
+	}
+	for _, one := range unreachable.Failures {
+		if !errors.Is(one.Err, syscall.ECONNREFUSED) {
+			return false
+		}
+	}
+	return true
 }
 
 // Code returns the stable code of the problem that err holds, and "" when it holds none.

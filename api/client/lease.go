@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"broker/api/types"
@@ -21,13 +22,14 @@ type LeaseSelector struct {
 	Account       string
 	Username      string
 	Labels        map[string]string
-	States        []string // pending, active, revoking, revoked, expired, failed, stuck, overdue
+	States        []string // pending, active, revoking, revoked, expired, failed, overdue, stuck, missing, forgotten
 	Token         string   // accessor of the token it was issued with
+	Operation     string   // the one that revokes them
 	IssuedAfter   time.Time
 	IssuedBefore  time.Time
 	ExpiresAfter  time.Time
 	ExpiresBefore time.Time
-	Sort          string // "-created_at" (newest first, the default), "created_at" or "expires_at"
+	Sort          string // "-created_at" (newest first, the default) or "created_at"
 }
 
 func (s LeaseSelector) addTo(values url.Values) {
@@ -45,6 +47,7 @@ func (s LeaseSelector) addTo(values url.Values) {
 	setIf(values, "account", s.Account)
 	setIf(values, "username", s.Username)
 	setIf(values, "token", s.Token)
+	setIf(values, "operation", s.Operation)
 	setIf(values, "sort", s.Sort)
 	for name, at := range map[string]time.Time{
 		"issued_after": s.IssuedAfter, "issued_before": s.IssuedBefore,
@@ -54,6 +57,20 @@ func (s LeaseSelector) addTo(values url.Values) {
 			values.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
+}
+
+// Wire returns the selector as bodies of requests hold it, without the order.
+func (s LeaseSelector) Wire() types.LeaseSelector {
+	out := types.LeaseSelector{
+		Environment: s.Environments, Secret: s.Secret, Connection: s.Connection, Account: s.Account, Username: s.Username,
+		State: s.States, Token: s.Token, Operation: s.Operation,
+		IssuedAfter: s.IssuedAfter, IssuedBefore: s.IssuedBefore, ExpiresAfter: s.ExpiresAfter, ExpiresBefore: s.ExpiresBefore,
+	}
+	for key, value := range s.Labels {
+		out.Label = append(out.Label, key+"="+value)
+	}
+	slices.Sort(out.Label) // the same request has the same body
+	return out
 }
 
 // IssueLease makes a credential from a secret, named in full. The values are shown this once.
@@ -95,6 +112,20 @@ func (c *Client) RenewLease(ctx context.Context, id string, spec types.RenewSpec
 func (c *Client) RevokeLease(ctx context.Context, id string, spec types.RevokeSpec, options ...Option) (types.Lease, error) {
 	var out types.Lease
 	err := c.do(ctx, "revoking lease "+id, &call{method: http.MethodPost, path: leasePath(id) + "/revoke", body: spec, answer: &out}, options...)
+	return out, err
+}
+
+// RetryLease has the login of a lease whose end has begun removed now.
+func (c *Client) RetryLease(ctx context.Context, id string, options ...Option) (types.Lease, error) {
+	var out types.Lease
+	err := c.do(ctx, "retrying lease "+id, &call{method: http.MethodPost, path: leasePath(id) + "/retry", answer: &out}, options...)
+	return out, err
+}
+
+// ForgetLease gives up the login of a lease whose end has begun. The login may still exist.
+func (c *Client) ForgetLease(ctx context.Context, id string, spec types.ForgetSpec, options ...Option) (types.Lease, error) {
+	var out types.Lease
+	err := c.do(ctx, "forgetting lease "+id, &call{method: http.MethodPost, path: leasePath(id) + "/forget", body: spec, answer: &out}, options...)
 	return out, err
 }
 

@@ -87,3 +87,12 @@ func (c *Client) DeleteSecret(ctx context.Context, fullName string, options ...O
 	}
 	return c.do(ctx, "deleting secret "+fullName, &call{method: http.MethodDelete, path: path}, options...)
 }
+
+// DeleteSecretWithLeases revokes a secret's leases and removes it then.
+func (c *Client) DeleteSecretWithLeases(ctx context.Context, fullName, reason string, options ...Option) (types.Operation, error) {
+	path, err := secretPath(fullName)
+	if err != nil {
+		return types.Operation{}, err
+	}
+	return c.deleteWithLeases(ctx, "secret "+fullName, path, reason, options)
+}

@@ -14,6 +14,10 @@ type Cluster struct {
 	Members      []Member          `json:"members" nullable:"false"`
 	Leases       map[string]uint64 `json:"leases" doc:"Leases by state, those that have not ended"`
 
+	ClockAt      *time.Time `json:"clock_at,omitempty" doc:"The ledger's clock, by which leases end"`
+	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
+	Warnings     []string   `json:"warnings,omitempty"`
+
 	// ExpirySuspendedSince is when the cluster lost its quorum: until it is back nothing is revoked.
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
 }
@@ -27,6 +31,7 @@ type Member struct {
 	Leader         bool   `json:"leader"`
 	Alive          bool   `json:"alive" doc:"As the answering node sees it"`
 	AppliedIndex   uint64 `json:"applied_index,omitempty" doc:"When the answering node knows it"`
+	ClockOffsetMS  *int64 `json:"clock_offset_ms,omitempty" doc:"Milliseconds that its clock is ahead of the answering node's; absent when unknown"`
 }
 
 // Health answers the health routes.

@@ -11,10 +11,15 @@ type Connection struct {
 	Settings     map[string]any `json:"settings" doc:"The provider's fields that are not secret"`
 	SecretFields []string       `json:"secret_fields" nullable:"false" doc:"Names of the secret fields that are set"`
 	System       string         `json:"system,omitempty" doc:"The outside system's identity, as a check found it"`
+	Sweep        string         `json:"sweep" doc:"What happens to logins that no lease knows: remove, report or off"`
 	CreatedAt    time.Time      `json:"created_at"`
 	UpdatedAt    time.Time      `json:"updated_at"`
 	Version      uint64         `json:"version" doc:"Changes with every change; send it as If-Match"`
 	Warnings     []string       `json:"warnings,omitempty"`
+
+	PausedUntil    *time.Time `json:"paused_until,omitempty" doc:"The outside system is not called before; ends of leases wait"`
+	PauseReason    string     `json:"pause_reason,omitempty"`
+	BeingDeletedBy string     `json:"being_deleted_by,omitempty" doc:"The operation that deletes it"`
 }
 
 // ConnectionSpec says what connection to make.
@@ -25,6 +30,7 @@ type ConnectionSpec struct {
 	Environments []string       `json:"environments,omitempty" doc:"Environments that may use it; none by default"`
 	Settings     map[string]any `json:"settings,omitempty" doc:"The provider's fields, secret ones included"`
 	SkipCheck    bool           `json:"skip_check,omitempty" doc:"Save without asking the outside system"`
+	Sweep        string         `json:"sweep,omitempty" enum:"remove,report,off" doc:"What happens to logins that no lease knows; remove unless said"`
 }
 
 // ConnectionChange says what to change; absent fields stay.
@@ -34,6 +40,7 @@ type ConnectionChange struct {
 	Settings     map[string]any `json:"settings,omitempty" doc:"Merged over the present ones; null removes one"`
 	System       string         `json:"system,omitempty" enum:"moved,replaced" doc:"What a changed address means: the same system elsewhere (old leases follow) or another one (old leases stay with the old one)"`
 	SkipCheck    bool           `json:"skip_check,omitempty"`
+	Sweep        *string        `json:"sweep,omitempty" enum:"remove,report,off"`
 }
 
 // ConnectionCheck is what a check found.

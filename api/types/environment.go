@@ -10,6 +10,8 @@ type Environment struct {
 	UpdatedAt   time.Time `json:"updated_at"`
 	Version     uint64    `json:"version" doc:"Changes with every change; send it as If-Match"`
 	Warnings    []string  `json:"warnings,omitempty"`
+
+	BeingDeletedBy string `json:"being_deleted_by,omitempty" doc:"The operation that deletes it"`
 }
 
 // EnvironmentSpec says what environment to make.

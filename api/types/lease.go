@@ -1,6 +1,9 @@
 package types
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Lease is one credential given to one account for a time.
 type Lease struct {
@@ -10,7 +13,7 @@ type Lease struct {
 	Connection string `json:"connection"`
 	Account    string `json:"account" doc:"Who holds it"`
 	Username   string `json:"username" doc:"The login's name at the outside system"`
-	State      string `json:"state" doc:"pending, active, revoking, revoked, expired, failed; besides overdue and stuck"`
+	State      string `json:"state" doc:"pending, active, revoking, revoked, expired, failed; besides overdue, stuck, missing and forgotten"`
 
 	CreatedAt    time.Time  `json:"created_at"`
 	ActivatedAt  *time.Time `json:"activated_at,omitempty"`
@@ -24,11 +27,15 @@ type Lease struct {
 	Renewals     int               `json:"renewals"`
 	Labels       map[string]string `json:"labels"`
 
-	Cause     string     `json:"cause,omitempty" doc:"Why its end began: revoke, expire, rollback, abort or refused"`
+	Cause     string     `json:"cause,omitempty" doc:"Why its end began: revoke, expire, rollback, abort, refused or orphan"`
 	Reason    string     `json:"reason,omitempty"`
 	Attempts  int        `json:"attempts,omitempty" doc:"Attempts at revoking that failed"`
-	LastError string     `json:"last_error,omitempty"`
-	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	LastError string     `json:"last_error,omitempty" doc:"Of the newest attempt at revoking"`
+	NextTryAt *time.Time `json:"next_try_at,omitempty" doc:"When revoking is tried again"`
+
+	Missing   bool   `json:"missing,omitempty" doc:"It is active and its login was not there in the newest sweep"`
+	Forgotten bool   `json:"forgotten,omitempty" doc:"It was ended without its login being removed; the login may still exist"`
+	Operation string `json:"operation,omitempty" doc:"The operation that revokes it"`
 
 	Version  uint64   `json:"version"`
 	Warnings []string `json:"warnings,omitempty"`
@@ -36,7 +43,7 @@ type Lease struct {
 
 // Ended reports whether the lease's life is over.
 func (l Lease) Ended() bool {
-	return l.State == "revoked" || l.State == "expired" || l.State == "failed"
+	return slices.Contains([]string{"revoked", "expired", "failed", "forgotten"}, l.State)
 }
 
 // IssueSpec asks for a lease.

@@ -15,10 +15,14 @@ type Secret struct {
 	Outputs     []Output          `json:"outputs" nullable:"false"`
 	Labels      map[string]string `json:"labels"`
 	Disabled    bool              `json:"disabled"`
+	MaxLeases   uint64            `json:"max_leases,omitempty" doc:"Live at one time; absent: no limit"`
+	IssueRate   string            `json:"issue_rate,omitempty" example:"10/1m" doc:"Leases in a length of time; absent: no limit"`
 	CreatedAt   time.Time         `json:"created_at"`
 	UpdatedAt   time.Time         `json:"updated_at"`
 	Version     uint64            `json:"version" doc:"Changes with every change; send it as If-Match"`
 	Warnings    []string          `json:"warnings,omitempty"`
+
+	BeingDeletedBy string `json:"being_deleted_by,omitempty" doc:"The operation that deletes it"`
 }
 
 // Output is one key of the leased values.
@@ -38,6 +42,8 @@ type SecretSpec struct {
 	MaxTTL      *Duration         `json:"max_ttl,omitempty" doc:"24 hours unless said"`
 	Outputs     []Output          `json:"outputs,omitempty" doc:"Every output of the provider under its upper-case name unless said"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	MaxLeases   uint64            `json:"max_leases,omitempty" doc:"Live at one time; 0: no limit"`
+	IssueRate   string            `json:"issue_rate,omitempty" example:"10/1m" doc:"Leases in a length of time; empty: no limit"`
 }
 
 // SecretChange says what to change; absent fields stay.
@@ -49,4 +55,6 @@ type SecretChange struct {
 	Outputs     *[]Output          `json:"outputs,omitempty"`
 	Labels      *map[string]string `json:"labels,omitempty"`
 	Disabled    *bool              `json:"disabled,omitempty" doc:"A disabled secret issues and renews no leases"`
+	MaxLeases   *uint64            `json:"max_leases,omitempty" doc:"0: no limit"`
+	IssueRate   *string            `json:"issue_rate,omitempty" example:"10/1m" doc:"Empty: no limit"`
 }

@@ -23,6 +23,8 @@ import (
 //	A5  what was acknowledged is known to every later leader; states move forward only
 //	A6  the history of a lease has no hole
 //	A7  every changing call is authorised by a committed command
+//	OPS an operation that is done has reached every lease that it chose; what it deleted is gone
+//	PAUSE a connection that is paused is not called
 //	END everything comes to its end, all nodes agree
 type checker struct {
 	w         *world
@@ -32,7 +34,10 @@ type checker struct {
 	prepared  map[fsm.LeaseID]*incarnation // who was told that its Prepare is committed
 	created   map[fsm.LeaseID]int
 	revealed_ map[string]revealed // by idempotency key
-	ackedAt   uint64              // newest index that somebody was told of
+	paused    pause
+	madeAt    map[fsm.LeaseID]uint64     // index at which a lease was prepared
+	begunAt   map[fsm.OperationID]uint64 // index at which an operation was begun
+	ackedAt   uint64                     // newest index that somebody was told of
 
 	mu         sync.Mutex
 	violations []string
@@ -48,6 +53,7 @@ func newChecker(w *world) *checker {
 	return &checker{
 		w: w, prev: map[fsm.LeaseID]fsm.Lease{}, byLogin: map[providers.LoginName]fsm.LeaseID{}, endedAt: map[fsm.LeaseID]uint64{},
 		prepared: map[fsm.LeaseID]*incarnation{}, created: map[fsm.LeaseID]int{}, revealed_: map[string]revealed{},
+		madeAt: map[fsm.LeaseID]uint64{}, begunAt: map[fsm.OperationID]uint64{},
 	}
 }
 
@@ -73,6 +79,7 @@ func (c *checker) reached(p *point) {
 	if p.kind != send {
 		return
 	}
+	c.paused.called(c, p)
 	for i, login := range p.call.names {
 		id := c.byLogin[login]
 		truth, known := c.prev[id]
@@ -108,6 +115,9 @@ func (c *checker) committed(p *point) {
 			c.fail("A5", "%s is renewed from version %d, which was overtaken by %d", c.w.name(renewal.ID), renewal.IfVersion, before.Version)
 		}
 	}
+	if p.command.Type == fsm.TypeFinishOperation && result.Refusal == nil {
+		c.operationDone(result.Value.(fsm.Operation))
+	}
 	if own := string(metaOf(p.inc.state).Hash); own != c.w.log[p.index-1].hash {
 		c.fail("A5", "%s has another state than the truth after entry %d", p.who(), p.index)
 	}
@@ -134,16 +144,21 @@ func (c *checker) leads(inc *incarnation) {
 func (c *checker) changed() {
 	index := uint64(len(c.w.log))
 	meta := metaOf(c.w.truth)
-	for _, l := range leases(c.w.truth) {
+	for _, l := range c.mayHaveChanged() {
 		before, known := c.prev[l.ID]
 		if known && before.Version == l.Version {
 			continue
 		}
 		name := c.w.name(l.ID)
+		forgotten := c.prev[c.byLogin[providers.LoginName(l.Username)]].Forgotten
 		c.byLogin[providers.LoginName(l.Username)] = l.ID
 		c.prev[l.ID] = l
 		if !known {
+			c.madeAt[l.ID] = index
 			before = fsm.Lease{ExpiresAt: l.ExpiresAt, MaxExpiresAt: l.MaxExpiresAt}
+		}
+		if before.State == "" && l.State != fsm.Pending && !forgotten && !c.w.planted[providers.LoginName(l.Username)] {
+			c.fail("A1", "%s is %s, and its login was taken for an orphan", name, l.State)
 		}
 		if l.ExpiresAt > l.MaxExpiresAt || l.MaxExpiresAt != before.MaxExpiresAt {
 			c.fail("A2", "%s ends at %s, its longest time at %s", name, l.ExpiresAt, l.MaxExpiresAt)
@@ -154,8 +169,14 @@ func (c *checker) changed() {
 		if l.ExpiresAt < before.ExpiresAt {
 			c.fail("A3", "%s is shortened", name)
 		}
-		if l.State == fsm.Active && meta.Clock >= before.ExpiresAt {
+		given := l.State == fsm.Active && (before.State != fsm.Active || l.ExpiresAt > before.ExpiresAt)
+		if given && meta.Clock >= before.ExpiresAt {
 			c.fail("A3", "%s is %s → %s after its end", name, before.State, l.State)
+		}
+		if given {
+			if why := c.forbidden(before.State == fsm.Active); why != "" {
+				c.fail("A3", "%s is %s → %s though %s", name, before.State, l.State, why)
+			}
 		}
 		if before.State == fsm.Active && l.State == fsm.Revoking && l.Cause == fsm.CauseExpire && meta.Clock < l.ExpiresAt {
 			c.fail("A3", "%s expires before its end", name)
@@ -165,11 +186,17 @@ func (c *checker) changed() {
 		}
 		c.history(l)
 	}
+	c.paused.changed(c)
+	for _, op := range c.running() {
+		if c.begunAt[op.ID] == 0 {
+			c.begunAt[op.ID] = index
+		}
+	}
 	c.outside()
 }
 
 var forward = map[fsm.LeaseState][]fsm.LeaseState{
-	"":           {fsm.Pending},
+	"":           {fsm.Pending, fsm.Revoking}, // an orphan
 	fsm.Pending:  {fsm.Active, fsm.Revoking, fsm.Failed},
 	fsm.Active:   {fsm.Active, fsm.Revoking},
 	fsm.Revoking: {fsm.Revoking, fsm.Revoked, fsm.Expired, fsm.Failed},
@@ -180,8 +207,11 @@ func (c *checker) outside() {
 	there := map[fsm.LeaseID]providertest.FakeLogin{}
 	for _, login := range c.w.fake.Logins() {
 		id := c.byLogin[login.Name]
+		if id == "" && c.w.planted[login.Name] {
+			continue
+		}
 		there[id] = login
-		if l, known := c.prev[id]; !known || !l.State.Live() {
+		if l, known := c.prev[id]; !known || !l.State.Live() && !l.Forgotten {
 			c.fail("A1", "the login of %s exists, and the lease is %q", c.nameOf(login.Name), l.State)
 		}
 	}
@@ -191,48 +221,6 @@ func (c *checker) outside() {
 			c.fail("A3", "%s is active and its login does not work until its end", c.w.name(id))
 		}
 	}
-}
-
-// history checks that the events of a lease tell its life without a hole.
-func (c *checker) history(l fsm.Lease) {
-	var events []fsm.Event
-	must(c.w.truth.View(func(v *fsm.View) error { events = v.LeaseEvents(l.ID); return nil }))
-	state, renewals := fsm.LeaseState(""), 0
-	for i, e := range events {
-		if i > 0 && (e.Index < events[i-1].Index || e.At < events[i-1].At) {
-			c.fail("A6", "the history of %s is out of order at %s", c.w.name(l.ID), e.Type)
-		}
-		next, fits := step(state, e.Type)
-		if !fits {
-			c.fail("A6", "the history of %s has %s while %q", c.w.name(l.ID), e.Type, state)
-		}
-		if state = next; e.Type == fsm.EventLeaseRenewed {
-			renewals++
-		}
-	}
-	if state != l.State || renewals != l.Renewals {
-		c.fail("A6", "%s is %s with %d renewals; its history says %q and %d", c.w.name(l.ID), l.State, l.Renewals, state, renewals)
-	}
-}
-
-func step(from fsm.LeaseState, e fsm.EventType) (fsm.LeaseState, bool) {
-	switch e {
-	case fsm.EventLeasePrepared:
-		return fsm.Pending, from == ""
-	case fsm.EventLeaseIssued:
-		return fsm.Active, from == fsm.Pending
-	case fsm.EventLeaseRenewed:
-		return fsm.Active, from == fsm.Active
-	case fsm.EventLeaseRevoking:
-		return fsm.Revoking, from == fsm.Pending || from == fsm.Active
-	case fsm.EventLeaseRevoked:
-		return fsm.Revoked, from == fsm.Revoking
-	case fsm.EventLeaseExpired:
-		return fsm.Expired, from == fsm.Revoking
-	case fsm.EventLeaseFailed:
-		return fsm.Failed, from == fsm.Revoking
-	}
-	return from, from == fsm.Revoking // trouble
 }
 
 // revealed looks at an answer that leaves the leader.
@@ -248,7 +236,7 @@ func (c *checker) revealed(p *point) {
 		if l.ExpiresAt < got.ExpiresAt {
 			c.fail("A5", "%s was told that %s ends at %s; the ledger says %s", p.client.name, name, got.ExpiresAt, l.ExpiresAt)
 		}
-	case "revoke":
+	case "revoke", "retry", "forget":
 		if l.State != got.State && (l.State.Live() && !got.State.Live() || l.State == fsm.Active) {
 			c.fail("A5", "%s was told that %s is %s; it is %s", p.client.name, name, got.State, l.State)
 		}
@@ -298,13 +286,35 @@ func (c *checker) atRest() bool {
 			return false
 		}
 	}
-	return len(c.w.points()) == 0
+	return len(c.w.points()) == 0 && c.left() == 0 && len(c.running()) == 0
+}
+
+// left counts the logins that should be gone in the end. What was put into a system that no lease and no
+// connection needs any more is nobody's business, nor is what was forgotten where nobody sweeps.
+func (c *checker) left() (n int) {
+	for _, login := range c.w.fake.Logins() {
+		l := c.prev[c.byLogin[login.Name]]
+		switch {
+		case c.w.planted[login.Name]:
+			if login.System != c.w.system() {
+				continue
+			}
+		case l.Forgotten:
+			if c.w.sweep == 0 || login.System != c.w.system() && c.deletedSince(l) {
+				continue
+			}
+		}
+		n++
+	}
+	return n
 }
 
 // end looks at a world that rests.
 func (c *checker) end() {
-	if left := c.w.fake.Logins(); len(left) > 0 {
-		c.fail("END", "%d logins are left", len(left))
+	for _, l := range leases(c.w.truth) {
+		if l.Version != c.prev[l.ID].Version {
+			c.fail("A5", "%s changed unseen", c.w.name(l.ID))
+		}
 	}
 	for _, n := range c.w.nodes {
 		if n.inc.state == nil {
@@ -324,6 +334,12 @@ func (c *checker) restless() {
 			c.fail("END", "%s is %s for ever: %s %s", c.w.name(id), l.State, l.LastError, l.Reason)
 		}
 	}
+	for _, op := range c.running() {
+		c.fail("END", "operation %s, %s, is running for ever: %d of %d leases are at their end", op.ID, op.Kind, op.Done, op.Begun)
+	}
+	if left := c.left(); left > 0 {
+		c.fail("END", "%d logins are left for ever", left)
+	}
 	for _, p := range c.w.points() {
 		c.fail("END", "%s of %s waits for ever", p.name(), p.detail)
 	}
@@ -337,38 +353,3 @@ func (c *checker) nameOf(login providers.LoginName) string {
 }
 
 func (c *checker) leaseOf(login providers.LoginName) fsm.LeaseID { return c.byLogin[login] }
-
-func leases(s *fsm.State) (list []fsm.Lease) {
-	must(s.View(func(v *fsm.View) error {
-		list = v.Leases(fsm.LeaseSelector{}, fsm.LeasePage{Limit: 100_000, Order: fsm.OldestFirst})
-		return nil
-	}))
-	return list
-}
-
-func lease(s *fsm.State, id fsm.LeaseID) (l fsm.Lease, found bool) {
-	must(s.View(func(v *fsm.View) error { l, found = v.Lease(id); return nil }))
-	return l, found
-}
-
-// leases returns the leases that a point is about.
-func (p *point) leases() (ids []fsm.LeaseID) {
-	w := p.inc.node.w
-	if p.call != nil {
-		for _, login := range p.call.names {
-			if id, known := w.check.byLogin[login]; known {
-				ids = append(ids, id)
-			}
-		}
-		return ids
-	}
-	var one struct {
-		ID fsm.LeaseID `cbor:"1,keyasint"`
-	}
-	if cbor.Unmarshal(p.command.Body, &one) == nil && one.ID != "" {
-		if _, known := w.check.prev[one.ID]; known {
-			return []fsm.LeaseID{one.ID}
-		}
-	}
-	return nil
-}

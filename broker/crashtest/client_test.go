@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"broker/broker"
@@ -13,12 +14,13 @@ import (
 // client is somebody who asks the cluster for things, one after the other, and repeats what had no
 // answer with the same key.
 type client struct {
-	w     *world
-	name  string
-	last  *incarnation // that answered last
-	key   string       // of its present issue
-	twin  bool         // it has one that asks with the same key, or is one
-	lease fsm.LeaseID  // that it was given
+	w       *world
+	name    string
+	account fsm.AccountName
+	last    *incarnation // that answered last
+	key     string       // of its present issue
+	lease   fsm.LeaseID  // that it was given
+	twin    atomic.Bool  // there is one that asks the same at the same time, or it is one
 }
 
 // patience is how long a client repeats a request: longer than faults last.
@@ -26,7 +28,7 @@ const patience = 3 * time.Minute
 
 // enter starts a client.
 func (w *world) enter(name string, script func(*client)) *client {
-	c := &client{w: w, name: name}
+	c := &client{w: w, name: name, account: accountName}
 	w.clients.Add(1)
 	go func() {
 		script(c)
@@ -52,7 +54,7 @@ func (c *client) ask(r request) (*broker.Issued, error) {
 		}
 		if p.target != nil {
 			issued, err := c.once(r, p.target, p.asked)
-			if definite(err) {
+			if c.definite(err) {
 				return issued, err
 			}
 		}
@@ -92,23 +94,32 @@ func (w *world) target(c *client) *incarnation {
 	return nil
 }
 
-// definite reports whether a request need not be repeated.
-func definite(err error) bool {
+// definite reports whether a request need not be repeated. Users wait for what administrators will mend.
+func (c *client) definite(err error) bool {
 	var r *fsm.Refusal
 	if errors.As(err, &r) {
+		if c.account == operatorName {
+			return true
+		}
 		switch r.Code {
-		case broker.CodeProviderRejected, fsm.CodeSecretDisabled, fsm.CodeSecretChanged, fsm.CodeLeaseChanged:
+		case broker.CodeProviderRejected, fsm.CodeSecretDisabled, fsm.CodeSecretChanged, fsm.CodeLeaseChanged, fsm.CodeLocked, fsm.CodeConnectionPaused:
 			return false
+		case fsm.CodeAccountDisabled, fsm.CodeBeingDeleted:
+			return c.w.noAccount.Load()
+		case fsm.CodeNotFound:
+			return r.Field == "" // no secret, no connection
 		}
 		return true
 	}
-	return err == nil
+	var i *broker.InvalidError
+	return err == nil || errors.As(err, &i)
 }
 
-func (c *client) request(key string) broker.Request {
-	r := broker.Request{Actor: fsm.Actor{Account: accountName, Node: c.name}}
+// request is one with a key, or without when it is empty.
+func (c *client) request(key, route string) broker.Request {
+	r := broker.Request{Actor: fsm.Actor{Account: c.account, Node: c.name}}
 	if key != "" {
-		r.Key = &broker.Key{Value: key, Route: "POST /leases", Body: []byte("body")}
+		r.Key = &broker.Key{Value: key, Route: route, Body: []byte("body")}
 	}
 	return r
 }
@@ -117,7 +128,7 @@ func (c *client) request(key string) broker.Request {
 func (c *client) issue(key string, ttl time.Duration) {
 	c.key = key
 	issued, err := c.ask(request{"issue", func(ctx context.Context, b *broker.Broker) (*broker.Issued, error) {
-		issued, err := b.Issue(ctx, c.request(key), broker.IssueSpec{Secret: secretName, TTL: ttl})
+		issued, err := b.Issue(ctx, c.request(key, "POST /leases"), broker.IssueSpec{Secret: secretName, TTL: ttl})
 		return &issued, err
 	}})
 	if err == nil {
@@ -131,11 +142,7 @@ func (c *client) renew(key string, spec broker.RenewSpec) {
 		return
 	}
 	_, _ = c.ask(request{"renew", func(ctx context.Context, b *broker.Broker) (*broker.Issued, error) {
-		req := c.request(key)
-		if req.Key != nil {
-			req.Key.Route = fmt.Sprintf("POST /leases/%s/renew", c.lease)
-		}
-		l, err := b.Renew(ctx, req, spec)
+		l, err := b.Renew(ctx, c.request(key, fmt.Sprintf("POST /leases/%s/renew", c.lease)), spec)
 		return &broker.Issued{Lease: l}, err
 	}})
 }
@@ -146,7 +153,7 @@ func (c *client) revoke(id fsm.LeaseID) {
 		return
 	}
 	_, _ = c.ask(request{"revoke", func(ctx context.Context, b *broker.Broker) (*broker.Issued, error) {
-		l, err := b.Revoke(ctx, c.request(""), broker.RevokeSpec{Lease: id})
+		l, err := b.Revoke(ctx, c.request("", ""), broker.RevokeSpec{Lease: id})
 		return &broker.Issued{Lease: l}, err
 	}})
 }
@@ -157,13 +164,13 @@ func wait(d time.Duration) { <-time.After(d) }
 // same key, anything else of its own accord.
 func (w *world) askAgain(p *point) {
 	c := p.client
-	if c.twin {
+	if c.twin.Swap(true) {
 		return
 	}
-	c.twin = true
 	key, id := c.key, c.lease
 	w.enter(c.name+"'", func(twin *client) {
-		twin.twin, twin.lease = true, id
+		twin.lease = id
+		twin.twin.Store(true)
 		switch {
 		case p.what == "issue" && key != "":
 			twin.issue(key, defaultTTL)
@@ -172,5 +179,6 @@ func (w *world) askAgain(p *point) {
 		case p.what == "revoke":
 			twin.revoke(id)
 		}
+		c.twin.Store(false)
 	})
 }

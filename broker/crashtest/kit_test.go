@@ -5,28 +5,50 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
 )
 
 var (
-	everyPair = flag.Int("crashtest.pairs", 100, "play one out of so many pairs of faults; 1: all")
-	seeds     = flag.Int("crashtest.seeds", 40, "how many random worlds to play")
+	everyPair = flag.Int("crashtest.pairs", modest(400, 2000), "play one out of so many pairs of faults; 1: all")
+	seeds     = flag.Int("crashtest.seeds", modest(300, 30), "how many random worlds to play")
+	replays   = flag.Int("crashtest.replays", modest(20, 5), "how many random worlds to play twice")
 	seedFrom  = flag.Uint64("crashtest.from", 1, "the first seed")
 )
+
+// TestMain has the garbage collected seldom: worlds are small and many.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800)
+	os.Exit(m.Run())
+}
+
+// modest chooses how much is played when nothing else is said: the race detector takes ten times as long.
+func modest(usual, withRace int) int {
+	if raceDetector {
+		return withRace
+	}
+	return usual
+}
 
 // kit plays worlds one after the other and counts what they reached.
 type kit struct {
 	dir     string
 	played  int
 	reached map[string]int
-	bugs    bugs
-	broken  []string // what was found, when breaking is what is wanted
-	wanted  bool
+
+	possible map[string]bool           // crash points that runs could have been through
+	open     map[string]map[int]string // the first plan that could have led to each
+
+	bugs   bugs
+	broken []string // what was found, when breaking is what is wanted
+	wanted bool
 }
 
-func newKit(t *testing.T) *kit { return &kit{dir: t.TempDir(), reached: map[string]int{}} }
+func newKit(t *testing.T) *kit {
+	return &kit{dir: t.TempDir(), reached: map[string]int{}, possible: map[string]bool{}, open: map[string]map[int]string{}}
+}
 
 // play runs one world to its end.
 func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) (w *world) {
@@ -39,6 +61,7 @@ func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) (w *world) 
 		enter(w)
 		w.run()
 		w.stop()
+		w.left = leases(w.truth)
 		w.close()
 	})
 	must(os.RemoveAll(dir))
@@ -52,6 +75,6 @@ func (k *kit) play(t *testing.T, plan planner, enter func(w *world)) (w *world) 
 		k.broken = append(k.broken, w.check.violations...)
 		return w
 	}
-	t.Fatalf("with the faults %v:\n%s\nbroken: %s", plan, strings.Join(w.trace, "\n"), strings.Join(w.check.violations, "\nbroken: "))
+	t.Fatalf("%s\nbroken: %s\nwith the faults %v", strings.Join(w.trace, "\n"), strings.Join(w.check.violations, "\nbroken: "), plan)
 	return w
 }

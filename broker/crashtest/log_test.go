@@ -31,12 +31,12 @@ type nodeLog struct{ inc *incarnation }
 
 // Propose parks until the scheduler has decided the command's fate.
 func (l nodeLog) Propose(ctx context.Context, data []byte) (any, uint64, error) {
-	if ctx.Err() != nil {
-		return nil, 0, notCommitted{}
-	}
 	c, err := fsm.DecodeCommand(data)
 	if err != nil {
 		return nil, 0, err
+	}
+	if ctx.Err() != nil || l.inc.knowsEndOf(c.Term) {
+		return nil, 0, notCommitted{}
 	}
 	w := l.inc.node.w
 	p := &point{kind: propose, what: commandName(c.Type), inc: l.inc, data: data, command: c, ctx: ctx}
@@ -100,6 +100,10 @@ var commandNames = map[fsm.CommandType]string{
 	fsm.TypePrepareLease: "prepare", fsm.TypeActivateLease: "activate", fsm.TypeRenewLease: "renew",
 	fsm.TypeBeginRevoke: "begin revoke", fsm.TypeExpireLeases: "expire", fsm.TypeRollbackLeases: "roll back",
 	fsm.TypeFinishRevoke: "finish revoke", fsm.TypeRecordTrouble: "record trouble", fsm.TypePrune: "prune",
+	fsm.TypeRecordSweep: "record sweep", fsm.TypeAdvanceClock: "advance clock", fsm.TypeAdoptOrphans: "adopt orphans",
+	fsm.TypeCreateOperation: "create operation", fsm.TypeAdvanceOperation: "advance operation", fsm.TypeFinishOperation: "finish operation", fsm.TypeCancelOperation: "cancel operation",
+	fsm.TypeRetryLease: "retry", fsm.TypeForgetLease: "forget", fsm.TypePauseConnection: "pause",
+	fsm.TypeCreateLock: "lock", fsm.TypeDeleteLock: "unlock", fsm.TypeUpdateAccount: "update account",
 }
 
 func commandName(t fsm.CommandType) string {

@@ -20,19 +20,21 @@ type outside struct {
 
 func (o outside) Open(settings providers.Settings, env providers.Env) (providers.Backend, error) {
 	inner, err := o.Provider.Open(settings, env)
-	return &backend{inner: inner, inc: o.inc, term: env.Term}, err
+	return &backend{inner: inner, inc: o.inc, term: env.Term, system: settings.String("system")}, err
 }
 
 // backend never closes the inner one: calls may arrive when their sender is long gone.
 type backend struct {
-	inner providers.Backend
-	inc   *incarnation
-	term  uint64
+	inner  providers.Backend
+	inc    *incarnation
+	term   uint64
+	system string
 }
 
 // call is one call of the outside system.
 type call struct {
 	op       providertest.Op
+	system   string
 	term     uint64
 	names    []providers.LoginName
 	deadline time.Time   // of a create
@@ -42,9 +44,10 @@ type call struct {
 	// do carries the call out for the logins that keep names.
 	do func(keep func(i int) bool)
 
-	err    error       // what the caller is told, unless the call was carried out
-	hangs  bool        // the caller is told nothing before its context is done
-	opened *openCreate // the call is a create that was begun and not committed
+	leftOut bool        // the answer names nobody
+	err     error       // what the caller is told, unless the call was carried out
+	hangs   bool        // the caller is told nothing before its context is done
+	opened  *openCreate // the call is a create that was begun and not committed
 }
 
 // openCreate is a create whose transaction is open: nobody sees the login yet.
@@ -59,11 +62,11 @@ func unknown() error { return &providers.Error{Kind: providers.KindUnknown, Err:
 // pass takes a call through its points and returns an error when it was not carried out or is not
 // answered.
 func (b *backend) pass(ctx context.Context, c *call) error {
-	if ctx.Err() != nil {
-		return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: ctx.Err()}
+	if ctx.Err() != nil || b.inc.knowsEndOf(b.term) {
+		return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: context.Canceled}
 	}
 	w := b.inc.node.w
-	c.term = b.term
+	c.term, c.system = b.term, b.system
 	what := string(c.op)
 	if len(c.names) > 1 {
 		what += " of many"
@@ -133,6 +136,9 @@ func (b *backend) each(ctx context.Context, op providertest.Op, logins []provide
 		}
 		return failed
 	}
+	if c.leftOut {
+		return nil
+	}
 	return answers
 }
 
@@ -157,10 +163,42 @@ func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 	})
 }
 
-func (b *backend) Check(ctx context.Context) (providers.SystemID, error) { return b.inner.Check(ctx) }
+func (b *backend) Check(ctx context.Context) (system providers.SystemID, failure error) {
+	c := &call{op: providertest.OpCheck}
+	c.do = func(func(int) bool) { system, failure = b.inner.Check(context.Background()) }
+	if err := b.pass(ctx, c); err != nil {
+		return "", err
+	}
+	return system, failure
+}
 
-func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.LoginName, error] {
-	return b.inner.List(ctx, prefix)
+func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.Found, error] {
+	return func(yield func(providers.Found, error) bool) {
+		var listed []providers.Found
+		c := &call{op: providertest.OpList}
+		c.do = func(keep func(int) bool) {
+			i := 0
+			for found, err := range b.inner.List(context.Background(), prefix) {
+				must(err)
+				if keep(i) {
+					listed = append(listed, found)
+				}
+				i++
+			}
+		}
+		err := b.pass(ctx, c)
+		if err == nil && c.leftOut {
+			listed = nil
+		}
+		for _, found := range listed {
+			if err == nil && !yield(found, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(providers.Found{}, err)
+		}
+	}
 }
 
 func (b *backend) Close() error { return nil }

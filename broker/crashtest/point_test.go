@@ -135,9 +135,9 @@ func (w *world) detail(p *point) string {
 	case p.client != nil:
 		return p.client.name
 	case p.call != nil:
-		return w.namesOf(p.call.names)
+		return cmp.Or(w.namesOf(p.call.names), p.call.system)
 	case p.kind == propose:
-		return leasesOf(w, p.command)
+		return cmp.Or(leasesOf(w, p.command), p.command.Actor.Node) // a lease to be made has no name yet
 	}
 	return ""
 }

@@ -29,12 +29,17 @@ const limit = 2 * time.Minute
 // maxSteps is more than any world needs: one that takes them goes round in circles.
 const maxSteps = 20_000
 
+// moment is how long a step takes. Timers begun in different steps fire at different instants, and so
+// never two goroutines race for what the engine holds in memory: with that, a run can be repeated.
+const moment = time.Microsecond
+
 // run lets the world go on until it rests, a promise is broken, or the time is over.
 func (w *world) run() {
 	var end time.Time
 	for !w.check.broken() {
 		synctest.Wait()
 		if w.tend() {
+			time.Sleep(moment)
 			continue
 		}
 		w.look()
@@ -42,6 +47,7 @@ func (w *world) run() {
 		if len(able) > 0 {
 			if p := w.plan.choose(able); p != nil {
 				w.handle(p)
+				time.Sleep(moment)
 				continue
 			}
 			w.idle(time.Now().Add(100 * time.Millisecond))
@@ -77,8 +83,12 @@ func (w *world) look() {
 	}
 }
 
-// idle lets time pass until something is reached or an instant has come.
+// idle lets time pass until something is reached or an instant has come. Nothing runs when it begins.
 func (w *world) idle(until time.Time) {
+	select {
+	case <-w.wake: // what was reached is known
+	default:
+	}
 	t := time.NewTimer(max(time.Until(until), time.Millisecond))
 	defer t.Stop()
 	select {
@@ -163,6 +173,9 @@ func (w *world) carryOut(p *point, f fault) {
 		p.target, p.asked = w.target(p.client), w.check.mark()
 	case reply:
 		p.client.last = p.inc
+		if p.failure != nil {
+			w.tracef("%-4s %s %s%s → %s", p.who(), p.name(), p.detail, because(f), p.why())
+		}
 		w.check.revealed(p)
 	}
 }
@@ -191,6 +204,14 @@ func (w *world) decide(p *point, f fault) {
 	w.tracef("%-4s %s %s%s → %s", p.who(), p.name(), p.detail, because(f), outcomeOf(p))
 }
 
+// why says why a request failed. How one is cut off when its period ends is a matter of chance.
+func (p *point) why() string {
+	if period := p.inc.period; period == nil || p.inc.knowsEndOf(period.term) {
+		return "cut off"
+	}
+	return p.failure.Error()
+}
+
 func because(f fault) string {
 	if f.name == ok.name {
 		return ""
@@ -199,6 +220,7 @@ func because(f fault) string {
 }
 
 func all(int) bool           { return true }
+func none(int) bool          { return false }
 func everySecond(i int) bool { return i%2 == 0 }
 
 func outcomeOf(p *point) string {

@@ -2,11 +2,9 @@ package crashtest
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -40,11 +38,20 @@ type world struct {
 	events    []event   // what the scheduler does by itself, in order of time
 	names     map[fsm.LeaseID]string
 	opened    []*fsm.State
-	clients   atomic.Int32 // that have not finished
-	leads     atomic.Int32 // calls of Lead that have not returned
-	faults    int          // injected so far
+	systems   int                          // that the connection pointed at before the present one
+	sweep     time.Duration                // how often outside systems are swept; zero: never in a world's time
+	planted   map[providers.LoginName]bool // logins that nobody made
+	archive   *archive                     // what nodes that start begin with; nil: the whole log
+	others    int                          // clients that a fault brought in
+	deletions int                          // operations that a fault brought in
+	mended    bool                         // what is deleted is made anew
+	noAccount atomic.Bool                  // the clients' account is deleted, or soon will be
+	clients   atomic.Int32                 // that have not finished
+	leads     atomic.Int32                 // calls of Lead that have not returned
+	faults    int                          // injected so far
 	steps     int
 	trace     []string
+	left      []fsm.Lease    // at the end
 	reached   map[string]int // crash points: point and fault
 
 	mu     sync.Mutex
@@ -72,7 +79,8 @@ type incarnation struct {
 	state   *fsm.State
 	broker  *broker.Broker
 	applied uint64
-	clock   atomic.Int64 // how far its wall clock is off
+	clock   atomic.Int64  // how far its wall clock is off
+	ended   atomic.Uint64 // the newest term of its own of which it knows that it is over
 
 	dead        atomic.Bool // crashed: nothing it does from now on has an effect
 	pausedUntil time.Time
@@ -85,22 +93,26 @@ type leading struct {
 	cancel context.CancelFunc
 	err    error
 	done   atomic.Bool
-	told   bool // that leadership is lost
 }
 
 const (
-	secretName  = fsm.SecretName("payments/production/orders-ro")
-	accountName = fsm.AccountName("alice")
-	defaultTTL  = 10 * time.Second
-	maxTTL      = 20 * time.Second
-	createTTL   = 2 * time.Second
-	callTTL     = 3 * time.Second
+	environmentName = fsm.EnvironmentName("payments/production")
+	secretName      = fsm.SecretName("payments/production/orders-ro")
+	connectionName  = fsm.ConnectionName("orders-db")
+	accountName     = fsm.AccountName("alice")
+	operatorName    = fsm.AccountName("oscar") // who can delete alice
+	defaultTTL      = 10 * time.Second
+	maxTTL          = 20 * time.Second
+	createTTL       = 2 * time.Second
+	quarantine      = 2 * time.Second
+	clusterID       = "01jd0000000000000000cluster"
+	callTTL         = 3 * time.Second
 )
 
 func newWorld(dir string, nodes int, plan planner) *world {
 	w := &world{
 		dir: dir, plan: plan, term: 1, fake: providertest.NewFake(), open: map[providers.LoginName]*openCreate{},
-		names: map[fsm.LeaseID]string{}, reached: map[string]int{}, wake: make(chan struct{}, 1),
+		names: map[fsm.LeaseID]string{}, planted: map[providers.LoginName]bool{}, reached: map[string]int{}, wake: make(chan struct{}, 1),
 	}
 	w.truth = w.openState()
 	w.check = newChecker(w)
@@ -121,31 +133,6 @@ func (w *world) openState() *fsm.State {
 	return state
 }
 
-// furnish writes what leases need into the log.
-func (w *world) furnish() {
-	for _, body := range []fsm.Body{
-		&fsm.InitCluster{ClusterID: "01jd0000000000000000cluster", Account: fsm.Account{Name: accountName, Kind: fsm.KindUser}, Token: fsm.Token{Accessor: "t1", Account: accountName, Hash: []byte("hash")}},
-		&fsm.CreateEnvironment{Name: "payments/production"},
-		&fsm.CreateConnection{Name: "orders-db", Provider: "fake", Environments: []fsm.Pattern{"payments/*"}, Settings: []byte(`{"system":"main"}`), Sealed: []byte(`{"password":"root"}`)},
-		&fsm.CreateSecret{Name: secretName, Connection: "orders-db", Options: []byte("{}"), DefaultTTL: defaultTTL, MaxTTL: maxTTL, Outputs: []fsm.Output{{Key: "DB_USER", Source: "username"}, {Key: "DB_PASSWORD", Source: "password"}}},
-	} {
-		if r := w.meddle(body); r.Refusal != nil {
-			panic(r.Refusal)
-		}
-	}
-}
-
-// meddle commits a command of somebody else, whoever leads.
-func (w *world) meddle(body fsm.Body) *fsm.Result {
-	c, err := fsm.NewCommand(body, time.Now(), fsm.Actor{Account: accountName}, 0)
-	must(err)
-	data, err := c.Encode()
-	must(err)
-	result := w.append(data)
-	w.check.changed()
-	return result
-}
-
 // start begins a new process on the node, with an empty state: the log brings it back.
 func (n *node) start() { n.inc = &incarnation{node: n} }
 
@@ -156,18 +143,40 @@ func (inc *incarnation) open() {
 	}
 	w := inc.node.w
 	inc.state = w.openState()
+	if w.archive != nil {
+		inc.restore(w.archive)
+		w.reached[fromSnapshot]++
+	}
 	registry, err := providers.NewRegistry(outside{w.fake.Provider(), inc})
 	must(err)
 	inc.broker, err = broker.New(broker.Config{
 		State: inc.state, Log: nodeLog{inc}, Providers: registry, Keyring: openKeyring{}, NodeID: inc.node.name,
-		Now:    func() time.Time { return time.Now().Add(time.Duration(inc.clock.Load())) },
+		Now:    inc.now,
 		Random: newRandom(w.seed, uint64(len(w.opened))),
 		Timing: broker.Timing{
 			Create: createTTL, Call: callTTL, RevokeWait: 2 * time.Second, Tick: 200 * time.Millisecond,
 			RetryMin: 200 * time.Millisecond, RetryMax: 2 * time.Second, StuckAfter: 3,
+			Sweep: w.sweep, Quarantine: quarantine,
 		},
 	})
 	must(err)
+}
+
+// pinch is next to nothing: many of them pass within a moment.
+const pinch = time.Nanosecond
+
+// now reads the process's clock. A revoker that was woken waits for a pinch: who woke it may have more leases
+// for it, and chance would decide which of them share a call.
+func (inc *incarnation) now() time.Time {
+	var callers [3]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for more := true; more; {
+		var f runtime.Frame
+		if f, more = frames.Next(); strings.HasSuffix(f.Function, ".(*guard).blocked") {
+			time.Sleep(pinch)
+		}
+	}
+	return time.Now().Add(time.Duration(inc.clock.Load()))
 }
 
 // crash ends the node's process at this instant.
@@ -223,12 +232,16 @@ func (w *world) notice(inc *incarnation, period *leading) {
 		w.at(inc.pausedUntil, func() { w.notice(inc, period) })
 		return
 	}
-	if !period.told && !inc.dead.Load() {
+	if !inc.knowsEndOf(period.term) && !inc.dead.Load() {
 		w.tracef("%s notices that term %d is over", inc.node.name, period.term)
-		period.told = true
+		inc.ended.Store(period.term)
 		period.cancel()
 	}
 }
+
+// knowsEndOf reports whether the process was told that a term of its own is over. The contexts of what runs
+// in a period end one by one, in an order of chance: what looks at this is the same in every run.
+func (inc *incarnation) knowsEndOf(term uint64) bool { return term <= inc.ended.Load() }
 
 // pause stops a process for a while; others elect another leader meanwhile.
 func (w *world) pause(inc *incarnation, d time.Duration) {
@@ -243,13 +256,13 @@ func (inc *incarnation) paused() bool { return time.Now().Before(inc.pausedUntil
 
 // tend does what is due by itself, begins leadership periods, and reports whether it did anything.
 func (w *world) tend() bool {
-	acted := false
-	for len(w.events) > 0 && !w.events[0].at.After(time.Now()) {
+	if len(w.events) > 0 && !w.events[0].at.After(time.Now()) {
 		e := w.events[0]
 		w.events = w.events[1:]
 		e.do()
-		acted = true
+		return true // others of this instant wait until what it set going has come to rest
 	}
+	acted := false
 	for _, n := range w.nodes {
 		inc := n.inc
 		if inc.period != nil && inc.period.done.Load() {
@@ -313,41 +326,6 @@ func (w *world) name(id fsm.LeaseID) string {
 		w.names[id] = fmt.Sprintf("L%d", len(w.names)+1)
 	}
 	return w.names[id]
-}
-
-// newRandom returns a source of random bytes that is the same for the same seeds.
-func newRandom(a, b uint64) io.Reader {
-	var seed [32]byte
-	binary.LittleEndian.PutUint64(seed[0:], a)
-	binary.LittleEndian.PutUint64(seed[8:], b)
-	return &lockedReader{r: rand.NewChaCha8(seed)}
-}
-
-type lockedReader struct {
-	mu sync.Mutex
-	r  io.Reader
-}
-
-func (l *lockedReader) Read(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.r.Read(p)
-}
-
-// openKeyring seals nothing; stored answers open with the client's own key only, as the real one has it.
-type openKeyring struct{}
-
-func (openKeyring) Seal(plain []byte, _ string) ([]byte, error)  { return plain, nil }
-func (openKeyring) Open(sealed []byte, _ string) ([]byte, error) { return sealed, nil }
-func (openKeyring) SealFor(secret string, plain []byte, record string) ([]byte, error) {
-	return []byte(secret + "\x00" + record + "\x00" + string(plain)), nil
-}
-func (openKeyring) OpenFor(secret string, sealed []byte, record string) ([]byte, error) {
-	plain, ok := strings.CutPrefix(string(sealed), secret+"\x00"+record+"\x00")
-	if !ok {
-		return nil, fmt.Errorf("the answer of %s does not open with this key", record)
-	}
-	return []byte(plain), nil
 }
 
 func joinSorted(names []string) string {

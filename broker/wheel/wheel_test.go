@@ -1,9 +1,6 @@
 package wheel_test
 
 import (
-	"container/heap"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -88,46 +85,3 @@ func TestDueMayScheduleAgain(t *testing.T) {
 		t.Errorf("fired at %v, want %v", fired, want)
 	}
 }
-
-func BenchmarkReschedule(b *testing.B) {
-	for _, n := range []int{1_000, 100_000, 1_000_000} {
-		at := func(r *rand.Rand) time.Time { return start.Add(time.Duration(r.IntN(600_000)) * time.Millisecond) }
-		b.Run(fmt.Sprintf("wheel/%d", n), func(b *testing.B) {
-			r := rand.New(rand.NewPCG(1, 2))
-			w := wheel.New[int](tick, start)
-			for k := range n {
-				w.Schedule(k, at(r))
-			}
-			b.ResetTimer()
-			for i := range b.N {
-				w.Schedule(i%n, at(r))
-			}
-		})
-		b.Run(fmt.Sprintf("heap/%d", n), func(b *testing.B) {
-			r := rand.New(rand.NewPCG(1, 2))
-			h := &timers{}
-			for k := range n {
-				heap.Push(h, &timer{at: at(r), key: k})
-			}
-			byKey := slices.Clone(*h)
-			b.ResetTimer()
-			for i := range b.N {
-				e := byKey[i%n]
-				e.at = at(r)
-				heap.Fix(h, e.index)
-			}
-		})
-	}
-}
-
-type timer struct {
-	at         time.Time
-	key, index int
-}
-type timers []*timer
-
-func (h timers) Len() int           { return len(h) }
-func (h timers) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h timers) Swap(i, j int)      { h[i], h[j] = h[j], h[i]; h[i].index, h[j].index = i, j }
-func (h *timers) Push(x any)        { e := x.(*timer); e.index = len(*h); *h = append(*h, e) }
-func (h *timers) Pop() any          { o := *h; e := o[len(o)-1]; *h = o[:len(o)-1]; return e }

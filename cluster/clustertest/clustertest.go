@@ -41,6 +41,7 @@ func Timing() cluster.Timing {
 		Propose:     5 * time.Second,
 		Establish:   5 * time.Second,
 		Retry:       50 * time.Millisecond,
+		Clock:       50 * time.Millisecond,
 	}
 }
 

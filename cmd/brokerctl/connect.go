@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"broker/api/client"
 	"broker/api/client/contexts"
+	"broker/api/types"
 )
 
 // errNoAddress is returned when nothing says where a broker is.
@@ -121,9 +123,11 @@ func (a *app) clientFor(where target) (*client.Client, error) {
 		CACert:    where.caCert,
 		Timeout:   a.timeout,
 		UserAgent: "brokerctl/" + version(),
+
+		Consistency: types.Consistency(a.reading),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return nil, &usageError{err: err}
 	}
 	return made, nil
 }
@@ -135,4 +139,27 @@ func first(texts ...string) string {
 		}
 	}
 	return ""
+}
+
+// patience is how long a command waits without a word for a broker that does not answer.
+const patience = 2 * time.Second
+
+// waiting decides whether a call goes on that has no final answer yet, and says that it waits. A broker of
+// which no node can be reached is down, and will hardly come up while somebody watches; one that has no
+// leader is about to have one. A --timeout was meant.
+func (a *app) waiting(waited time.Duration, unanswered error) (goOn bool) {
+	if waited < patience {
+		return true
+	}
+	if client.Refused(unanswered) && !a.timeoutGiven {
+		return false
+	}
+	if a.interactive && a.saidWaiting.CompareAndSwap(false, true) {
+		why := ""
+		if unanswered != nil {
+			why = ": " + clean(unanswered.Error())
+		}
+		fmt.Fprintf(a.err, "waiting for the broker, at most %s%s\n", types.Duration(a.timeout), why)
+	}
+	return true
 }

@@ -19,9 +19,12 @@ func (a *app) connectionCommand() *cobra.Command {
 		Aliases: []string{"connections", "conn"},
 		Short:   "Connections to outside systems, with their root credentials",
 	}
-	noun.AddCommand(a.connectionCreate(), a.connectionGet(), a.connectionList(), a.connectionUpdate(), a.connectionDelete(), a.connectionCheck())
+	noun.AddCommand(a.connectionCreate(), a.connectionGet(), a.connectionList(), a.connectionUpdate(), a.connectionDelete(), a.connectionCheck(),
+		a.connectionPause(), a.connectionResume(), a.connectionHealth())
 	return noun
 }
+
+const sweepHelp = "what happens to logins that no lease knows: remove (the default), report or off"
 
 func (a *app) connectionCreate() *cobra.Command {
 	var change changeFlags
@@ -64,10 +67,12 @@ connection unless --environments names it.`,
 	cmd.Flags().StringVar(&spec.Provider, "provider", "", "the kind of outside system, e.g. postgres")
 	cmd.Flags().StringSliceVar(&spec.Environments, "environments", nil, "environments that may use it: app/env, app/* or *; repeatable or comma-separated")
 	cmd.Flags().StringVar(&spec.Description, "description", "", "what it is for")
+	cmd.Flags().StringVar(&spec.Sweep, "sweep", "", sweepHelp)
 	cmd.Flags().BoolVar(&spec.SkipCheck, "skip-check", false, "save without asking the outside system")
 	settings.addTo(cmd, false)
 	change.addTo(cmd, false)
 	a.completeFlag(cmd, "provider", providerNames)
+	a.answers(cmd, types.Connection{})
 	return cmd
 }
 
@@ -93,6 +98,10 @@ func (a *app) connectionGet() *cobra.Command {
 				{"Description", found.Description},
 				{"Environments", first(strings.Join(found.Environments, " "), "none")},
 				{"System", found.System},
+				{"Sweep", found.Sweep},
+				{"Paused until", a.full(pointed(found.PausedUntil))},
+				{"Pause reason", found.PauseReason},
+				{"Being deleted by", found.BeingDeletedBy},
 			}
 			rows = append(rows, settingRows("Setting", found.Settings)...)
 			return a.show(found, found.Name, append(rows,
@@ -139,7 +148,7 @@ func (a *app) connectionUpdate() *cobra.Command {
 	var change changeFlags
 	var settings settingFlags
 	var wanted types.ConnectionChange
-	var description string
+	var description, sweep string
 	var environments []string
 	cmd := &cobra.Command{
 		Use:   "update NAME",
@@ -161,7 +170,10 @@ and they stay with the old one.`,
 			if cmd.Flags().Changed("environments") {
 				wanted.Environments = &environments
 			}
-			if wanted.Description == nil && wanted.Environments == nil && !settings.given() {
+			if cmd.Flags().Changed("sweep") {
+				wanted.Sweep = &sweep
+			}
+			if wanted.Description == nil && wanted.Environments == nil && wanted.Sweep == nil && !settings.given() {
 				return usage("nothing to change is given")
 			}
 			c, err := a.client()
@@ -192,26 +204,32 @@ and they stay with the old one.`,
 	cmd.Flags().StringVar(&description, "description", "", "what it is for")
 	cmd.Flags().StringSliceVar(&environments, "environments", nil, "environments that may use it, in place of those before")
 	cmd.Flags().StringVar(&wanted.System, "system", "", "what changed settings mean: moved or replaced")
+	cmd.Flags().StringVar(&sweep, "sweep", "", sweepHelp)
 	cmd.Flags().BoolVar(&wanted.SkipCheck, "skip-check", false, "save without asking the outside system")
 	settings.addTo(cmd, true)
 	change.addTo(cmd, true)
+	a.answers(cmd, types.Connection{})
 	return cmd
 }
 
 func (a *app) connectionDelete() *cobra.Command {
 	var change changeFlags
+	var removal removalFlags
 	cmd := &cobra.Command{
 		Use:               "delete NAME",
 		Aliases:           []string{"rm"},
-		Short:             "Delete a connection that no secret uses",
+		Short:             "Delete a connection that no secret uses, or with the secrets that use it and their leases",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.complete(connectionNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.delete(&change, "connection "+args[0], func(c *client.Client, options []client.Option) error {
+			return a.remove(cmd.Context(), &change, &removal, "connection "+args[0], func(c *client.Client, options []client.Option) error {
 				return c.DeleteConnection(cmd.Context(), args[0], options...)
+			}, func(c *client.Client, options []client.Option) (types.Operation, error) {
+				return c.DeleteConnectionWithLeases(cmd.Context(), args[0], removal.reason, options...)
 			})
 		},
 	}
+	removal.addTo(cmd, "the secrets that use it")
 	change.addTo(cmd, true)
 	return cmd
 }

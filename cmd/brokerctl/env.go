@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,6 +45,7 @@ func (a *app) envCreate() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&spec.Description, "description", "", "what it is for")
 	change.addTo(cmd, false)
+	a.answers(cmd, types.Environment{})
 	return cmd
 }
 
@@ -66,6 +69,7 @@ func (a *app) envGet() *cobra.Command {
 				{"Description", found.Description},
 				{"Created", a.full(found.CreatedAt)},
 				{"Updated", a.full(found.UpdatedAt)},
+				{"Being deleted by", found.BeingDeletedBy},
 				{"Version", number(found.Version)},
 			})
 		},
@@ -129,23 +133,28 @@ func (a *app) envUpdate() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&description, "description", "", "what it is for")
 	change.addTo(cmd, true)
+	a.answers(cmd, types.Environment{})
 	return cmd
 }
 
 func (a *app) envDelete() *cobra.Command {
 	var change changeFlags
+	var removal removalFlags
 	cmd := &cobra.Command{
 		Use:               "delete APP/ENV",
 		Aliases:           []string{"rm"},
-		Short:             "Delete an environment that holds nothing",
+		Short:             "Delete an environment that holds nothing, or with its secrets and leases",
 		Args:              exactly("APP/ENV"),
 		ValidArgsFunction: a.complete(environmentNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.delete(&change, "environment "+args[0], func(c *client.Client, options []client.Option) error {
+			return a.remove(cmd.Context(), &change, &removal, "environment "+args[0], func(c *client.Client, options []client.Option) error {
 				return c.DeleteEnvironment(cmd.Context(), args[0], options...)
+			}, func(c *client.Client, options []client.Option) (types.Operation, error) {
+				return c.DeleteEnvironmentWithLeases(cmd.Context(), args[0], removal.reason, options...)
 			})
 		},
 	}
+	removal.addTo(cmd, "its secrets")
 	change.addTo(cmd, true)
 	return cmd
 }
@@ -174,7 +183,13 @@ func (a *app) changed(object any, name string, warnings []string) error {
 	if a.format == "table" && a.field == "" {
 		return nil
 	}
-	return a.show(object, name, nil)
+	err := a.show(object, name, nil)
+	var wrong *usageError
+	if errors.As(err, &wrong) {
+		// Wrong usage means that nothing was done.
+		return &hintedError{err: fmt.Errorf("it was done, but %s", wrong), hint: wrong.hint}
+	}
+	return err
 }
 
 func pointed(at *time.Time) time.Time {

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"errors"
-	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,24 +15,24 @@ func (a *app) leaseCommand() *cobra.Command {
 		Aliases: []string{"leases"},
 		Short:   "Leases: credentials given to an account for a time",
 	}
-	noun.AddCommand(a.leaseIssue(), a.leaseList(), a.leaseGet(), a.leaseRenew(), a.leaseRevoke(), a.leaseHistory())
+	noun.AddCommand(a.leaseIssue(), a.leaseList(), a.leaseGet(), a.leaseRenew(), a.leaseRevoke(), a.leaseRetry(), a.leaseForget(), a.leaseHistory())
 	return noun
 }
 
 func (a *app) leaseList() *cobra.Command {
 	var flags listFlags
-	var selector client.LeaseSelector
-	var labelTexts []string
+	var chosen selectorFlags
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List leases, newest first",
 		Example: `  brokerctl lease list --state active --environment 'payments/*'
-  brokerctl lease list --secret payments/production/orders-ro --all -q`,
+  brokerctl lease list --secret payments/production/orders-ro --all -q
+  brokerctl lease list --username brk_abcd_orders_x7k2     # who held a login, ended leases too`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			if selector.Labels, err = labels(labelTexts); err != nil {
+			selector, err := chosen.read(cmd)
+			if err != nil {
 				return err
 			}
 			c, err := a.client()
@@ -54,19 +53,9 @@ func (a *app) leaseList() *cobra.Command {
 				})
 		},
 	}
-	f := cmd.Flags()
-	f.StringSliceVar(&selector.Environments, "environment", nil, "of these environments: app/env, app/* or *")
-	f.StringVar(&selector.Secret, "secret", "", "of this secret: app/env/name")
-	f.StringVar(&selector.Connection, "connection", "", "of this connection")
-	f.StringVar(&selector.Account, "account", "", "held by this account")
-	f.StringVar(&selector.Username, "username", "", "whose login has this name")
-	f.StringArrayVar(&labelTexts, "label", nil, "with this label, k=v; repeatable: all of them")
-	f.StringSliceVar(&selector.States, "state", nil, "in these states: pending, active, revoking, revoked, expired, failed, stuck, overdue")
-	f.StringVar(&selector.Sort, "sort", "", "-created_at (newest first) or created_at")
+	cmd.Flags().StringVar(&chosen.selector.Sort, "sort", "", "-created_at (newest first) or created_at")
+	chosen.addTo(a, cmd)
 	flags.addTo(cmd)
-	a.completeFlag(cmd, "secret", secretNames)
-	a.completeFlag(cmd, "connection", connectionNames)
-	a.completeFlag(cmd, "environment", environmentNames)
 	return cmd
 }
 
@@ -117,11 +106,21 @@ func (a *app) leaseRows(l types.Lease) []row {
 	if l.State == "active" {
 		rows = append(rows, row{"Renewable", l.RenewableTTL.String()})
 	}
+	if l.Missing {
+		rows = append(rows, row{"Missing", "its login was not there in the newest sweep"})
+	}
+	if l.Forgotten {
+		rows = append(rows, row{"Forgotten", "its login may still exist"})
+	}
+	if l.Attempts > 0 {
+		rows = append(rows, row{"Attempts", number(l.Attempts)})
+	}
 	rows = append(rows,
 		row{"Revoking", a.full(pointed(l.RevokingAt))},
 		row{"Ended", a.full(pointed(l.EndedAt))},
 		row{"Cause", l.Cause},
 		row{"Reason", l.Reason},
+		row{"Operation", l.Operation},
 		row{"Last error", l.LastError},
 		row{"Next try", a.full(pointed(l.NextTryAt))},
 	)
@@ -149,64 +148,35 @@ lives longer than its secret's max TTL.`,
 			if (spec.TTL == nil) == (until == "") {
 				return usage("want either --ttl or --until")
 			}
+			if _, err := time.Parse(time.RFC3339, until); until != "" && until != types.UntilMax && err != nil {
+				return usage("--until must be an RFC 3339 time, such as 2030-01-31T18:00:00Z, or max")
+			}
 			c, err := a.client()
 			if err != nil {
 				return err
+			}
+			var before types.Lease
+			if until != "" {
+				// An end that is no later changes nothing, and is no error: only the difference tells.
+				if before, err = c.GetLease(cmd.Context(), args[0]); err != nil {
+					return err
+				}
 			}
 			renewed, err := c.RenewLease(cmd.Context(), args[0], spec, change.options()...)
 			if err != nil {
 				return err
 			}
-			change.done(a, "renewed: it expires "+a.full(renewed.ExpiresAt), "lease "+renewed.ID)
+			if before.ExpiresAt.Equal(renewed.ExpiresAt) {
+				a.note("lease %s was not changed: it expires %s, and renewing never shortens", renewed.ID, a.full(renewed.ExpiresAt))
+			} else {
+				change.done(a, "renewed: it expires "+a.full(renewed.ExpiresAt), "lease "+renewed.ID)
+			}
 			return a.changed(renewed, renewed.ID, renewed.Warnings)
 		},
 	}
 	cmd.Flags().StringVar(&ttlText, "ttl", "", "add this to the lease's end, e.g. 30m")
 	cmd.Flags().StringVar(&until, "until", "", "the new end, as an RFC 3339 time, or max")
 	change.addTo(cmd, false)
-	return cmd
-}
-
-func (a *app) leaseRevoke() *cobra.Command {
-	var change changeFlags
-	var reason string
-	cmd := &cobra.Command{
-		Use:     "revoke ID...",
-		Short:   "End leases now",
-		Long:    "End leases now: their logins can no longer log in, their sessions end, and they are removed.",
-		Example: "  brokerctl lease revoke 01JZ0000000000000000000000 --reason 'no longer needed'",
-		Args:    atLeastOne("ID"),
-		ValidArgsFunction: func(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-			return a.complete(leaseIDs("active", "pending"))(cmd, nil, typed)
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 && change.key != "" {
-				return usage("--idempotency-key goes with one lease only")
-			}
-			c, err := a.client()
-			if err != nil {
-				return err
-			}
-			// One that cannot be revoked must not keep the others alive.
-			var failed []error
-			for _, id := range slices.Compact(args) {
-				revoked, err := c.RevokeLease(cmd.Context(), id, types.RevokeSpec{Reason: reason}, change.options()...)
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				change.done(a, revoked.State, "lease "+revoked.ID)
-				if err := a.changed(revoked, revoked.ID, revoked.Warnings); err != nil {
-					failed = append(failed, err)
-				}
-			}
-			if len(failed) == 1 {
-				return failed[0]
-			}
-			return errors.Join(failed...)
-		},
-	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why; kept in the history")
-	change.addTo(cmd, false)
+	a.answers(cmd, types.Lease{})
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"broker/api/apitest"
+	"broker/providers"
+	"broker/providers/providertest"
 )
 
 func TestMain(m *testing.M) {
@@ -22,9 +25,20 @@ func TestMain(m *testing.M) {
 //	leader ID|none         decide who leads
 //	perm MODE FILE         check a file's permissions
 //	logins N               check how many logins the outside system has
+//	stick, unstick         have no login removed any more, or again
+//	stray NAME             put a login there that ends with this name and that no lease knows
+//	fail OP, heal          have the calls of a kind fail, or none
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
+		Condition: func(condition string) (bool, error) {
+			path, ok := strings.CutPrefix(condition, "exists:")
+			if !ok {
+				return false, fmt.Errorf("unknown condition %q", condition)
+			}
+			_, err := os.Stat(path)
+			return err == nil, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			kit := apitest.Start(t, nil)
 			follower, _ := kit.Follower(t, "n2", nil)
@@ -57,6 +71,30 @@ func TestScripts(t *testing.T) {
 				if got := info.Mode().Perm().String(); got != args[0] {
 					ts.Fatalf("%s has permissions %s", args[1], got)
 				}
+			},
+			"stick": func(ts *testscript.TestScript, _ bool, _ []string) {
+				fake := ts.Value("kit").(*apitest.Kit).Fake
+				for _, login := range fake.Logins() {
+					fake.Stick(login.Name, "it owns a table")
+				}
+			},
+			"unstick": func(ts *testscript.TestScript, _ bool, _ []string) {
+				fake := ts.Value("kit").(*apitest.Kit).Fake
+				for _, login := range fake.Logins() {
+					fake.Unstick(login.Name)
+				}
+			},
+			"stray": func(ts *testscript.TestScript, _ bool, args []string) {
+				fake := ts.Value("kit").(*apitest.Kit).Fake
+				stray := fake.Logins()[0]
+				stray.Name += providers.LoginName("_" + args[0])
+				fake.Add(stray)
+			},
+			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value("kit").(*apitest.Kit).Fake.Fail(providertest.Op(args[0]), providertest.FaultUnreachable)
+			},
+			"heal": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Value("kit").(*apitest.Kit).Fake.Heal()
 			},
 			"logins": func(ts *testscript.TestScript, _ bool, args []string) {
 				if got := number(len(ts.Value("kit").(*apitest.Kit).Fake.Logins())); got != args[0] {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,12 +20,19 @@ import (
 
 // checkFormat refuses a format before anything is done in a way that cannot be printed.
 func (a *app) checkFormat(cmd *cobra.Command) error {
-	if a.quiet {
-		a.format = "name"
-	}
 	known := []string{"table", "json", "yaml", "name"}
-	if cmd.Annotations[annotationVariables] != "" {
+	variables := cmd.Annotations[annotationVariables] != ""
+	if variables {
 		known = append(known, "env", "dotenv")
+	}
+	given := cmd.Flags().Changed("format") && a.format != "name"
+	switch {
+	case a.quiet && given && !variables:
+		return usage("-q and -o %s exclude each other", a.format)
+	case a.quiet && a.field != "":
+		return usage("-q and --field exclude each other")
+	case a.quiet && !given:
+		a.format = "name"
 	}
 	if !slices.Contains(known, a.format) {
 		return usage("format %q is not possible here: want %s", a.format, strings.Join(known, ", "))
@@ -94,23 +103,35 @@ func list[T any](a *app, objects []T, name func(T) string, header []string, cell
 	return table.Flush()
 }
 
-// flusher is a writer of lines with tabs.
-type flusher interface {
+// table gathers lines, whose columns are aligned in a terminal; in a pipe the tabs stay. They are written at
+// once by Flush, so that no failure of the output is missed.
+type table struct {
 	io.Writer
-	Flush() error
+	aligned *tabwriter.Writer // nil in a pipe
+	text    *bytes.Buffer
+	out     io.Writer
 }
 
-type plainWriter struct{ io.Writer }
+func (a *app) table() table { return a.tableTo(a.out) }
 
-// Flush does nothing: every line is written at once.
-func (plainWriter) Flush() error { return nil }
-
-// table aligns columns in a terminal and leaves the tabs in a pipe.
-func (a *app) table() flusher {
-	if a.terminal {
-		return tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
+func (a *app) tableTo(out io.Writer) table {
+	text := &bytes.Buffer{}
+	if !a.terminal {
+		return table{Writer: text, text: text, out: out}
 	}
-	return plainWriter{a.out}
+	aligned := tabwriter.NewWriter(text, 0, 8, 2, ' ', 0)
+	return table{Writer: aligned, aligned: aligned, text: text, out: out}
+}
+
+// Flush writes the lines.
+func (t table) Flush() error {
+	if t.aligned != nil {
+		if err := t.aligned.Flush(); err != nil {
+			return err
+		}
+	}
+	_, err := t.out.Write(t.text.Bytes())
+	return err
 }
 
 // title is a row's title: words for people, a name for programs.
@@ -122,23 +143,32 @@ func (a *app) title(text string) string {
 }
 
 func (a *app) encode(object any) error {
-	text, err := encodeJSON(object)
+	text, err := a.encoded(object)
 	if err != nil {
 		return err
+	}
+	_, err = a.out.Write(text)
+	return err
+}
+
+// encoded returns an object as JSON or YAML.
+func (a *app) encoded(object any) ([]byte, error) {
+	text, err := encodeJSON(object)
+	if err != nil {
+		return nil, err
 	}
 	if a.format == "yaml" {
 		// JSON is YAML; going through it keeps names and order of the API.
 		var node yaml.Node
 		if err := yaml.Unmarshal(text, &node); err != nil {
-			return fmt.Errorf("converting to YAML: %w", err)
+			return nil, fmt.Errorf("converting to YAML: %w", err)
 		}
 		plainStyle(&node)
 		if text, err = yaml.Marshal(&node); err != nil {
-			return fmt.Errorf("encoding YAML: %w", err)
+			return nil, fmt.Errorf("encoding YAML: %w", err)
 		}
 	}
-	_, err = a.out.Write(text)
-	return err
+	return text, nil
 }
 
 func encodeJSON(object any) ([]byte, error) {
@@ -173,20 +203,20 @@ func (a *app) showField(object any) error {
 		return fmt.Errorf("looking for a field: %w", err)
 	}
 	for name := range strings.SplitSeq(a.field, ".") {
+		if here == nil {
+			break
+		}
 		members, ok := here.(map[string]any)
 		if !ok {
 			return usage("there is no field %q", a.field)
 		}
 		next, ok := members[name]
 		if !ok {
-			err := usage("there is no field %q", a.field)
-			names := make([]string, 0, len(members))
-			for one := range members {
-				names = append(names, one)
+			if open, err := checkField(a.field, reflect.TypeOf(object)); err == nil && !open {
+				next = nil // left out because it is empty
+			} else {
+				return noField(a.field, slices.Sorted(maps.Keys(members)))
 			}
-			slices.Sort(names)
-			err.hint = "there is " + strings.Join(names, ", ")
-			return err
 		}
 		here = next
 	}

@@ -132,12 +132,30 @@ func hintFor(err error) string {
 		return "it has all the time that its secret allows: issue a new lease"
 	case "version_mismatch":
 		return "somebody changed it meanwhile: read it again"
-	case "secret_has_active_leases":
-		return "revoke its leases first: brokerctl lease list --state active --secret NAME"
+	case "secret_has_active_leases", "connection_has_active_leases", "account_has_active_leases":
+		return "--revoke-leases revokes them first; brokerctl lease list shows them"
+	case "being_deleted":
+		if id, ok := problem.Extra["operation_id"].(string); ok {
+			return "brokerctl operation get " + id + " shows how far it is; operation cancel lets it stay"
+		}
+	case "locked":
+		return "brokerctl lock list shows the locks"
+	case "too_many_leases":
+		return "choose fewer, or allow more with --max"
+	case "connection_paused":
+		return "brokerctl connection resume NAME ends the pause"
+	case "lease_not_revoking":
+		return "only a lease whose end has begun: brokerctl lease revoke ID begins it"
+	case "quota_exceeded", "rate_limited":
+		if seconds, ok := problem.Extra["retry_after"].(float64); ok {
+			return "try again in " + types.Duration(time.Duration(seconds)*time.Second).String()
+		}
 	case "environment_not_allowed":
 		return "let the connection be used there: brokerctl connection update NAME --environments PATTERN"
 	case "system_change_needed":
 		return "say --system moved or --system replaced"
+	case "output_key_taken":
+		return "keys are one's own in an environment: give others with --output KEY=FIELD, e.g. --output REPORTS_USER=username --output REPORTS_PASSWORD=password"
 	case "not_a_broker":
 		return "is the address right?"
 	}

@@ -5,10 +5,10 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // app is what every command works with.
@@ -17,8 +17,9 @@ type app struct {
 	out         io.Writer
 	err         io.Writer
 	getenv      func(string) string
-	terminal    bool // standard output is one: people read it
-	interactive bool // somebody can answer questions
+	terminal    bool                                // standard output is one: people read it
+	interactive bool                                // somebody can answer questions
+	secretly    func(prompt string) (string, error) // asks without showing what is typed; nil: nobody can be asked
 	now         func() time.Time
 
 	// The flags that every command has.
@@ -27,10 +28,14 @@ type app struct {
 	tokenFile string
 	caCert    string
 	timeout   time.Duration
+	reading   string // the consistency of reads
 	format    string
 	field     string
 	quiet     bool
 	yes       bool
+
+	timeoutGiven bool
+	saidWaiting  atomic.Bool // what a call waits for was said
 }
 
 const rootHelp = `brokerctl manages a broker of dynamic secrets: credentials for outside systems that
@@ -39,6 +44,9 @@ are made on demand, tied to an account, valid for a limited time and gone at the
 Where the broker is comes from, in this order: flags, the variables BROKER_ADDR (addresses of
 any nodes, comma-separated), BROKER_TOKEN or BROKER_TOKEN_FILE and BROKER_CACERT, and the context
 in use (see "brokerctl context").
+
+When no node can be reached at all, commands give up after two seconds unless --timeout is given; they wait
+longer for a broker that is there and has no leader.
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 not allowed, 5 unavailable, 6 conflict.`
 
@@ -63,7 +71,7 @@ func (a *app) root() *cobra.Command {
 		Args:              a.noArguments,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkFormat(cmd) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) },
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -73,20 +81,23 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.context, "context", "", "use this context")
 	flags.StringVar(&a.tokenFile, "token-file", "", "read the token from this file (BROKER_TOKEN_FILE)")
 	flags.StringVar(&a.caCert, "ca-cert", "", "trust the CAs in this PEM file (BROKER_CACERT)")
-	flags.DurationVar(&a.timeout, "timeout", 30*time.Second, "give up after this long, with all tries")
+	a.timeout = 30 * time.Second
+	flags.Var((*durationFlag)(&a.timeout), "timeout", "give up after this long, with all tries")
+	flags.StringVar(&a.reading, "consistency", "", "how reads are made: linearizable (the default) sees every change that was answered, stale is what the node has, also without a leader, session is stale but for what this command did itself")
 	flags.StringVarP(&a.format, "format", "o", "table", "how to print: table, json, yaml or name")
 	flags.StringVar(&a.field, "field", "", "print only this field, e.g. expires_at or labels.team")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print names or ids only")
 	flags.BoolVar(&a.yes, "yes", false, "do not ask before what cannot be undone")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err: flagSuggestion(cmd, err), command: cmd.CommandPath()}
+		return &usageError{err: flagProblem(cmd, err), command: cmd.CommandPath()}
 	})
 	root.AddCommand(
 		a.envCommand(), a.connectionCommand(), a.secretCommand(), a.leaseCommand(), a.eventCommand(),
-		a.providerCommand(), a.statusCommand(), a.contextCommand(),
+		a.providerCommand(), a.statusCommand(), a.clusterCommand(), a.contextCommand(), a.lockCommand(), a.unlockCommand(), a.operationCommand(),
+		a.sweepCommand(), a.orphanCommand(), a.accountCommand(),
 	)
 	for _, noun := range root.Commands() {
-		if noun.HasSubCommands() {
+		if noun.HasSubCommands() && noun.RunE == nil {
 			noun.Args = a.noArguments
 			noun.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
@@ -134,16 +145,6 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// atLeastOne is exactly for commands that take several of the same kind.
-func atLeastOne(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return nil
-		}
-		return &usageError{err: fmt.Errorf("want at least one %s", name), command: cmd.CommandPath()}
-	}
-}
-
 // atMostOne is exactly for commands with an argument that may be left out.
 func atMostOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -152,18 +153,4 @@ func atMostOne(name string) cobra.PositionalArgs {
 		}
 		return &usageError{err: fmt.Errorf("want at most one %s", name), command: cmd.CommandPath()}
 	}
-}
-
-// flagSuggestion adds the likely flag to the error about an unknown one.
-func flagSuggestion(cmd *cobra.Command, err error) error {
-	_, name, ok := strings.Cut(err.Error(), "unknown flag: --")
-	if !ok {
-		return err
-	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if likely := nearest(name, names); likely != "" {
-		return fmt.Errorf("%w; did you mean --%s?", err, likely)
-	}
-	return err
 }

@@ -30,6 +30,7 @@ type secretFlags struct {
 	plain       []string
 	labels      []string
 	options     settingFlags
+	limits      limitFlags
 }
 
 func (f *secretFlags) addTo(cmd *cobra.Command, changing bool) {
@@ -40,6 +41,7 @@ func (f *secretFlags) addTo(cmd *cobra.Command, changing bool) {
 	flags.StringArrayVar(&f.outputs, "output", nil, "a key of the leased values as KEY=FIELD or KEY=TEMPLATE; repeatable")
 	flags.StringSliceVar(&f.plain, "plain", nil, "keys whose values need not be masked; repeatable or comma-separated")
 	flags.StringArrayVar(&f.labels, "label", nil, "a label as k=v; repeatable")
+	f.limits.addTo(cmd)
 	f.options.addTo(cmd, changing)
 }
 
@@ -107,6 +109,10 @@ A template holds fields in double braces: 'postgres://{{username}}:{{password | 
 			if spec.Labels, err = labels(flags.labels); err != nil {
 				return err
 			}
+			spec.MaxLeases = flags.limits.maxLeases
+			if spec.IssueRate, err = flags.limits.rate(); err != nil {
+				return err
+			}
 			c, err := a.client()
 			if err != nil {
 				return err
@@ -132,6 +138,7 @@ A template holds fields in double braces: 'postgres://{{username}}:{{password | 
 	flags.addTo(cmd, false)
 	change.addTo(cmd, false)
 	a.completeFlag(cmd, "connection", connectionNames)
+	a.answers(cmd, types.Secret{})
 	return cmd
 }
 
@@ -160,6 +167,10 @@ func (a *app) secretGet() *cobra.Command {
 			if found.Disabled {
 				rows = append(rows, row{"Disabled", "yes"})
 			}
+			if found.MaxLeases > 0 {
+				rows = append(rows, row{"Max leases", number(found.MaxLeases)})
+			}
+			rows = append(rows, row{"Issue rate", found.IssueRate}, row{"Being deleted by", found.BeingDeletedBy})
 			rows = append(rows, settingRows("Option", found.Options)...)
 			for _, one := range found.Outputs {
 				text := one.Key + " = " + one.Source
@@ -219,18 +230,22 @@ func (a *app) secretList() *cobra.Command {
 
 func (a *app) secretDelete() *cobra.Command {
 	var change changeFlags
+	var removal removalFlags
 	cmd := &cobra.Command{
 		Use:               "delete APP/ENV/NAME",
 		Aliases:           []string{"rm"},
-		Short:             "Delete a secret without live leases",
+		Short:             "Delete a secret without live leases, or with them",
 		Args:              exactly("APP/ENV/NAME"),
 		ValidArgsFunction: a.complete(secretNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.delete(&change, "secret "+args[0], func(c *client.Client, options []client.Option) error {
+			return a.remove(cmd.Context(), &change, &removal, "secret "+args[0], func(c *client.Client, options []client.Option) error {
 				return c.DeleteSecret(cmd.Context(), args[0], options...)
+			}, func(c *client.Client, options []client.Option) (types.Operation, error) {
+				return c.DeleteSecretWithLeases(cmd.Context(), args[0], removal.reason, options...)
 			})
 		},
 	}
+	removal.addTo(cmd, "its leases")
 	change.addTo(cmd, true)
 	return cmd
 }

@@ -30,7 +30,7 @@ func (a *app) secretUpdate() *cobra.Command {
 				wanted.Disabled = &disable
 			}
 			given := false
-			for _, name := range []string{"description", "default-ttl", "max-ttl", "output", "label", "set", "unset", "enable", "disable"} {
+			for _, name := range []string{"description", "default-ttl", "max-ttl", "output", "label", "set", "unset", "enable", "disable", "max-leases", "issue-rate"} {
 				given = given || cmd.Flags().Changed(name)
 			}
 			if !given {
@@ -65,6 +65,7 @@ func (a *app) secretUpdate() *cobra.Command {
 	cmd.Flags().BoolVar(&enable, "enable", false, "issue and renew leases again")
 	flags.addTo(cmd, true)
 	change.addTo(cmd, true)
+	a.answers(cmd, types.Secret{})
 	return cmd
 }
 
@@ -76,6 +77,9 @@ func (f *secretFlags) change(cmd *cobra.Command) (types.SecretChange, error) {
 	)
 	if cmd.Flags().Changed("description") {
 		out.Description = &f.description
+	}
+	if out.MaxLeases, out.IssueRate, err = f.limits.read(cmd); err != nil {
+		return out, err
 	}
 	if out.DefaultTTL, err = ttl("default-ttl", f.defaultTTL); err != nil {
 		return out, err

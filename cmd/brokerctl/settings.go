@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +16,8 @@ import (
 
 const setHelp = `Values are given with --set, as often as needed:
   --set k=v           a value; repeated for one k, it makes a list where the provider wants one
-  --set k=@FILE       the text in a file, without the newline at its end; k=@- reads standard input
+  --set k=@FILE       the text in a file, without the newline at its end; k=@- reads standard input,
+                      and in a terminal asks for a secret value without showing it
   --set k:=JSON       a JSON value; k:=@FILE reads it from a file
 A secret value belongs in a file: other users of the machine can see arguments.`
 
@@ -67,11 +69,19 @@ func (a *app) readSetting(values map[string]any, provider string, fields []types
 		return err
 	}
 	path, fromFile := strings.CutPrefix(content, "@")
-	if fromFile {
+	switch {
+	case path == "-" && fromFile && field.Secret && a.secretly != nil:
+		if content, err = a.secretly(name + ": "); err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+		if content == "" {
+			return usage("nothing was typed for %s", name)
+		}
+	case fromFile:
 		if content, err = a.readText(path); err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
-	} else if field.Secret && content != "" {
+	case field.Secret && content != "":
 		a.warn(fmt.Sprintf("%s is secret, and other users of this machine can see arguments: use %s=@FILE or %s=@- instead", name, name, name))
 	}
 	if isJSON {
@@ -177,6 +187,10 @@ func ttl(flag, text string) (*types.Duration, error) {
 	}
 	if d <= 0 {
 		return nil, usage("--%s must be longer than zero", flag)
+	}
+	if d.Std()%time.Second != 0 {
+		// The broker takes whole seconds; cutting the rest off unseen would end a lease early.
+		return nil, usage("--%s must be in whole seconds", flag)
 	}
 	return &d, nil
 }

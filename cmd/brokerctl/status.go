@@ -23,6 +23,7 @@ type nodeStatus struct {
 	Leader      bool           `json:"leader"`
 	Voter       bool           `json:"voter"`
 	Applied     uint64         `json:"applied_index,omitempty"`
+	ClockMS     *int64         `json:"clock_offset_ms,omitempty"` // ahead of the clock of the node whose view counts
 	StalenessMS int64          `json:"staleness_ms"`
 	View        *types.Cluster `json:"view,omitempty"` // the whole answer
 	failure     error
@@ -37,14 +38,18 @@ type clusterStatus struct {
 
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
 
-	Nodes []nodeStatus `json:"nodes"`
+	Nodes    []nodeStatus `json:"nodes"`
+	Warnings []string     `json:"warnings,omitempty"`
+
+	Attention attention `json:"attention"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show nodes, leader and indexes; works with one node alive",
-		Long: `Show nodes, leader and indexes. Every known address is asked, and those that the answers name;
+		Short: "Show nodes, leader and what needs attention; works with one node alive",
+		Long: `Show nodes, leader and indexes, and what needs attention: connections that are paused or
+unavailable, stuck leases, orphans, locks in force, running operations. Every known address is asked, and those that the answers name;
 each node tells what it sees, which needs no leader.`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,6 +65,9 @@ each node tells what it sees, which needs no leader.`,
 			status, err := together(nodes)
 			if err != nil {
 				return err
+			}
+			if status.Leader != "" {
+				status.Attention = lookAround(cmd.Context(), c, min(a.timeout, 5*time.Second))
 			}
 			return a.showStatus(status)
 		},
@@ -165,6 +173,7 @@ func together(nodes []nodeStatus) (clusterStatus, error) {
 			})
 		}
 	}
+	out.tellClocks(best)
 	slices.SortStableFunc(out.Nodes, func(x, y nodeStatus) int { return compareIDs(x.ID, y.ID) })
 	return out, nil
 }
@@ -199,6 +208,8 @@ func (a *app) showStatus(status clusterStatus) error {
 			fmt.Fprintf(a.out, "Cluster %s, term %d, leader %s\n", status.ID, status.Term, first(status.Leader, "none"))
 			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking\n\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"])
 		}
+		a.warn(status.Warnings...)
+		a.warn(status.Attention.lines(a)...)
 		if status.Leader == "" {
 			since := ""
 			if status.ExpirySuspendedSince != nil {
@@ -206,7 +217,7 @@ func (a *app) showStatus(status clusterStatus) error {
 			}
 			a.warn("there is no leader" + since + ": nothing is issued, renewed, revoked or expired until most of the nodes are back")
 		}
-		return list(a, status.Nodes, nil, []string{"NODE", "ADDRESS", "ROLE", "APPLIED", "HEARD OF LEADER"}, nodeCells)
+		return list(a, status.Nodes, nil, []string{"NODE", "ADDRESS", "ROLE", "APPLIED", "HEARD OF LEADER", "CLOCK"}, nodeCells)
 	}
 	if a.format == "name" {
 		return list(a, status.Nodes, func(n nodeStatus) string { return first(n.ID, n.Address) }, nil, nil)
@@ -227,5 +238,5 @@ func nodeCells(one nodeStatus) []string {
 	if one.StalenessMS < 0 {
 		heard = "-"
 	}
-	return []string{first(one.ID, "?"), one.Address, role, applied, heard}
+	return []string{first(one.ID, "?"), one.Address, role, applied, heard, clockText(one.ClockMS)}
 }

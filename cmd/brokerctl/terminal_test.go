@@ -9,17 +9,19 @@ import (
 	"time"
 
 	"broker/api/apitest"
+	"broker/api/client"
 	"broker/api/types"
 )
 
 // session runs commands as a person at a terminal would.
 type session struct {
-	t   *testing.T
-	env map[string]string
+	t        *testing.T
+	env      map[string]string
+	secretly func(prompt string) (string, error)
 }
 
 func at(t *testing.T, kit *apitest.Kit) session {
-	return session{t, map[string]string{"BROKER_ADDR": kit.URL, "BROKER_TOKEN": apitest.Token}}
+	return session{t: t, env: map[string]string{"BROKER_ADDR": kit.URL, "BROKER_TOKEN": apitest.Token}}
 }
 
 // types runs a command with what is typed at its questions, and returns exit code and output.
@@ -29,11 +31,11 @@ func (s session) types(typed string, args ...string) (int, string, string) {
 	a := &app{
 		in: strings.NewReader(typed), out: &out, err: &errors,
 		getenv:   func(name string) string { return s.env[name] },
-		terminal: true, interactive: true, now: time.Now,
+		terminal: true, interactive: true, secretly: s.secretly, now: time.Now,
 	}
 	root := a.root()
 	root.SetArgs(args)
-	code := a.report(root.ExecuteContext(context.Background()))
+	code := a.report(root.ExecuteContext(client.OnWait(context.Background(), a.waiting)))
 	return code, out.String(), errors.String()
 }
 
@@ -91,6 +93,66 @@ func TestAtATerminal(t *testing.T) {
 		if code, _, errors := s.types("y\n", noun...); code != 0 {
 			t.Errorf("%v: answering yes: %d %s", noun, code, errors)
 		}
+	}
+}
+
+// Somebody who looks sees the numbers before, how far it is, and the end.
+func TestManyLeasesAtATerminal(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	s := at(t, kit)
+	s.must("env", "create", "payments/production")
+	s.must("connection", "create", "orders-db", "--provider", "fake", "--environments", "*", "--set", "password="+apitest.RootPassword)
+	s.must("secret", "create", "payments/production/app", "--connection", "orders-db")
+	for range 3 {
+		s.must("lease", "issue", "payments/production/app")
+	}
+	const question = "Revoking 3 leases of environment payments/production? [y/N]"
+	revoke := []string{"lease", "revoke", "--environment", "payments/production", "--wait"}
+	if code, _, errors := s.types("n\n", revoke...); code != 2 || !strings.Contains(errors, question) || len(kit.Fake.Logins()) != 3 {
+		t.Errorf("answering no: %d %s", code, errors)
+	}
+	code, _, errors := s.types("y\n", revoke...)
+	if code != 0 || !strings.Contains(errors, "\rrevoke: ") || !strings.Contains(errors, " of 3 leases done\x1b[K") || !strings.HasSuffix(errors, "is done: 3 leases\n") {
+		t.Errorf("answering yes: %d %q", code, errors)
+	}
+	if out := s.must("operation", "list"); !regexp.MustCompile(`(?m)^ID +KIND +STATE +DONE +OF`).MatchString(out) {
+		t.Errorf("the operations are listed as\n%s", out)
+	}
+	if code, _, errors := s.types("y\n", "lock", "payments/*", "--reason", "stolen", "--revoke"); code != 0 || !strings.Contains(errors, "Locking environment payments/* and revoking 0 leases? [y/N]") {
+		t.Errorf("locking: %d %s", code, errors)
+	}
+}
+
+// A secret that is to be typed is asked for without showing it; everything else at "-" is standard input.
+func TestSecretValuesAreAskedFor(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	s := at(t, kit)
+	s.must("env", "create", "payments/production")
+	var asked []string
+	answer := apitest.RootPassword
+	s.secretly = func(prompt string) (string, error) {
+		asked = append(asked, prompt)
+		return answer, nil
+	}
+	if code, _, errors := s.types("shown", "connection", "create", "typed", "--provider", "fake", "--set", "password=@-", "--set", "system=@-"); code != 0 {
+		t.Errorf("exit code %d: %s", code, errors)
+	}
+	if strings.Join(asked, "") != "password: " {
+		t.Errorf("asked %q, want for the password only", asked)
+	}
+	answer = ""
+	if code, _, errors := s.types("", "connection", "create", "empty", "--provider", "fake", "--set", "password=@-"); code != exitUsage {
+		t.Errorf("nothing typed: exit code %d: %s", code, errors)
+	}
+}
+
+// Whoever looks on is told what a command waits for.
+func TestWaitingIsTold(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	kit.Cluster.SetLeader("")
+	code, _, errors := at(t, kit).types("", "env", "list", "--timeout", "4s")
+	if code != exitUnavailable || strings.Count(errors, "waiting for the broker, at most 4s") != 1 {
+		t.Errorf("exit code %d: %s", code, errors)
 	}
 }
 

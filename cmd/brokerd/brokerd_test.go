@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,6 +51,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"not YAML":               {[]string{"server", "--config", file("a: [")}, 2, "c.yaml"},
 		"not an address":         {[]string{"server", "--api-listen", "here"}, 2, "api_listen"},
 		"off loopback":           {[]string{"server", "--cluster-listen", "0.0.0.0:8421"}, 2, "loopback"},
+		"profiles off loopback":  {[]string{"server", "--debug-listen", "0.0.0.0:6060"}, 2, "loopback"},
 		"init and join":          {[]string{"server", "--init", "--join", "127.0.0.1:1"}, 2, "not both"},
 		"timing":                 {[]string{"server", "--timing", "fast"}, 2, "none of default, lan, wan"},
 		"log level":              {[]string{"server", "--log-level", "loud"}, 2, "log_level"},
@@ -217,5 +221,43 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 	file, err := contexts.Load(path)
 	if err != nil || len(file.Contexts) > 0 {
 		t.Errorf("contexts left behind: %v, %v", file.Names(), err)
+	}
+}
+
+// Providers for measuring are there only when asked for.
+func TestBenchProviders(t *testing.T) {
+	for bench, want := range map[bool][]string{false: {"postgres"}, true: {"noop", "postgres"}} {
+		registry, err := concreteProviders(bench)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names := registry.Names(); !slices.Equal(names, want) {
+			t.Errorf("bench=%t: providers %q, want %q", bench, names, want)
+		}
+	}
+}
+
+func TestServeDebug(t *testing.T) {
+	if server, err := serveDebug("", slog.New(slog.DiscardHandler)); server != nil || err != nil {
+		t.Errorf("without an address: %v, %v", server, err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	server, err := serveDebug(address, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	answer, err := http.Get("http://" + address + "/debug/pprof/heap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Errorf("heap profile: %s", answer.Status)
 	}
 }

@@ -38,9 +38,13 @@ type config struct {
 	AdminTokenTTL    time.Duration `koanf:"admin_token_ttl"`
 	AllowNetworks    []string      `koanf:"allow_networks"`
 	HistoryTTL       time.Duration `koanf:"history_ttl"`
+	SweepInterval    time.Duration `koanf:"sweep_interval"`
+	SweepQuarantine  time.Duration `koanf:"sweep_quarantine"`
 	Timing           string        `koanf:"timing"`
 	LogLevel         string        `koanf:"log_level"`
 	LogFormat        string        `koanf:"log_format"`
+	DebugListen      string        `koanf:"debug_listen"`
+	BenchProviders   bool          `koanf:"bench_providers"`
 }
 
 // serverFlags declares every option with its default and what it means. Flags have dashes where
@@ -66,9 +70,13 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Duration("admin-token-ttl", 0, "with --init: how long the first admin token is valid; 0: for ever, since no other can be made yet")
 	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8 (default: all but link-local and metadata addresses)")
 	f.Duration("history-ttl", 30*24*time.Hour, "how long ended leases and their history are kept")
+	f.Duration("sweep-interval", 10*time.Minute, "about how often outside systems are searched for logins that no lease knows")
+	f.Duration("sweep-quarantine", 5*time.Minute, "how far apart two sweeps must see such a login before it is removed")
 	f.String("timing", "default", "how patient the nodes are with each other: lan (fails over in about a second), default (two), wan (ten)")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "json", "json or text")
+	f.String("debug-listen", "", "loopback address of Go's profiles, open to everybody on this machine (default: none)")
+	f.Bool("bench-providers", false, "for measuring: offer the provider noop too, which makes nothing anywhere; the same on every node")
 }
 
 // usageError is a mistake in the command line or the configuration.
@@ -143,8 +151,8 @@ func (c config) complete() (config, error) {
 	if c.KeyFile == "" {
 		c.KeyFile = filepath.Join(c.DataDir, "keyring.json")
 	}
-	for _, a := range []struct{ name, addr string }{{"api_listen", c.APIListen}, {"cluster_listen", c.ClusterListen}, {"gossip_listen", c.GossipListen}} {
-		if a.addr == "" && a.name == "gossip_listen" {
+	for _, a := range []struct{ name, addr string }{{"api_listen", c.APIListen}, {"cluster_listen", c.ClusterListen}, {"gossip_listen", c.GossipListen}, {"debug_listen", c.DebugListen}} {
+		if a.addr == "" && (a.name == "gossip_listen" || a.name == "debug_listen") {
 			continue
 		}
 		host, _, err := net.SplitHostPort(a.addr)
@@ -170,6 +178,10 @@ func (c config) complete() (config, error) {
 		return c, wrong("log_format: %q is neither json nor text", c.LogFormat)
 	case c.HistoryTTL < time.Hour:
 		return c, wrong("history_ttl: at least 1h, not %s", c.HistoryTTL)
+	case c.SweepInterval < time.Second:
+		return c, wrong("sweep_interval: at least 1s, not %s", c.SweepInterval)
+	case c.SweepQuarantine < time.Second:
+		return c, wrong("sweep_quarantine: at least 1s, not %s", c.SweepQuarantine)
 	case c.AdminTokenTTL < 0:
 		return c, wrong("admin_token_ttl: not negative")
 	}

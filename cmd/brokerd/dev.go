@@ -192,7 +192,8 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 	c := config{
 		NodeID: id, DataDir: filepath.Join(o.dataDir, id), KeyFile: filepath.Join(o.dataDir, "keyring.json"),
 		Init: i == 0, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"),
-		HistoryTTL: 30 * 24 * time.Hour, Timing: "default", LogLevel: o.logLevel, LogFormat: "json",
+		HistoryTTL: 30 * 24 * time.Hour, SweepInterval: 10 * time.Minute, SweepQuarantine: 5 * time.Minute,
+		Timing: "default", LogLevel: o.logLevel, LogFormat: "json",
 	}
 	ports := []int{o.port + i*portsPerNode, o.port + i*portsPerNode + 1, o.port + i*portsPerNode + 2}
 	if o.port == 0 {

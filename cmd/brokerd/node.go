@@ -23,6 +23,7 @@ import (
 	"broker/cluster"
 	"broker/fsm"
 	"broker/providers"
+	"broker/providers/noop"
 	"broker/providers/postgres"
 	"broker/seal"
 )
@@ -30,9 +31,14 @@ import (
 // stopTimeout bounds a graceful stop.
 const stopTimeout = 20 * time.Second
 
-// concreteProviders lists every kind of outside system that this daemon knows.
-func concreteProviders() (*providers.Registry, error) {
-	return providers.NewRegistry(postgres.Provider{})
+// concreteProviders lists every kind of outside system that this daemon knows; those for measuring only
+// when it was told to.
+func concreteProviders(bench bool) (*providers.Registry, error) {
+	list := []providers.Provider{postgres.Provider{}}
+	if bench {
+		list = append(list, noop.Provider{})
+	}
+	return providers.NewRegistry(list...)
 }
 
 // node is one running broker: state machine, cluster member, lease engine and API.
@@ -44,6 +50,7 @@ type node struct {
 	broker  *broker.Broker
 	cluster *cluster.Node
 	http    *http.Server
+	debug   *http.Server // profiles; nil: none
 	url     string
 	failed  chan error // the API stopped serving by itself
 
@@ -62,6 +69,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 			n.stop()
 		}
 	}()
+	if n.debug, err = serveDebug(c.DebugListen, log); err != nil {
+		return n, err
+	}
 	if err := n.loadKeyring(); err != nil {
 		return n, err
 	}
@@ -70,11 +80,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 			return n, err
 		}
 	}
-	halt := func(err error) {
-		log.Error("this node cannot go on", "error", err)
-		os.Exit(1)
-	}
-	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: halt}); err != nil {
+	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: n.halt}); err != nil {
 		return n, err
 	}
 	// The cluster needs the API's handler for forwarded requests, the API needs the cluster.
@@ -105,6 +111,12 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	return n, nil
 }
 
+// halt ends the process: a node that cannot apply or store what the others do is of no use to them.
+func (n *node) halt(err error) {
+	n.log.Error("this node cannot go on", "error", err)
+	os.Exit(1)
+}
+
 // loadKeyring reads the key file; the first node of a new cluster makes it.
 func (n *node) loadKeyring() (err error) {
 	if _, statErr := os.Stat(n.config.KeyFile); errors.Is(statErr, os.ErrNotExist) && n.config.Init {
@@ -118,7 +130,7 @@ func (n *node) loadKeyring() (err error) {
 }
 
 func (n *node) newCluster(forwarded http.Handler) (err error) {
-	registry, err := concreteProviders()
+	registry, err := concreteProviders(n.config.BenchProviders)
 	if err != nil {
 		return err
 	}
@@ -139,15 +151,15 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 		GossipAddr: n.config.GossipListen, GossipAdvertise: n.config.GossipAdvertise,
 		APIAdvertise: n.config.APIAdvertise,
 		Init:         n.config.Init, Join: n.config.Join,
-		FSM: n.state, Handler: forwarded, Lead: n.lead,
+		FSM: n.state, Handler: forwarded, Lead: n.lead, Halt: n.halt,
 		Timing: timing, Logger: n.log.With("component", "cluster"),
 	})
 	if err != nil {
 		return err
 	}
 	n.broker, err = broker.New(broker.Config{
-		State: n.state, Log: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
-		NodeID: n.config.NodeID, Logger: n.log, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL},
+		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
+		NodeID: n.config.NodeID, Logger: n.log, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err
 }
@@ -208,6 +220,7 @@ func (n *node) status() types.Cluster {
 		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
 		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
 	}
+	c.Warnings = clockWarnings(s)
 	if s.Staleness == api.NeverHeard {
 		c.StalenessMS = -1
 	}
@@ -222,6 +235,10 @@ func (n *node) status() types.Cluster {
 		}
 		if m.Self {
 			member.APIAddress, member.AppliedIndex = n.url, s.AppliedIndex
+		}
+		if m.Clock != nil {
+			ms := m.Clock.Offset.Milliseconds()
+			member.ClockOffsetMS = &ms
 		}
 		c.Members = append(c.Members, member)
 	}
@@ -247,6 +264,11 @@ func (n *node) stop() {
 	if n.state != nil {
 		if err := n.state.Close(); err != nil {
 			n.log.Warn("closing the state", "error", err)
+		}
+	}
+	if n.debug != nil {
+		if err := n.debug.Close(); err != nil {
+			n.log.Warn("closing the profiles", "error", err)
 		}
 	}
 }

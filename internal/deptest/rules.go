@@ -60,6 +60,8 @@ func Rules() []Rule {
 			May: []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "fsm", "providers", "providers/providertest", "seal"}},
 		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
 			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/..."}},
+		{Name: "the benchmark sees clients, test servers and the state machine", For: []string{"internal/bench"}, Kits: true,
+			May: []string{"api/types", "api/client/...", "providers/*/*", "fsm"}},
 		{Name: "packages of tests only build nothing of ours", For: []string{"internal/...", "broker/crashtest"}},
 	}
 }

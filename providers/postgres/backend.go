@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -24,7 +23,7 @@ func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL connection: %w", err)}
 	}
-	b := &backend{settings: read, env: env, random: rand.Reader}
+	b := &backend{settings: read, env: env, stock: stock{random: rand.Reader}}
 	config, err := b.connConfig(read.database)
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL connection: %w", err)}
@@ -43,6 +42,7 @@ func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend
 		b.cancel()
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening PostgreSQL pool: %w", err)}
 	}
+	b.share()
 	return b, nil
 }
 
@@ -50,10 +50,15 @@ func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend
 type backend struct {
 	settings settings
 	env      providers.Env
-	random   io.Reader
+	stock    stock
 	pool     *pgxpool.Pool
 	ctx      context.Context // done when the Backend is closed
 	cancel   context.CancelFunc
+
+	sharedCreates queue[*creation]
+	loneCreates   queue[*creation]
+	ownCreates    queue[*creation] // with users' statements
+	renewals      queue[*renewal]
 
 	mu         sync.Mutex
 	supplanted bool // the sessions of older terms have been told to end
@@ -62,6 +67,10 @@ type backend struct {
 // Close ends every call under way and closes the pool.
 func (b *backend) Close() error {
 	b.cancel()
+	for _, going := range []*sync.WaitGroup{&b.sharedCreates.going, &b.loneCreates.going, &b.ownCreates.going, &b.renewals.going} {
+		going.Wait()
+	}
+	b.stock.close()
 	b.pool.Close()
 	return nil
 }

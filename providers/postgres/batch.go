@@ -36,27 +36,36 @@ type batch struct {
 // a lock taken are tried again when the others are done, and then wait for it.
 func (b batch) run(ctx context.Context, conn *pgx.Conn, jobs []job, wait time.Duration) map[providers.LoginName]error {
 	answers := b.pass(ctx, conn, jobs, hasty(wait))
-	insist(ctx, wait, answers, func(name providers.LoginName) {
+	b.again(ctx, conn, jobs, answers, wait)
+	return answers
+}
+
+// again tries those of the jobs once more that found a lock taken.
+func (b batch) again(ctx context.Context, conn *pgx.Conn, jobs []job, answers map[providers.LoginName]error, wait time.Duration) {
+	insist(ctx, wait, answers, foundLocked, func(name providers.LoginName) {
 		for _, j := range jobs {
 			if j.name == name && !conn.IsClosed() {
 				b.attempt(ctx, conn, []job{j}, answers, patience(ctx, wait, 1))
 			}
 		}
 	})
-	return answers
 }
+
+// foundLocked reports whether a login's answer is that somebody else held a lock.
+func foundLocked(err error) bool { return hasCode(err, codeLockNotAvailable, codeDeadlock) }
 
 // hasty is how long a login may wait for a lock while others wait for it.
 func hasty(wait time.Duration) time.Duration { return max(wait/50, time.Millisecond) }
 
-// insist has those tried again that found a lock taken. It takes them one by one, so that they hold
+// insist has those tried again that found a lock taken, or failed in another way that another try may
+// mend. It takes them one by one, so that they hold
 // no lock while they wait but their own, and in no particular order, so that one whose lock is never
 // free does not use up the time of the same others each time. It spends about one wait in all, since
 // whoever calls has more logins, and begins nothing that less than a wait is left for.
-func insist(ctx context.Context, wait time.Duration, answers map[providers.LoginName]error, again func(providers.LoginName)) {
+func insist(ctx context.Context, wait time.Duration, answers map[providers.LoginName]error, mendable func(error) bool, again func(providers.LoginName)) {
 	var blocked []providers.LoginName
 	for name, err := range answers {
-		if hasCode(err, codeLockNotAvailable, codeDeadlock) {
+		if mendable(err) {
 			blocked = append(blocked, name)
 		}
 	}

@@ -10,121 +10,62 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"broker/providers"
 )
 
-// step is one statement of a create and what it does, for errors.
-type step struct {
-	doing string
-	sql   string
+// creation is a login to be made.
+type creation struct {
+	grant    providers.Grant
+	verifier string
+	sent     bool // something of it has reached the server, and was rolled back for certain
+}
+
+// ownStatements reports whether users' statements belong to the login. Nobody knows what they lock and
+// how long they take.
+func (c *creation) ownStatements() bool {
+	return len(c.grant.Options.List(optionCreationStatements)) > 0
 }
 
 // Create makes the role in one transaction that goes over in one piece. Its last statement before
-// COMMIT fails when the server's clock is past the deadline.
+// COMMIT fails when the server's clock is past the deadline. Logins without statements of users' own
+// share transactions when there are many.
 func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.Values, error) {
 	if err := b.ours(grant.Name); err != nil {
 		return nil, err
 	}
 	ctx, cancel := b.bound(ctx, 4)
 	defer cancel()
-	password, err := providers.NewPassword(b.random, 0)
+	made, err := b.stock.take(iterations(grant.Options))
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
 	}
-	providers.Conceal(ctx, password)
-	verifier, err := scramVerifier(b.random, password, int(max(grant.Options.Integer(optionSCRAMIterations), defaultSCRAMIterations)))
-	if err != nil {
-		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
-	}
-	providers.Conceal(ctx, providers.NewSecret(verifier))
-
-	conn, err := b.acquire(ctx)
-	if err != nil {
+	providers.Conceal(ctx, made.password)
+	providers.Conceal(ctx, providers.NewSecret(made.verifier))
+	if err := b.create(ctx, &creation{grant: grant, verifier: made.verifier}); err != nil {
 		return nil, err
 	}
-	defer conn.Release()
-	steps, err := b.createSteps(conn.Conn(), grant, verifier)
-	if err != nil {
-		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("creating role %q: %w", string(grant.Name), err)}
-	}
-	statements := make([]string, len(steps))
-	for i, s := range steps {
-		statements[i] = s.sql
-	}
-	done, err := pipeline(ctx, conn.Conn(), statements...)
-	if err != nil {
-		rollback(conn.Conn())
-		return nil, createError(grant.Name, steps, done, err)
-	}
-	return b.values(grant.Name, password), nil
+	return b.values(grant.Name, made.password), nil
 }
 
-const (
-	doingCreate   = "creating it"
-	doingDeadline = "checking the deadline"
-)
-
-func createError(name providers.LoginName, steps []step, done int, err error) error {
-	failed := steps[min(done, len(steps)-1)]
-	doing := fmt.Sprintf("creating role %q: %s", string(name), failed.doing)
+// create has the login made by the queue for its kind.
+func (b *backend) create(ctx context.Context, c *creation) error {
 	switch {
-	case errors.Is(err, errNotSent):
-		return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: fmt.Errorf("%s: %w", doing, err)}
-	case done >= len(steps)-1:
-		return commitError(fmt.Errorf("creating role %q: %w", string(name), err))
-	case failed.doing == doingCreate && hasCode(err, codeDuplicateObject, codeUniqueViolation):
-		return providers.Errorf(providers.KindExists, "creating role %q: a role of that name exists", string(name))
-	case failed.doing == doingDeadline && hasCode(err, codeDivisionByZero):
-		return providers.Errorf(providers.KindRejected, "creating role %q: its deadline has passed by the server's clock", string(name))
+	case c.ownStatements():
+		return b.ownCreates.do(ctx, c)
+	case iterations(c.grant.Options) > sharedIterations:
+		return b.loneCreates.do(ctx, c)
 	}
-	return statementError(doing, err)
-}
-
-func (b *backend) createSteps(conn *pgx.Conn, grant providers.Grant, verifier string) ([]step, error) {
-	name := quoteName(string(grant.Name))
-	quotedVerifier, err := quoteLiteral(conn, verifier)
-	if err != nil {
-		return nil, err
+	err := b.sharedCreates.do(ctx, c)
+	if !foundLocked(err) && !inTheWay(err) {
+		return err
 	}
-	comment, err := quoteLiteral(conn, roleComment(b.env.ClusterID, grant.LeaseID))
-	if err != nil {
-		return nil, err
+	c.sent = true
+	err = b.loneCreates.do(ctx, c)
+	var known *providers.Error
+	if errors.As(err, &known) && known.NotSent {
+		return &providers.Error{Kind: known.Kind, Hint: known.Hint, Err: known.Err}
 	}
-	expiration := quoteTime(nativeExpiry(grant.Login))
-	options := grant.Options
-	connections := int64(-1)
-	if options[optionConnectionLimit] != nil {
-		connections = options.Integer(optionConnectionLimit)
-	}
-	// No statement may outlast the deadline by more than itself: the check at the end is what holds,
-	// this ends what would fail there anyway.
-	remaining := min(max(time.Until(grant.Deadline), time.Second), b.settings.statementTimeout)
-	milliseconds := strconv.FormatInt(remaining.Milliseconds(), 10)
-	steps := []step{
-		{"beginning", begin},
-		{"limiting statements", "SET LOCAL statement_timeout = " + milliseconds},
-		{"limiting the transaction", "SET LOCAL idle_in_transaction_session_timeout = " + milliseconds},
-		{doingCreate, fmt.Sprintf("CREATE ROLE %s LOGIN CONNECTION LIMIT %d PASSWORD %s VALID UNTIL %s", name, connections, quotedVerifier, expiration)},
-		{"commenting on it", fmt.Sprintf("COMMENT ON ROLE %s IS %s", name, comment)},
-	}
-	for _, group := range sortedUnique(options.List(optionMemberOf)) {
-		steps = append(steps, step{fmt.Sprintf("making it a member of %q", group), fmt.Sprintf("GRANT %s TO %s", quoteName(group), name)})
-	}
-	statements, err := renderAll(options.List(optionCreationStatements), creationPlaceholders, map[string]string{
-		placeholderName: name, placeholderPassword: quotedVerifier, placeholderExpiration: expiration,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("creation_statements: %w", err)
-	}
-	for i, sql := range statements {
-		steps = append(steps, step{fmt.Sprintf("running creation statement %d", i+1), sql})
-	}
-	return append(steps,
-		step{doingDeadline, "SELECT 1 / (clock_timestamp() <= " + quoteTime(grant.Deadline) + "::timestamptz)::int"},
-		step{"committing", "COMMIT"},
-	), nil
+	return err
 }
 
 // roleComment marks a role as the cluster's, beyond the few characters that its name has room for.

@@ -2,13 +2,16 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"broker/providers"
+	"broker/providers/postgres"
 	"broker/providers/postgres/postgrestest"
 )
 
@@ -69,8 +72,8 @@ func TestCreateOutlastsItsDeadline(t *testing.T) {
 	if got := kindOf(t, err); got != providers.KindRejected || !strings.Contains(err.Error(), "deadline") {
 		t.Errorf("got %s, %v, want rejected for its deadline", got, err)
 	}
-	for name := range k.List(t.Context(), k.prefix) {
-		t.Errorf("left: %s", name)
+	for found := range k.List(t.Context(), k.prefix) {
+		t.Errorf("left: %s", found.Name)
 	}
 }
 
@@ -78,8 +81,11 @@ func TestCreateOutlastsItsDeadline(t *testing.T) {
 // ConfirmAbsent does not call it absent before.
 func TestCreateGivenUp(t *testing.T) {
 	k := open(t, nil)
-	grant := k.grant(map[string]any{"creation_statements": []any{"SELECT pg_sleep(0.4)"}})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	if _, err := k.Check(t.Context()); err != nil { // there is a connection now, so that the call gets as far as the server
+		t.Fatal(err)
+	}
+	grant := k.grant(map[string]any{"creation_statements": []any{"SELECT pg_sleep(1)"}})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := k.Create(ctx, grant)
 	if got := kindOf(t, err); got != providers.KindUnknown {
@@ -92,6 +98,49 @@ func TestCreateGivenUp(t *testing.T) {
 		t.Fatalf("confirming absence: %v", confirmed)
 	}
 	k.mustRevoke(grant.Login)
+}
+
+// A call that waits for its turn in vain says whether others had theirs: then the server is well.
+func TestCreateWaitsInVain(t *testing.T) {
+	k := open(t, nil)
+	slow := func(seconds string, patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		_, err := k.Create(ctx, k.grant(map[string]any{"creation_statements": []any{"SELECT pg_sleep(" + seconds + ")"}}))
+		return err
+	}
+	vain := func(occupied string, calls int) (busy, silent int) {
+		t.Helper()
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		for range calls {
+			all.Go(func() {
+				err := slow(occupied, 700*time.Millisecond)
+				var known *providers.Error
+				if !errors.As(err, &known) || !known.NotSent {
+					return
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if known.Busy {
+					busy++
+				} else {
+					silent++
+				}
+			})
+		}
+		all.Wait()
+		return busy, silent
+	}
+	if _, err := k.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if busy, silent := vain("0.2", 8); busy == 0 || silent != 0 {
+		t.Errorf("behind others that get their turn: %d busy, %d silent", busy, silent)
+	}
+	if busy, silent := vain("2", 3); busy != 0 || silent == 0 {
+		t.Errorf("behind one that hangs: %d busy, %d silent", busy, silent)
+	}
 }
 
 func TestCreationStatements(t *testing.T) {
@@ -121,6 +170,31 @@ func TestCreationStatements(t *testing.T) {
 	grant.Options = providers.Options{"creation_statements": []string{"SELECT 1; COMMIT"}}
 	if _, err := k.Create(t.Context(), grant); err == nil || !err.(*providers.Error).NotSent {
 		t.Errorf("two statements in one: got %v, want refused before sending", err)
+	}
+}
+
+// The number of iterations reaches the verifier, and log-ins work with few and with many.
+func TestSCRAMIterations(t *testing.T) {
+	k := open(t, nil)
+	for given, want := range map[any]string{nil: "4096", 1: "1", 64: "64", 5000: "5000"} {
+		values := map[string]any{"member_of": postgrestest.ReadRole}
+		if given != nil {
+			values["scram_iterations"] = given
+		}
+		login, made := k.create(values)
+		verifier := query[string](t, server, "postgres", "SELECT rolpassword FROM pg_authid WHERE rolname = $1", string(login.Name))
+		if !strings.HasPrefix(verifier, "SCRAM-SHA-256$"+want+":") {
+			t.Errorf("scram_iterations %v: the verifier begins with %.20s", given, verifier)
+		}
+		if err := server.LogIn(t.Context(), made["username"].Reveal(), made["password"].Reveal(), postgrestest.Database); err != nil {
+			t.Errorf("scram_iterations %v: logging in: %v", given, err)
+		}
+		k.mustRevoke(login)
+	}
+	for _, wrong := range []any{0, -1, 1000001} {
+		if _, problems := (postgres.Provider{}).Describe().ValidateOptions(map[string]any{"member_of": "readonly", "scram_iterations": wrong}); len(problems) == 0 {
+			t.Errorf("scram_iterations %v: accepted", wrong)
+		}
 	}
 }
 

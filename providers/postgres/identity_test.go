@@ -20,9 +20,9 @@ func refusals(t *testing.T, b providers.Backend, k *kit, login providers.Login) 
 	_, create := b.Create(t.Context(), k.grant(nil))
 	_, options := providers.CheckOptions(t.Context(), b, login.Options)
 	var list error
-	for name, err := range b.List(t.Context(), k.prefix) {
+	for found, err := range b.List(t.Context(), k.prefix) {
 		if list = err; err == nil {
-			t.Errorf("List yields %s", name)
+			t.Errorf("List yields %s", found.Name)
 		}
 	}
 	return map[string]error{

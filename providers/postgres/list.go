@@ -11,21 +11,22 @@ import (
 // connection nor a snapshot while its reader works.
 const listPage = 1000
 
-// List yields the names of all roles that begin with prefix, in the order of their bytes.
-func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.LoginName, error] {
-	return func(yield func(providers.LoginName, error) bool) {
+// List yields all roles whose names begin with prefix, in the order of their bytes. The comment on a
+// role tells whose it is.
+func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.Found, error] {
+	return func(yield func(providers.Found, error) bool) {
 		after := ""
 		for {
 			page, err := b.listPage(ctx, prefix, after)
 			if err != nil {
-				yield("", err)
+				yield(providers.Found{}, err)
 				return
 			}
-			for _, name := range page {
-				if !yield(providers.LoginName(name), nil) {
+			for _, found := range page {
+				if !yield(found, nil) {
 					return
 				}
-				after = name
+				after = string(found.Name)
 			}
 			if len(page) < listPage {
 				return
@@ -34,7 +35,7 @@ func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.L
 	}
 }
 
-func (b *backend) listPage(ctx context.Context, prefix, after string) ([]string, error) {
+func (b *backend) listPage(ctx context.Context, prefix, after string) ([]providers.Found, error) {
 	ctx, cancel := b.bound(ctx, 2)
 	defer cancel()
 	conn, err := b.acquire(ctx)
@@ -44,21 +45,23 @@ func (b *backend) listPage(ctx context.Context, prefix, after string) ([]string,
 	defer conn.Release()
 	// No LIKE: an underscore of the prefix would stand for any character.
 	const sql = `
-SELECT name FROM (SELECT rolname::text COLLATE "C" AS name FROM pg_roles) AS roles
+SELECT name, coalesce(left(shobj_description(oid, 'pg_authid'), length($4::text)) = $4::text, false)
+FROM (SELECT oid, rolname::text COLLATE "C" AS name FROM pg_roles) AS roles
 WHERE left(name, length($1::text)) = $1::text AND name > $2::text COLLATE "C"
 ORDER BY name LIMIT $3`
-	rows, err := conn.Query(ctx, sql, prefix, after, listPage)
+	rows, err := conn.Query(ctx, sql, prefix, after, listPage, roleComment(b.env.ClusterID, ""))
 	if err != nil {
 		return nil, statementError("listing roles", err)
 	}
 	defer rows.Close()
-	var page []string
+	var page []providers.Found
 	for rows.Next() {
 		var name string
-		if err := rows.Scan(&name); err != nil {
+		var ours bool
+		if err := rows.Scan(&name, &ours); err != nil {
 			return nil, statementError("listing roles", err)
 		}
-		page = append(page, name)
+		page = append(page, providers.Found{Name: providers.LoginName(name), Ours: ours})
 	}
 	if err := rows.Err(); err != nil {
 		return nil, statementError("listing roles", err)

@@ -3,30 +3,106 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"broker/providers"
 )
 
+// renewal is one call of Renew.
+type renewal struct {
+	logins  []providers.Login
+	answers map[providers.LoginName]error // complete when the call is answered with nil
+}
+
 // Renew moves VALID UNTIL, and only to a later instant. Nothing else of the role is touched, so a
-// role whose log-ins a revoke has stopped stays stopped.
+// role whose log-ins a revoke has stopped stays stopped. Calls share transactions when there are many.
 func (b *backend) Renew(ctx context.Context, logins []providers.Login) map[providers.LoginName]error {
 	ctx, cancel := b.bound(ctx, 8)
 	defer cancel()
 	todo, answers := b.sorted(logins)
-	conn, err := b.acquire(ctx)
-	if err != nil {
+	if len(todo) == 0 {
+		return answers
+	}
+	ordered := &renewal{logins: todo, answers: map[providers.LoginName]error{}}
+	if err := b.renewals.do(ctx, ordered); err != nil {
 		failAll(answers, namesOf(todo), err)
 		return answers
 	}
-	defer conn.Release()
-	roles, err := lookUp(ctx, conn.Conn(), namesOf(todo))
+	maps.Copy(answers, ordered.answers)
+	return answers
+}
+
+// renewAll serves the calls together. Those whose roles somebody has locked wait for it last, when the
+// others have their answers.
+func (b *backend) renewAll(ctx context.Context, conn *pgx.Conn, calls []ticket[*renewal]) {
+	var todo []providers.Login
+	for _, call := range calls {
+		todo = append(todo, call.job.logins...)
+	}
+	// Of two calls for one login, the later end is what both ask for or more.
+	slices.SortStableFunc(todo, func(x, y providers.Login) int {
+		if x.Name != y.Name {
+			return strings.Compare(string(x.Name), string(y.Name))
+		}
+		return nativeExpiry(y).Compare(nativeExpiry(x))
+	})
+	todo = slices.CompactFunc(todo, func(x, y providers.Login) bool { return x.Name == y.Name })
+	answers := make(map[providers.LoginName]error, len(todo))
+	jobs, err := renewJobs(ctx, conn, todo, answers)
 	if err != nil {
-		failAll(answers, namesOf(todo), err)
-		return answers
+		for _, call := range calls {
+			call.answer(err)
+		}
+		return
+	}
+	wait := b.settings.lockTimeout()
+	renewing := batch{doing: "renewing role %q"}
+	maps.Copy(answers, renewing.pass(ctx, conn, jobs, hasty(wait)))
+	blocked := slices.DeleteFunc(slices.Clone(calls), func(call ticket[*renewal]) bool {
+		for _, login := range call.job.logins {
+			if foundLocked(answers[login.Name]) {
+				return false
+			}
+		}
+		give(call, answers)
+		return true
+	})
+	if len(blocked) > 0 {
+		for _, call := range calls {
+			if !slices.Contains(blocked, call) {
+				call.hand()
+			}
+		}
+		renewing.again(ctx, conn, jobs, answers, wait)
+	}
+	for _, call := range blocked {
+		give(call, answers)
+	}
+}
+
+// give answers a call for its logins.
+func give(call ticket[*renewal], answers map[providers.LoginName]error) {
+	for _, login := range call.job.logins {
+		if err, answered := answers[login.Name]; answered {
+			call.job.answers[login.Name] = err
+		}
+	}
+	call.answer(nil)
+}
+
+// renewJobs returns what there is to do, and answers for those of which there is nothing.
+func renewJobs(ctx context.Context, conn *pgx.Conn, logins []providers.Login, answers map[providers.LoginName]error) ([]job, error) {
+	roles, err := lookUp(ctx, conn, namesOf(logins))
+	if err != nil {
+		return nil, err
 	}
 	var jobs []job
-	for _, login := range todo {
+	for _, login := range logins {
 		r, exists := roles[login.Name]
 		until := nativeExpiry(login).Truncate(time.Microsecond)
 		switch {
@@ -41,8 +117,5 @@ func (b *backend) Renew(ctx context.Context, logins []providers.Login) map[provi
 			jobs = append(jobs, job{login.Name, []string{fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", quoteName(string(login.Name)), quoteTime(until))}})
 		}
 	}
-	for name, err := range (batch{doing: "renewing role %q"}).run(ctx, conn.Conn(), jobs, b.settings.lockTimeout()) {
-		answers[name] = err
-	}
-	return answers
+	return jobs, nil
 }

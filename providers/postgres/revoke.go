@@ -29,7 +29,9 @@ func (b *backend) Revoke(ctx context.Context, logins []providers.Login) map[prov
 	wait := b.settings.lockTimeout()
 	r := &revocation{backend: b, conn: conn.Conn(), todo: slices.Clone(todo), answers: answers, wait: hasty(wait)}
 	r.run(ctx)
-	insist(ctx, wait, answers, func(name providers.LoginName) {
+	// A create that grants something on the object that this takes privileges back on is no failure.
+	mendable := func(err error) bool { return foundLocked(err) || inTheWay(err) }
+	insist(ctx, wait, answers, mendable, func(name providers.LoginName) {
 		i := slices.IndexFunc(todo, func(login providers.Login) bool { return login.Name == name })
 		if i < 0 || conn.Conn().IsClosed() {
 			return

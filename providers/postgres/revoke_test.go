@@ -195,8 +195,8 @@ func TestRevokeManyAtOnce(t *testing.T) {
 	if took > 10*time.Second {
 		t.Errorf("revoking 200 logins took %v", took)
 	}
-	for name, err := range k.List(t.Context(), k.prefix) {
-		t.Errorf("left: %s, %v", name, err)
+	for found, err := range k.List(t.Context(), k.prefix) {
+		t.Errorf("left: %s, %v", found.Name, err)
 	}
 }
 
@@ -229,8 +229,8 @@ func TestRevokeOverlappingBatches(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for name, err := range k.List(t.Context(), k.prefix) {
-		t.Errorf("left: %s, %v", name, err)
+	for found, err := range k.List(t.Context(), k.prefix) {
+		t.Errorf("left: %s, %v", found.Name, err)
 	}
 }
 

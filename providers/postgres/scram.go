@@ -34,3 +34,13 @@ func sign(key []byte, message string) []byte {
 	mac.Write([]byte(message))
 	return mac.Sum(nil)
 }
+
+// iterations is how often the verifier's hash is repeated, which makes guessing short passwords dear. Ours
+// cannot be guessed, so that the number is the secret's to choose. The server spends as many at CREATE ROLE,
+// where it makes sure that the password is not empty.
+func iterations(options providers.Options) int {
+	if options[optionSCRAMIterations] == nil {
+		return defaultSCRAMIterations
+	}
+	return int(max(options.Integer(optionSCRAMIterations), 1))
+}

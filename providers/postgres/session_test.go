@@ -29,8 +29,8 @@ func TestSessionsOfOlderTermsEnd(t *testing.T) {
 	foreign, odd := named("broker/another/t1"), named(prefix+"9x")
 
 	leader := k.again(10)
-	for name, err := range leader.List(t.Context(), k.prefix) {
-		t.Fatalf("listing logins: got %q, %v, want none", name, err)
+	for found, err := range leader.List(t.Context(), k.prefix) {
+		t.Fatalf("listing logins: got %q, %v, want none", found.Name, err)
 	}
 	eventually(t, "the older session has ended", func() bool { return older.Ping(t.Context()) != nil })
 	for what, conn := range map[string]*pgx.Conn{"same term": same, "newer term": newer, "another cluster": foreign, "no term": odd} {

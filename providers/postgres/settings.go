@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,8 +47,9 @@ func readSettings(s providers.Settings) (settings, error) {
 	if read.host == "" || read.database == "" || read.username == "" {
 		return settings{}, errors.New("host, database and username are required")
 	}
-	if strings.ContainsAny(read.host, "/, ") {
-		return settings{}, fmt.Errorf("%q is not a host: give one name or address", read.host)
+	if !isHost(read.host) {
+		// Not repeated: it may be a URL with a password in it.
+		return settings{}, errors.New("host must be one name or address, without a scheme, a port, a path or an account")
 	}
 	if read.port == 0 {
 		read.port = 5432
@@ -87,6 +89,14 @@ func effectiveSSLMode(host, given string) string {
 	return "verify-full"
 }
 
+// isHost reports whether text may be the name or address of one host, and no URL.
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return !strings.ContainsAny(text, "/,:@?# \t\r\n")
+}
+
 func isLoopback(host string) bool {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.Unmap().IsLoopback()
@@ -95,12 +105,20 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// Warnings says which protection the settings give up.
+// superusers are accounts that initdb and managed services make as superusers.
+var superusers = []string{"postgres", "pgsql", "enterprisedb"}
+
+// Warnings says which protection the settings give up. Whether the root account is a superuser the
+// settings alone cannot prove; its name tells most cases.
 func (Provider) Warnings(s providers.Settings) []string {
+	var warnings []string
+	if username := s.String(fieldUsername); slices.Contains(superusers, username) {
+		warnings = append(warnings, fmt.Sprintf("the root account %q usually is a superuser: whoever defines secrets with creation_statements then runs anything on the server; an account with CREATEROLE is enough, and the provider's page has the statements that make it", username))
+	}
 	host := s.String(fieldHost)
 	mode := effectiveSSLMode(host, s.String(fieldSSLMode))
 	if mode == "verify-full" || isLoopback(host) {
-		return nil
+		return warnings
 	}
 	consequence := map[string]string{
 		"disable":   "nothing is encrypted: whoever is on the way reads the root account's traffic",
@@ -108,7 +126,7 @@ func (Provider) Warnings(s providers.Settings) []string {
 		"require":   "the server's certificate is not checked: whoever is on the way can pose as the server",
 		"verify-ca": "the name in the server's certificate is not checked: any server of that authority can pose as this one",
 	}[mode]
-	return []string{fmt.Sprintf("sslmode is %s for %s, which is not loopback: %s; verify-full is safe", mode, host, consequence)}
+	return append(warnings, fmt.Sprintf("sslmode is %s for %s, which is not loopback: %s; verify-full is safe", mode, host, consequence))
 }
 
 // tlsConfig returns the configuration for the mode, nil for none, and whether going without is

@@ -70,7 +70,7 @@ func TestCheckOptions(t *testing.T) {
 	for _, p := range problems {
 		got = append(got, p.Error())
 	}
-	want := []string{"may not grant role \"" + almighty, "\"missing_role\" does not exist", "no member of role \"" + stranger}
+	want := []string{"role \"" + almighty + "\" is a superuser", "\"missing_role\" does not exist", "no member of role \"" + stranger}
 	if len(got) != len(want) {
 		t.Fatalf("got %q, want %d problems", got, len(want))
 	}

@@ -184,22 +184,22 @@ func (b *fakeBackend) ConfirmAbsent(ctx context.Context, logins []providers.Logi
 	})
 }
 
-func (b *fakeBackend) List(ctx context.Context, prefix string) iter.Seq2[providers.LoginName, error] {
-	return func(yield func(providers.LoginName, error) bool) {
-		var names []providers.LoginName
+func (b *fakeBackend) List(ctx context.Context, prefix string) iter.Seq2[providers.Found, error] {
+	return func(yield func(providers.Found, error) bool) {
+		var list []providers.Found
 		err := b.call(ctx, OpList, nil, func(func(int) bool) {
 			for _, login := range b.fake.Logins() {
 				if login.System == b.system && strings.HasPrefix(string(login.Name), prefix) {
-					names = append(names, login.Name)
+					list = append(list, providers.Found{Name: login.Name, Ours: login.ClusterID == b.clusterID})
 				}
 			}
 		})
 		if err != nil {
-			yield("", err)
+			yield(providers.Found{}, err)
 			return
 		}
-		for _, name := range names {
-			if !yield(name, nil) {
+		for _, found := range list {
+			if !yield(found, nil) {
 				return
 			}
 		}

@@ -236,11 +236,14 @@ func (s *suite) revoke(logins ...providers.Login) map[providers.LoginName]error 
 func (s *suite) names() []providers.LoginName {
 	s.t.Helper()
 	var names []providers.LoginName
-	for name, err := range s.backend.List(s.ctx(), s.prefix) {
+	for found, err := range s.backend.List(s.ctx(), s.prefix) {
 		if err != nil {
 			s.t.Fatalf("listing logins: %v", err)
 		}
-		names = append(names, name)
+		if !found.Ours {
+			s.t.Errorf("login %q was made here and is listed as somebody else's", found.Name)
+		}
+		names = append(names, found.Name)
 	}
 	slices.Sort(names)
 	return names

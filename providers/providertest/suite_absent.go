@@ -74,8 +74,8 @@ func testList(t *testing.T, s *suite) {
 		want = append(want, grant.Name)
 	}
 	s.wantNames(want...)
-	for name, err := range s.backend.List(s.ctx(), s.prefix+"no_such_name") {
-		t.Errorf("listing another prefix yields %q, %v", name, err)
+	for found, err := range s.backend.List(s.ctx(), s.prefix+"no_such_name") {
+		t.Errorf("listing another prefix yields %q, %v", found.Name, err)
 	}
 	// Stopping early is fine, and the backend serves on.
 	for range s.backend.List(s.ctx(), s.prefix) {

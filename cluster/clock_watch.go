@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// watchClocks compares this node's clock with the others' from time to time.
+func (n *Node) watchClocks() {
+	// Soon at first: a leader may be at work already.
+	wait := n.cfg.Timing.Clock / 8
+	for {
+		select {
+		case <-time.After(wait):
+		case <-n.lifetime.Done():
+			return
+		}
+		wait = min(2*wait, n.cfg.Timing.Clock)
+		n.compareClocks()
+	}
+}
+
+// compareClocks asks all members for their time and judges this node's. Only fresh answers count for
+// that: after a machine slept, what was known before is wrong, and its own clock may be right.
+func (n *Node) compareClocks() {
+	r := n.raft.Load()
+	samples := n.askClocks(n.lifetime, servers(r))
+	at, wall := time.Now(), n.wall()
+	offsets := make(map[string]time.Duration)
+	electorate := voters(r)
+	for _, v := range electorate {
+		if string(v.ID) == n.NodeID() {
+			offsets[n.NodeID()] = 0
+		} else if s, ok := samples[string(v.ID)]; ok {
+			says, _ := s.now(at)
+			offsets[string(v.ID)] = says.Sub(wall)
+		}
+	}
+	ahead, agree, judged := judgeClocks(offsets, len(electorate))
+	before, _, _ := n.clocks.judgement()
+	n.clocks.setJudgement(judged, ahead, agree)
+	now := ClockView{Judged: judged, Ahead: ahead}
+	switch was, is := before.Off(), now.Off(); {
+	case was == nil && is != nil:
+		n.log.Error("this node does not lead while its clock is wrong", "error", is)
+	case was != nil && is == nil:
+		n.log.Info("this node's clock is no longer known to be wrong")
+	}
+	for id := range samples {
+		n.warnOfClock(id, wall, at)
+	}
+}
+
+// warnOfClock tells when another clock has moved away from this one, and when it is back.
+func (n *Node) warnOfClock(id string, wall, at time.Time) {
+	o, ok := n.clocks.offset(id, wall, at, n.clockAge())
+	if !ok {
+		return
+	}
+	b := &n.clocks
+	b.mu.Lock()
+	was := b.warned[id]
+	if b.warned == nil {
+		b.warned = make(map[string]bool)
+	}
+	b.warned[id] = o.Notable()
+	b.mu.Unlock()
+	switch {
+	case o.Notable() && !was:
+		n.log.Warn("the clock of another node is not this one's", "node", id, "ahead", o.Offset, "error", o.Error)
+	case was && !o.Notable():
+		n.log.Info("the clock of another node is this one's again", "node", id, "ahead", o.Offset)
+	}
+}
+
+// whileClockAgrees returns a context that ends, with the reason as its cause, as soon as this node's
+// clock is found to be wrong. release must be called.
+func (n *Node) whileClockAgrees(period context.Context) (ctx context.Context, release func()) {
+	ctx, end := context.WithCancelCause(period)
+	n.workers.Go(func() {
+		for {
+			view, _, changed := n.clocks.judgement()
+			if err := view.Off(); err != nil {
+				end(err)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return ctx, func() { end(nil) }
+}
+
+// successor returns a voter whose clock is right, when this node's is not.
+func (n *Node) successor(r *raft.Raft) (raft.Server, bool) {
+	view, agree, _ := n.clocks.judgement()
+	if view.Off() == nil {
+		return raft.Server{}, false
+	}
+	for _, v := range voters(r) {
+		for _, id := range agree {
+			if string(v.ID) == id && id != n.NodeID() {
+				return v, true
+			}
+		}
+	}
+	return raft.Server{}, false
+}
+
+// clockOff reports whether this node's clock is wrong.
+func (n *Node) clockOff() error {
+	view, _, _ := n.clocks.judgement()
+	return view.Off()
+}
+
+// retryPause is how long a leader waits whose work failed and whom nobody relieved. While its clock is
+// wrong it waits longer each time: nothing that it does helps.
+func (n *Node) retryPause(err error, last time.Duration) time.Duration {
+	var clock *clockError
+	if !errors.As(err, &clock) {
+		return n.cfg.Timing.Retry
+	}
+	return min(max(2*last, n.cfg.Timing.Retry), 16*n.cfg.Timing.Retry)
+}

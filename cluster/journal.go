@@ -1,0 +1,670 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+// journal is Raft's log: new entries are written to the end of a flat file, which costs one write and
+// one flush, and go on to raft-boltdb many at a time, which would cost it a dozen pages and two flushes
+// for each batch. What is in the file only is in memory too, so nothing is read from it but at start.
+//
+// There are two files. One takes what is new while the content of the other goes on; then they change
+// places. A file is a row of records, each one batch:
+//
+//	generation 8 | length 4 | CRC-32C 4 | entries, padded to whole sectors
+//
+// A leader need not wait for its own disk before it sends an entry to others (Ongaro's thesis, 10.2.1): while
+// mayDefer says so, StoreLogs returns before the entries are flushed. Raft then counts this node's copy as
+// stored, which is made true by keeping the others' acknowledgements from Raft until it is: nothing is
+// committed with this node's copy alone. waitDurable is what transport waits for.
+//
+// The generation grows with every change of files, so that what an earlier use left behind does not
+// count. At start everything in the files goes to raft-boltdb, where most of it is already: the same
+// entries once more change nothing. That holds because both files are made void before anything is
+// deleted from the log.
+//
+// Three ways to break it: deleting before the files are void (a restart brings the deleted entries back),
+// going on after a flush that failed (the kernel may have dropped what it could not write), and deferring
+// where this node's copy alone makes a quorum, or on a follower, whose answer is its acknowledgement.
+type journal struct {
+	bolt *raftboltdb.BoltStore
+	sync func(*os.File) error // flushes a file
+	halt func(error)
+	// mayDefer says that what is stored now is a leader's, and that others have to acknowledge it.
+	mayDefer func() bool
+	size     int64 // how much is written to a file before its content goes on
+	most     int64 // how long a file may get while raft-boltdb takes nothing
+	warn     func(msg string, args ...any)
+
+	// writing is held by whoever changes the log: Raft does one thing at a time, this keeps it so.
+	writing sync.Mutex
+	files   [2]*os.File
+	active  int   // the file that takes what is new
+	offset  int64 // of its end
+	buf     bytes.Buffer
+
+	// generation of the active file; it has grown before its first record.
+	generation uint64
+	failed     error // nobody knows what is on the disk: nothing can be written before a restart
+
+	deferred chan struct{} // of size one: there is something for the flusher
+	closing  chan struct{} // closed at the end, for the flusher
+	flusher  sync.WaitGroup
+
+	mu      sync.RWMutex
+	young   []*raft.Log   // not in raft-boltdb, or not for certain; in order, without gaps
+	queued  int           // how many of them, the last ones, are in no file yet
+	durable uint64        // index of the last entry that is on disk
+	news    chan struct{} // closed when durable or writeErr changes
+	wrote   error         // why the last write failed; nil: it did not
+	moved   chan struct{} // closed when those under way have arrived, or not; nil: none are
+	arrived bool          // the content of the file that is not active has arrived
+	moveErr error         // why the last ones did not
+	movedAt time.Time     // when that was
+}
+
+const (
+	journalFiles  = "raft.journal%d"
+	journalHeader = 16
+	journalSector = 512
+	// journalSize is the size of a file, which has all its blocks from the start, so that a flush need not
+	// write where they are.
+	journalSize = 2 << 20
+	// writeAgain is how long after a failure the flusher writes again.
+	writeAgain = 100 * time.Millisecond
+	// moveAgain is how long after a failure entries are moved again.
+	moveAgain = time.Second
+	// moveBatch bounds how long raft-boltdb is busy at a time: votes are written there too.
+	moveBatch = 1024
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var _ raft.LogStore = (*journal)(nil)
+
+// monotonic is a log that allows no gaps: Raft empties it before a snapshot takes the place of entries
+// that never came.
+type monotonic struct{ raft.LogStore }
+
+// IsMonotonic says so to Raft.
+func (monotonic) IsMonotonic() bool { return true }
+
+// openJournal opens the files, and brings raft-boltdb up to date. halt is called when nobody knows any more
+// what is on the disk.
+func openJournal(dir string, bolt *raftboltdb.BoltStore, size int64, noSync bool, warn func(msg string, args ...any), halt func(error)) (opened *journal, err error) {
+	j := &journal{bolt: bolt, sync: flush, size: size, most: 32 * size, warn: warn, halt: func(error) {}, mayDefer: func() bool { return false },
+		deferred: make(chan struct{}, 1), closing: make(chan struct{}), news: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			j.closeFiles()
+		}
+	}()
+	if noSync {
+		j.sync = func(*os.File) error { return nil }
+	}
+	var found [2]journalContent
+	for i := range j.files {
+		path := filepath.Join(dir, fmt.Sprintf(journalFiles, i))
+		if j.files[i], err = openJournalFile(path, size); err != nil {
+			return nil, err
+		}
+		if found[i], err = readJournal(j.files[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		j.generation = max(j.generation, found[i].generation)
+	}
+	if found[0].generation > found[1].generation {
+		found[0], found[1] = found[1], found[0]
+	}
+	for _, content := range found {
+		if err := j.store(content.entries); err != nil {
+			return nil, fmt.Errorf("moving the journal's entries into the log: %w", err)
+		}
+	}
+	if err := j.void(); err != nil {
+		return nil, err
+	}
+	if j.durable, err = bolt.LastIndex(); err != nil {
+		return nil, err
+	}
+	j.halt = halt
+	j.flusher.Go(j.flushDeferred)
+	return j, nil
+}
+
+// openJournalFile opens a file, or makes one that has its blocks.
+func openJournalFile(path string, size int64) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return f, err
+	}
+	if err := writeSynced(path+".tmp", make([]byte, size)); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return nil, err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR, 0o600)
+}
+
+// FirstIndex returns the first index of the log; 0 when it is empty.
+func (j *journal) FirstIndex() (uint64, error) {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	first, err := j.bolt.FirstIndex()
+	if err == nil && first == 0 && len(j.young) > 0 {
+		first = j.young[0].Index
+	}
+	return first, err
+}
+
+// LastIndex returns the last index of the log; 0 when it is empty.
+func (j *journal) LastIndex() (uint64, error) {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	if n := len(j.young); n > 0 {
+		return j.young[n-1].Index, nil
+	}
+	return j.bolt.LastIndex()
+}
+
+// GetLog reads an entry, or returns raft.ErrLogNotFound.
+func (j *journal) GetLog(index uint64, entry *raft.Log) error {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	if n := len(j.young); n > 0 && index >= j.young[0].Index {
+		if index > j.young[n-1].Index {
+			return raft.ErrLogNotFound
+		}
+		*entry = *j.young[index-j.young[0].Index]
+		return nil
+	}
+	return j.bolt.GetLog(index, entry)
+}
+
+// StoreLog appends an entry.
+func (j *journal) StoreLog(entry *raft.Log) error { return j.StoreLogs([]*raft.Log{entry}) }
+
+// StoreLogs appends entries; when it returns nil they are on disk, or, where they may be deferred, on
+// their way there.
+func (j *journal) StoreLogs(entries []*raft.Log) error {
+	entries, err := j.fresh(entries)
+	if err != nil {
+		return err
+	}
+	// A change of membership may make this node's copy a quorum.
+	wait := !j.mayDefer() || slices.ContainsFunc(entries, func(e *raft.Log) bool { return e.Type == raft.LogConfiguration })
+	j.mu.Lock()
+	if err := j.wrote; err != nil && !wait {
+		// What is queued is tried again below, and by the flusher; a leader whose disk is full had better
+		// not go on.
+		j.mu.Unlock()
+		return err
+	}
+	wait = wait || j.queued >= maxBatch || len(entries) == 0 // those known already may be queued
+	j.young = append(j.young, entries...)
+	j.queued += len(entries)
+	j.mu.Unlock()
+	if !wait {
+		j.wake()
+		return nil
+	}
+	if err = j.drain(); err != nil && len(entries) > 0 {
+		j.takeBack(entries)
+	}
+	return err
+}
+
+// takeBack forgets entries that could not be written, unless the flusher has written them meanwhile.
+func (j *journal) takeBack(entries []*raft.Log) {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	first := entries[0].Index
+	for n := len(j.young); j.queued > 0 && j.young[n-1].Index >= first; n-- {
+		j.young = j.young[: n-1 : n-1]
+		j.queued--
+	}
+}
+
+// wake has the flusher look.
+func (j *journal) wake() {
+	select {
+	case j.deferred <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// flushDeferred writes what was deferred until the journal is closed.
+func (j *journal) flushDeferred() {
+	for {
+		select {
+		case <-j.deferred:
+		case <-j.closing:
+			return
+		}
+		if j.drain() == nil {
+			continue
+		}
+		select {
+		case <-time.After(writeAgain):
+			j.wake()
+		case <-j.closing:
+			return
+		}
+	}
+}
+
+// drain writes everything that is queued.
+func (j *journal) drain() error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return j.drainLocked()
+}
+
+// drainLocked is drain for who holds writing.
+func (j *journal) drainLocked() error {
+	j.mu.RLock()
+	queue := j.young[len(j.young)-j.queued:]
+	j.mu.RUnlock()
+	if len(queue) == 0 {
+		return nil
+	}
+	err := j.change()
+	if err == nil {
+		err = j.append(queue)
+	}
+	if err != nil {
+		err = fmt.Errorf("writing the journal: %w", err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.wrote = err
+	if err == nil {
+		j.queued -= len(queue)
+		j.durable = queue[len(queue)-1].Index
+	}
+	close(j.news)
+	j.news = make(chan struct{})
+	return err
+}
+
+// waitDurable returns once the entry of that index is on this node's disk, or with an error when that
+// cannot be had in time.
+func (j *journal) waitDurable(index uint64, most time.Duration) error {
+	var late <-chan time.Time
+	for {
+		j.mu.RLock()
+		durable, news, err := j.durable, j.news, j.wrote
+		j.mu.RUnlock()
+		switch {
+		case durable >= index:
+			return nil
+		case err != nil:
+			return err
+		case late == nil:
+			timer := time.NewTimer(most)
+			defer timer.Stop()
+			late = timer.C
+		}
+		select {
+		case <-news:
+		case <-late:
+			return errors.New("writing the journal takes too long")
+		}
+	}
+}
+
+// fresh leaves out entries that are there already: Raft repeats what it was told has failed. It refuses
+// those that leave a gap or are others: Raft deletes before it does that.
+func (j *journal) fresh(entries []*raft.Log) ([]*raft.Log, error) {
+	last, err := j.LastIndex()
+	if err != nil {
+		return nil, err
+	}
+	for len(entries) > 0 && entries[0].Index <= last {
+		var known raft.Log
+		if err := j.GetLog(entries[0].Index, &known); err != nil || known.Term != entries[0].Term {
+			return nil, fmt.Errorf("the log ends at %d: another entry %d cannot take its place", last, entries[0].Index)
+		}
+		entries = entries[1:]
+	}
+	for _, entry := range entries {
+		if last != 0 && entry.Index != last+1 {
+			return nil, fmt.Errorf("the log ends at %d: entry %d does not follow", last, entry.Index)
+		}
+		last = entry.Index
+	}
+	return entries, nil
+}
+
+// append writes one record behind the last and flushes it.
+func (j *journal) append(entries []*raft.Log) error {
+	if j.failed != nil {
+		return j.failed
+	}
+	encodeJournal(&j.buf, j.generation, entries)
+	f := j.files[j.active]
+	if _, err := f.WriteAt(j.buf.Bytes(), j.offset); err != nil {
+		return err // the next one is written to the same place
+	}
+	if err := j.sync(f); err != nil {
+		return j.fail(fmt.Errorf("flushing: %w", err))
+	}
+	j.offset += int64(j.buf.Len())
+	return nil
+}
+
+// fail keeps anything more from being written. A node in this state would follow, vote and stand for
+// election, and take no entry: it had better end.
+func (j *journal) fail(err error) error {
+	j.failed = fmt.Errorf("nobody knows what is in the journal, so that this node has to be restarted: %w", err)
+	j.halt(j.failed)
+	return j.failed
+}
+
+// change has the other file take what is new once this one is full, and its content go on. While the
+// content of the other one has not arrived there is nothing to change to, and this one grows.
+func (j *journal) change() error {
+	if j.offset < j.size {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if moved := j.moved; moved != nil {
+		if j.offset < j.most {
+			return nil
+		}
+		j.mu.Unlock()
+		<-moved
+		j.mu.Lock()
+	}
+	if !j.arrived && time.Since(j.movedAt) < moveAgain {
+		if j.offset < j.most {
+			return nil
+		}
+		return fmt.Errorf("writing the journal: it is full, because its content cannot be moved on: %w", j.moveErr)
+	}
+	if j.arrived {
+		// An empty record makes the other file's old records void, at once or not at all: a sector is
+		// written whole. Without it a torn first record could leave old ones that look damaged.
+		other := 1 - j.active
+		j.generation++
+		if err := j.stamp(j.files[other]); err != nil {
+			return j.fail(err)
+		}
+		j.active, j.offset, j.arrived = other, journalSector, false
+	}
+	j.moved = make(chan struct{})
+	old := len(j.young) - j.queued // the others are about to be written to the file that is active now
+	go j.move(j.young[:old:old], j.moved)
+	return nil
+}
+
+// move brings entries to raft-boltdb. When that fails the next batch that is written tries again.
+func (j *journal) move(entries []*raft.Log, moved chan struct{}) {
+	defer close(moved)
+	err := j.store(entries)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.moved, j.moveErr, j.movedAt = nil, err, time.Now()
+	if err != nil {
+		j.warn("the journal's entries cannot be moved into the log; trying again", "error", err)
+		return
+	}
+	j.arrived = true
+	j.young = append([]*raft.Log(nil), j.young[len(entries):]...)
+}
+
+// store puts entries into raft-boltdb.
+func (j *journal) store(entries []*raft.Log) error {
+	for len(entries) > 0 {
+		n := min(moveBatch, len(entries))
+		if err := j.bolt.StoreLogs(entries[:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+// settle brings everything that is in the files to raft-boltdb and makes them void. The caller holds
+// writing. Raft may store entries meanwhile: those are in no file yet, and stay.
+func (j *journal) settle() error {
+	if err := j.drainLocked(); err != nil {
+		return err
+	}
+	j.mu.RLock()
+	moved := j.moved
+	j.mu.RUnlock()
+	if moved != nil {
+		<-moved
+	}
+	j.mu.RLock()
+	old := j.young[:len(j.young)-j.queued]
+	j.mu.RUnlock()
+	if err := j.store(old); err != nil {
+		return err
+	}
+	if err := j.void(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.young = append([]*raft.Log(nil), j.young[len(old):]...)
+	return nil
+}
+
+// void makes both files void on disk and begins anew. The empty records keep the generation, which must
+// never come again.
+func (j *journal) void() error {
+	if j.failed != nil {
+		return j.failed
+	}
+	j.generation++
+	for _, f := range j.files {
+		if err := j.stamp(f); err != nil {
+			return j.fail(err)
+		}
+	}
+	j.active, j.offset, j.arrived = 0, journalSector, true
+	return nil
+}
+
+// stamp begins a file anew with an empty record of the present generation.
+func (j *journal) stamp(f *os.File) error {
+	encodeJournal(&j.buf, j.generation, nil)
+	if _, err := f.WriteAt(j.buf.Bytes(), 0); err != nil {
+		return fmt.Errorf("voiding the journal: %w", err)
+	}
+	if err := j.sync(f); err != nil {
+		return fmt.Errorf("voiding the journal: %w", err)
+	}
+	return nil
+}
+
+// DeleteRange deletes the entries from first to last.
+func (j *journal) DeleteRange(first, last uint64) error {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if err := j.settle(); err != nil {
+		return err
+	}
+	if err := j.bolt.DeleteRange(first, last); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var err error
+	j.durable, err = j.bolt.LastIndex()
+	return err
+}
+
+// close leaves everything in raft-boltdb, which stays open.
+func (j *journal) close() error {
+	close(j.closing)
+	j.flusher.Wait()
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	return errors.Join(j.settle(), j.closeFiles())
+}
+
+func (j *journal) closeFiles() error {
+	var errs []error
+	for _, f := range j.files {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// journalContent is what a file holds.
+type journalContent struct {
+	generation uint64 // 0: nothing was ever written
+	entries    []*raft.Log
+}
+
+// readJournal reads the records of a file up to its end, or to one that a crash cut short. A record that
+// is damaged and has another one behind it was on disk once, so that entries are lost: an error.
+func readJournal(f *os.File) (content journalContent, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return content, err
+	}
+	data := make([]byte, info.Size())
+	if _, err := f.ReadAt(data, 0); err != nil {
+		return content, err
+	}
+	at := 0
+	for {
+		generation, payload, size := readRecord(data[at:])
+		if size == 0 || content.generation != 0 && generation != content.generation {
+			break
+		}
+		entries, err := decodeJournal(payload)
+		if err != nil {
+			return content, fmt.Errorf("the record at %d cannot be read: %w", at, err)
+		}
+		content.generation = generation
+		content.entries = append(content.entries, entries...)
+		at += size
+	}
+	if content.generation == 0 {
+		return content, nil
+	}
+	for behind := at + journalSector; behind < len(data); behind += journalSector {
+		if generation, _, size := readRecord(data[behind:]); size != 0 && generation == content.generation {
+			return content, fmt.Errorf("damaged at %d, with entries behind that were acknowledged: give this node an empty directory and a new name", at)
+		}
+	}
+	return content, nil
+}
+
+// readRecord returns the record at the beginning of data and what it takes up; size 0: there is none.
+func readRecord(data []byte) (generation uint64, payload []byte, size int) {
+	if len(data) < journalHeader {
+		return 0, nil, 0
+	}
+	generation = binary.BigEndian.Uint64(data)
+	length := int(binary.BigEndian.Uint32(data[8:]))
+	if generation == 0 || length > len(data)-journalHeader {
+		return 0, nil, 0
+	}
+	payload = data[journalHeader : journalHeader+length]
+	if binary.BigEndian.Uint32(data[12:]) != checksum(data[:12], payload) {
+		return 0, nil, 0
+	}
+	return generation, payload, sectors(journalHeader + length)
+}
+
+func checksum(header, payload []byte) uint32 {
+	return crc32.Update(crc32.Checksum(header, castagnoli), castagnoli, payload)
+}
+
+func sectors(n int) int { return (n + journalSector - 1) / journalSector * journalSector }
+
+// encodeJournal makes buf one record.
+func encodeJournal(buf *bytes.Buffer, generation uint64, entries []*raft.Log) {
+	buf.Reset()
+	buf.Write(make([]byte, journalHeader))
+	var n []byte
+	for _, e := range entries {
+		n = binary.AppendUvarint(n[:0], e.Index)
+		n = binary.AppendUvarint(n, e.Term)
+		n = append(n, byte(e.Type))
+		var at int64
+		if !e.AppendedAt.IsZero() {
+			at = e.AppendedAt.UnixNano()
+		}
+		n = binary.AppendVarint(n, at)
+		n = binary.AppendUvarint(n, uint64(len(e.Data)))
+		buf.Write(n)
+		buf.Write(e.Data)
+		buf.Write(binary.AppendUvarint(n[:0], uint64(len(e.Extensions))))
+		buf.Write(e.Extensions)
+	}
+	length := buf.Len() - journalHeader
+	buf.Write(make([]byte, sectors(buf.Len())-buf.Len()))
+	record := buf.Bytes()
+	binary.BigEndian.PutUint64(record, generation)
+	binary.BigEndian.PutUint32(record[8:], uint32(length))
+	binary.BigEndian.PutUint32(record[12:], checksum(record[:12], record[journalHeader:journalHeader+length]))
+}
+
+func decodeJournal(payload []byte) (entries []*raft.Log, err error) {
+	r := bytes.NewReader(payload)
+	number := func() (n uint64) {
+		if err == nil {
+			n, err = binary.ReadUvarint(r)
+		}
+		return n
+	}
+	text := func() []byte {
+		n := number()
+		if err != nil || n > uint64(r.Len()) {
+			err = errors.Join(err, errors.New("a length is wrong"))
+			return nil
+		}
+		if n == 0 {
+			return nil
+		}
+		data := make([]byte, n)
+		_, err = r.Read(data)
+		return data
+	}
+	for r.Len() > 0 && err == nil {
+		e := &raft.Log{Index: number(), Term: number()}
+		if err == nil {
+			var kind byte
+			kind, err = r.ReadByte()
+			e.Type = raft.LogType(kind)
+		}
+		if err == nil {
+			var at int64
+			if at, err = binary.ReadVarint(r); at != 0 {
+				e.AppendedAt = time.Unix(0, at)
+			}
+		}
+		e.Data = text()
+		e.Extensions = text()
+		entries = append(entries, e)
+	}
+	return entries, err
+}

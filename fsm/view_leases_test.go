@@ -1,0 +1,107 @@
+package fsm
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// mustEnded plays leases L0000… that were revoked, and has the named ones of them stay pending, become
+// active or be revoking.
+func mustEnded(t *testing.T, n int, states map[int]LeaseState) *player {
+	t.Helper()
+	p := mustPlay(t)
+	for i := range n {
+		id := fmt.Sprintf("L%04d", i)
+		p.play(fmt.Sprintf(`> 10s prepare_lease {"ID":%q,%s,"Username":"u-%s","Name":"a","TTL":"~1h","Labels":{"n":"%d"}}`, id, prepare, id, i%2), false)
+		state := states[i]
+		if state != Pending {
+			p.play(fmt.Sprintf(`> 10s activate_lease {"ID":%q}`, id), false)
+		}
+		if state != Pending && state != Active {
+			p.play(fmt.Sprintf(`> 10s begin_revoke {"ID":%q,"Cause":"revoke"}`, id), false)
+		}
+		if state == "" {
+			p.play(fmt.Sprintf(`> 10s finish_revoke {"Removed":[{"ID":%q}]}`, id), false)
+		}
+	}
+	return p
+}
+
+// Pages of some states are what one would filter out of all leases, whatever the index and wherever a page ends.
+func TestLeasesInStates(t *testing.T) {
+	p := mustEnded(t, 40, map[int]LeaseState{
+		3: Active, 4: Pending, 7: Active, 8: Revoking, 9: Pending, 20: Active, 21: Active, 30: Revoking, 38: Pending, 39: Active,
+	})
+	for name, sel := range map[string]LeaseSelector{
+		"all":         {},
+		"everywhere":  {Environments: []Pattern{"*"}},
+		"environment": {Environments: []Pattern{"payments/production"}},
+		"elsewhere":   {Environments: []Pattern{"billing/*"}},
+		"label":       {Labels: map[string]string{"n": "1"}},
+		"account":     {Account: "alice"},
+		"secret":      {Secret: "payments/production/orders-ro", States: []string{"active", "revoking"}},
+		"a state":     {States: []string{"active"}},
+		"username":    {Username: "u-L0020"},
+		"nobody":      {Account: "bob"},
+	} {
+		for _, states := range [][]LeaseState{{Pending, Active}, {Active, Pending}, {Revoking}, {Revoked}, {Active, Revoked, Pending}, nil} {
+			mustView(t, p.state, func(v *View) {
+				var want []Lease
+				for _, l := range v.Leases(sel, LeasePage{Limit: 100, Order: OldestFirst}) {
+					if slices.Contains(states, l.State) {
+						want = append(want, l)
+					}
+				}
+				for _, limit := range []int{1, 2, 3, 100} {
+					var got []Lease
+					for after := LeaseID(""); ; after = got[len(got)-1].ID {
+						page := v.LeasesIn(states, sel, after, limit)
+						got = append(got, page...)
+						if len(page) < limit {
+							break
+						}
+					}
+					if d := cmp.Diff(want, got); d != "" {
+						t.Errorf("%s in %v, pages of %d (-want +got):\n%s", name, states, limit, d)
+					}
+				}
+				if n := v.CountLeases(sel, states); n != uint64(len(want)) {
+					t.Errorf("%s in %v: counted %d, want %d", name, states, n, len(want))
+				}
+			})
+		}
+	}
+}
+
+// Leases that ended a while ago are most of all: what looks for live ones reads none of them.
+func TestEndedLeasesAreNotRead(t *testing.T) {
+	p := mustEnded(t, 300, map[int]LeaseState{100: Active, 200: Pending, 299: Active})
+	for name, sel := range map[string]LeaseSelector{
+		"all":         {},
+		"everywhere":  {Environments: []Pattern{"*"}},
+		"an app":      {Environments: []Pattern{"payments/*"}},
+		"environment": {Environments: []Pattern{"payments/production"}},
+		"token":       {Token: "t1"},
+		"account":     {Account: "alice"},
+		"secret":      {Secret: "payments/production/orders-ro"},
+		"label":       {Labels: map[string]string{"n": "0"}, SecretLabels: true},
+	} {
+		mustView(t, p.state, func(v *View) {
+			v.cache = map[cacheKey]any{} // it tells what was read
+			v.LeasesIn([]LeaseState{Pending, Active}, sel, "", 10)
+			v.CountLeases(sel, []LeaseState{Pending, Active})
+			read := 0
+			for k := range v.cache {
+				if k.bucket == leases.bucket {
+					read++
+				}
+			}
+			if read != 3 {
+				t.Errorf("%s: read %d leases, want the 3 live ones", name, read)
+			}
+		})
+	}
+}
