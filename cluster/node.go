@@ -47,15 +47,16 @@ type Node struct {
 	raft atomic.Pointer[raft.Raft]
 
 	// What Start opens, in this order.
-	stores        *stores
-	port          Port
-	raftConns     *raftStream
-	raftTransport *raft.NetworkTransport
-	client        *http.Transport // for clients' requests
-	peerClient    *http.Transport // for the nodes' own questions
-	clientConns   connSet
-	servers       []*http.Server
-	gossip        *gossip
+	stores         *stores
+	port           Port
+	raftConns      *raftStream
+	raftTransport  *raft.NetworkTransport
+	client         *http.Transport // for clients' requests
+	peerClient     *http.Transport // for the nodes' own questions
+	clientConns    connSet
+	servers        []*http.Server
+	forwardServing *http.Server // one of them
+	gossip         *gossip
 
 	mu      sync.Mutex
 	started bool
@@ -208,7 +209,8 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 	if err := n.openRaft(me, begin); err != nil {
 		return self{}, err
 	}
-	n.serve(ProtocolForward, n.forwardServer())
+	n.forwardServing = n.forwardServer()
+	n.serve(ProtocolForward, n.forwardServing)
 	n.serve(ProtocolPeer, n.peerServer())
 	n.serve(ProtocolJoin, n.joinServer())
 	n.led = make(chan struct{})
@@ -309,6 +311,12 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 		try("leaving gossip", n.gossip.close(graceful, n.cfg.Timing.RPC))
 	}
 	for _, s := range n.servers {
+		if graceful && s == n.forwardServing {
+			// The answer of a handler that is done may not be written yet.
+			flush, cancel := context.WithTimeout(ctx, n.cfg.Timing.Heartbeat)
+			_ = s.Shutdown(flush) // what does not end by then is closed
+			cancel()
+		}
 		try("closing a server", s.Close())
 	}
 	// Proposals still waiting are answered once Raft has stepped down or a
