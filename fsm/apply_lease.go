@@ -158,12 +158,7 @@ func (t *txn) mayRenew(l Lease) *Refusal {
 }
 
 func (t *txn) usernameTaken(name string) bool {
-	taken := false
-	eachRow(t.tx, "leases_by_username", []byte(name), nil, false, func([]byte) bool {
-		taken = true
-		return false
-	})
-	return taken
+	return hasRow(t.tx, "leases_by_username", []byte(name))
 }
 
 func exceedsMax(field string, ttl, left time.Duration) *Refusal {

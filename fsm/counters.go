@@ -1,6 +1,6 @@
 package fsm
 
-import "fmt"
+import "strconv"
 
 // Counters of live leases, kept exact in the transaction that changes a lease.
 func stateCounter(s LeaseState) string          { return "state/" + string(s) }
@@ -8,10 +8,10 @@ func secretCounter(n SecretName) string         { return "secret/" + string(n) }
 func accountCounter(n AccountName) string       { return "account/" + string(n) }
 func connectionCounter(n ConnectionName) string { return "connection/" + string(n) }
 func systemCounter(n ConnectionName, number uint64) string {
-	return fmt.Sprintf("system/%s@%d", n, number)
+	return "system/" + string(n) + "@" + strconv.FormatUint(number, 10)
 }
 func secretVersionCounter(n SecretName, version uint64) string {
-	return fmt.Sprintf("secret_version/%s@%d", n, version)
+	return "secret_version/" + string(n) + "@" + strconv.FormatUint(version, 10)
 }
 
 // putLease writes a lease that changed in this entry, keeps the counters and lets go of what the

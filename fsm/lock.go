@@ -188,14 +188,24 @@ func (t *txn) recordLock(what EventType, l Lock) {
 
 // locked refuses what a lock in force covers.
 func (t *txn) locked(secret Secret, account AccountName, labels map[string]string) *Refusal {
-	var refusal *Refusal
-	locks.scan(t.tx, nil, func(l Lock) bool {
+	for _, l := range t.everyLock() {
 		if l.inForce(t.now()) && l.Scope.covers(secret, account, labels) {
-			refusal = l.refusal()
+			return l.refusal()
 		}
-		return refusal == nil
-	})
-	return refusal
+	}
+	return nil
+}
+
+// allLocks is where a write transaction keeps the list of locks, which is asked for with every lease.
+var allLocks = cacheKey{bucket: locks.bucket}
+
+func (t *txn) everyLock() []Lock {
+	if list, ok := t.cache[allLocks]; ok {
+		return list.([]Lock)
+	}
+	list := page(t.tx, locks, nil, int(^uint(0)>>1), nil)
+	t.cache[allLocks] = list
+	return list
 }
 
 // Lock returns the lock with that id.

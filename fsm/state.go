@@ -164,7 +164,7 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 		t.configured = false
 		s.generation.Add(1)
 	}
-	if t.rows >= maxUnsettled {
+	if t.written >= maxUnsettled {
 		return results, s.commit()
 	}
 	return results, nil

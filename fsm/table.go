@@ -24,7 +24,25 @@ type cacheKey struct{ bucket, key string }
 // empty value, so that one derived key may belong to many records and a scan yields them in order.
 type index[R any] struct {
 	bucket string
-	keys   func(*R) [][]byte // the part before the primary key; none: the record is not in the index
+
+	// key appends the part before the primary key; false: the record is not in the index.
+	key func(r *R, to []byte) ([]byte, bool)
+
+	// keys takes the place of key where one record may have several.
+	keys func(*R) [][]byte
+}
+
+// filedBy is an index by a text that every record has.
+func filedBy[R any](bucket string, text func(*R) string) index[R] {
+	return index[R]{bucket: bucket, key: func(r *R, to []byte) ([]byte, bool) { return append(to, text(r)...), true }}
+}
+
+// filedAt is an index by an instant that not every record has.
+func filedAt[R any](bucket string, at func(*R) (Instant, bool)) index[R] {
+	return index[R]{bucket: bucket, key: func(r *R, to []byte) ([]byte, bool) {
+		i, ok := at(r)
+		return binary.BigEndian.AppendUint64(to, uint64(i)), ok
+	}}
 }
 
 // corruptError is thrown by reads that meet a record they cannot decode. The state is rebuilt from
@@ -48,11 +66,11 @@ func (t table[R]) read(v *View, key []byte) (R, bool) {
 	}
 	name := cacheKey{t.bucket, string(key)}
 	if r, ok := v.cache[name]; ok {
-		return r.(R), true
+		return *r.(*R), true
 	}
 	r, ok := t.get(v.tx, key)
 	if ok {
-		v.cache[name] = r
+		v.cache[name] = &r
 	}
 	return r, ok
 }
@@ -77,27 +95,55 @@ func (t table[R]) put(tx *txn, r R) {
 func (t table[R]) replace(tx *txn, old *R, r R) {
 	key := t.key(&r)
 	for _, ix := range t.indexes {
-		var before [][]byte
-		if old != nil {
-			before = ix.keys(old)
-		}
-		after := ix.keys(&r)
-		for _, k := range before {
-			if !contains(after, k) {
-				tx.deleteRow(ix.bucket, rowKey(k, key))
-			}
-		}
-		for _, k := range after {
-			if !contains(before, k) {
-				tx.putRow(ix.bucket, rowKey(k, key), nil)
-			}
-		}
+		ix.move(tx, old, &r, key)
 	}
-	data, err := encode(r)
+	data, err := encode(&r)
 	tx.must(err)
 	tx.put(t.bucket, key, data)
 	if t.cached {
-		tx.cache[cacheKey{t.bucket, string(key)}] = r
+		tx.cache[cacheKey{t.bucket, string(key)}] = &r
+	}
+}
+
+// move files a record that changed; nil: it was not there before, or is not there any more.
+func (ix index[R]) move(tx *txn, old, now *R, primary []byte) {
+	if ix.keys == nil {
+		before, after := tx.derived[0][:0], tx.derived[1][:0]
+		was, is := false, false
+		if old != nil {
+			before, was = ix.key(old, before)
+		}
+		if now != nil {
+			after, is = ix.key(now, after)
+		}
+		tx.derived = [2][]byte{before, after}
+		if was && is && bytes.Equal(before, after) {
+			return
+		}
+		if was {
+			tx.deleteRow(ix.bucket, rowKey(before, primary))
+		}
+		if is {
+			tx.putRow(ix.bucket, rowKey(after, primary), nil)
+		}
+		return
+	}
+	var before, after [][]byte
+	if old != nil {
+		before = ix.keys(old)
+	}
+	if now != nil {
+		after = ix.keys(now)
+	}
+	for _, k := range before {
+		if !contains(after, k) {
+			tx.deleteRow(ix.bucket, rowKey(k, primary))
+		}
+	}
+	for _, k := range after {
+		if !contains(before, k) {
+			tx.putRow(ix.bucket, rowKey(k, primary), nil)
+		}
 	}
 }
 
@@ -107,9 +153,7 @@ func (t table[R]) delete(tx *txn, key []byte) {
 		return
 	}
 	for _, ix := range t.indexes {
-		for _, k := range ix.keys(&old) {
-			tx.deleteRow(ix.bucket, rowKey(k, key))
-		}
+		ix.move(tx, &old, nil, key)
 	}
 	tx.delete(t.bucket, key)
 	if t.cached {
@@ -167,6 +211,13 @@ func eachRow(tx *bbolt.Tx, bucket string, derived, after []byte, reverse bool, v
 			k, _ = c.Next()
 		}
 	}
+}
+
+// hasRow reports whether any primary key is filed under a derived key.
+func hasRow(tx *bbolt.Tx, bucket string, derived []byte) bool {
+	prefix := rowKey(derived, nil)
+	k, _ := tx.Bucket([]byte(bucket)).Cursor().Seek(prefix)
+	return bytes.HasPrefix(k, prefix)
 }
 
 // seekBefore positions the cursor on the last row of the prefix that comes before `after`, or on the

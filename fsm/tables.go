@@ -28,7 +28,7 @@ var (
 		bucket:  "secrets",
 		cached:  true,
 		key:     func(r *Secret) []byte { return []byte(r.Name) },
-		indexes: []index[Secret]{{"secrets_by_connection", func(r *Secret) [][]byte { return [][]byte{[]byte(r.Connection)} }}},
+		indexes: []index[Secret]{filedBy("secrets_by_connection", func(r *Secret) string { return string(r.Connection) })},
 	}
 	// secretVersions holds the versions that live leases pinned and that are no longer current.
 	secretVersions = table[Secret]{
@@ -43,37 +43,37 @@ var (
 	tokens = table[Token]{
 		bucket:  "tokens",
 		key:     func(r *Token) []byte { return []byte(r.Accessor) },
-		indexes: []index[Token]{{"tokens_by_hash", func(r *Token) [][]byte { return [][]byte{r.Hash} }}},
+		indexes: []index[Token]{filedBy("tokens_by_hash", func(r *Token) string { return string(r.Hash) })},
 	}
 	leases = table[Lease]{
 		bucket: "leases",
 		cached: true,
 		key:    func(r *Lease) []byte { return []byte(r.ID) },
 		indexes: []index[Lease]{
-			{"leases_by_due", leaseDueKeys},
-			{"leases_by_end", leaseEndKeys},
-			{"leases_by_state", func(r *Lease) [][]byte { return [][]byte{[]byte(r.State)} }},
-			{"leases_by_environment", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Environment())} }},
-			{"leases_by_secret", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Secret)} }},
-			{"leases_by_account", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Account)} }},
-			{"leases_by_username", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Username)} }},
-			{"leases_by_connection", func(r *Lease) [][]byte { return [][]byte{[]byte(r.Connection)} }},
-			{"leases_by_label", leaseLabelKeys},
-			{"leases_by_missing", leaseMissingKeys},
+			filedAt("leases_by_due", func(r *Lease) (Instant, bool) { return r.DueAt() }),
+			filedAt("leases_by_end", func(r *Lease) (Instant, bool) { return r.EndedAt, !r.State.Live() }),
+			filedBy("leases_by_state", func(r *Lease) string { return string(r.State) }),
+			filedBy("leases_by_environment", func(r *Lease) string { return string(r.Environment()) }),
+			filedBy("leases_by_secret", func(r *Lease) string { return string(r.Secret) }),
+			filedBy("leases_by_account", func(r *Lease) string { return string(r.Account) }),
+			filedBy("leases_by_username", func(r *Lease) string { return r.Username }),
+			filedBy("leases_by_connection", func(r *Lease) string { return string(r.Connection) }),
+			{bucket: "leases_by_label", keys: leaseLabelKeys},
+			{bucket: "leases_by_missing", key: leaseMissingKey},
 		},
 	}
 	locks = table[Lock]{
 		bucket:  "locks",
 		key:     func(r *Lock) []byte { return []byte(r.ID) },
-		indexes: []index[Lock]{{"locks_by_until", lockUntilKeys}},
+		indexes: []index[Lock]{filedAt("locks_by_until", func(r *Lock) (Instant, bool) { return r.UntilAt, r.UntilAt != 0 })},
 	}
 	operations = table[Operation]{
 		bucket: "operations",
 		cached: true,
 		key:    func(r *Operation) []byte { return []byte(r.ID) },
 		indexes: []index[Operation]{
-			{"operations_by_state", func(r *Operation) [][]byte { return [][]byte{[]byte(r.State)} }},
-			{"operations_by_end", operationEndKeys},
+			filedBy("operations_by_state", func(r *Operation) string { return string(r.State) }),
+			filedAt("operations_by_end", func(r *Operation) (Instant, bool) { return r.EndedAt, r.EndedAt != 0 }),
 		},
 	}
 	orphans = table[Orphan]{
@@ -87,17 +87,17 @@ var (
 	keys = table[keyRecord]{
 		bucket:  "idempotency_keys",
 		key:     func(r *keyRecord) []byte { return r.ID },
-		indexes: []index[keyRecord]{{"idempotency_keys_by_age", func(r *keyRecord) [][]byte { return [][]byte{bigEndian(uint64(r.CreatedAt))} }}},
+		indexes: []index[keyRecord]{filedAt("idempotency_keys_by_age", func(r *keyRecord) (Instant, bool) { return r.CreatedAt, true })},
 	}
 	replies = table[reply]{
 		bucket:  bucketReplies,
 		key:     func(r *reply) []byte { return []byte(r.Lease) },
-		indexes: []index[reply]{{"replies_by_end", func(r *reply) [][]byte { return [][]byte{bigEndian(uint64(r.UntilAt))} }}},
+		indexes: []index[reply]{filedAt("replies_by_end", func(r *reply) (Instant, bool) { return r.UntilAt, true })},
 	}
 	events = table[Event]{
 		bucket:  "events",
 		key:     func(r *Event) []byte { return eventKey(r.Index, r.Ordinal) },
-		indexes: []index[Event]{{bucketEventsByLease, func(r *Event) [][]byte { return [][]byte{[]byte(r.Lease)} }}},
+		indexes: []index[Event]{filedBy(bucketEventsByLease, func(r *Event) string { return string(r.Lease) })},
 	}
 )
 
@@ -157,39 +157,8 @@ func eventKey(index uint64, ordinal uint32) []byte {
 	return append(bigEndian(index), byte(ordinal>>24), byte(ordinal>>16), byte(ordinal>>8), byte(ordinal))
 }
 
-func leaseDueKeys(r *Lease) [][]byte {
-	if at, ok := r.DueAt(); ok {
-		return [][]byte{bigEndian(uint64(at))}
-	}
-	return nil
-}
-
-func leaseEndKeys(r *Lease) [][]byte {
-	if r.State.Live() {
-		return nil
-	}
-	return [][]byte{bigEndian(uint64(r.EndedAt))}
-}
-
-func leaseMissingKeys(r *Lease) [][]byte {
-	if !r.Missing {
-		return nil
-	}
-	return [][]byte{systemKey(r.Connection, r.System)}
-}
-
-func lockUntilKeys(r *Lock) [][]byte {
-	if r.UntilAt == 0 {
-		return nil
-	}
-	return [][]byte{bigEndian(uint64(r.UntilAt))}
-}
-
-func operationEndKeys(r *Operation) [][]byte {
-	if r.EndedAt == 0 {
-		return nil
-	}
-	return [][]byte{bigEndian(uint64(r.EndedAt))}
+func leaseMissingKey(r *Lease, to []byte) ([]byte, bool) {
+	return append(to, systemKey(r.Connection, r.System)...), r.Missing
 }
 
 func leaseLabelKeys(r *Lease) [][]byte {

@@ -21,8 +21,11 @@ type txn struct {
 	ordinal uint32
 
 	trial      bool // nothing is written
-	rows       int  // written
+	written    int  // rows
 	configured bool // a row of configBuckets was written
+
+	scratch []byte    // for fold
+	derived [2][]byte // for index.move
 }
 
 // configBuckets hold what is read with every request and hardly ever changes.
@@ -69,31 +72,39 @@ func (t *txn) delete(bucket string, key []byte) {
 
 // putRow writes a row without folding it into the hash: a row of an index, which follows from records.
 func (t *txn) putRow(bucket string, key, value []byte) {
-	t.rows++
-	t.configured = t.configured || configBuckets[bucket]
-	if !t.trial {
-		t.must(t.tx.Bucket([]byte(bucket)).Put(key, value))
+	if b := t.bucket(bucket); b != nil {
+		t.must(b.Put(key, value))
 	}
 }
 
 func (t *txn) deleteRow(bucket string, key []byte) {
-	t.rows++
-	t.configured = t.configured || configBuckets[bucket]
-	if !t.trial {
-		t.must(t.tx.Bucket([]byte(bucket)).Delete(key))
+	if b := t.bucket(bucket); b != nil {
+		t.must(b.Delete(key))
 	}
+}
+
+// bucket returns the bucket that a row is about to be written to; nil in a trial.
+func (t *txn) bucket(name string) *bbolt.Bucket {
+	t.written++
+	if configBuckets[name] {
+		t.configured = true
+		delete(t.cache, allLocks)
+	}
+	if t.trial {
+		return nil
+	}
+	return t.tx.Bucket([]byte(name))
 }
 
 func (t *txn) fold(bucket string, key, value []byte) {
 	t.wrote = true
-	var n [12]byte
-	binary.BigEndian.PutUint32(n[0:], uint32(len(bucket)))
-	binary.BigEndian.PutUint32(n[4:], uint32(len(key)))
-	binary.BigEndian.PutUint32(n[8:], uint32(len(value)))
-	t.entry.Write(n[:])
-	t.entry.Write([]byte(bucket))
-	t.entry.Write(key)
-	t.entry.Write(value)
+	b := t.scratch[:0]
+	b = binary.BigEndian.AppendUint32(b, uint32(len(bucket)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(key)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(value)))
+	b = append(append(append(b, bucket...), key...), value...)
+	t.entry.Write(b)
+	t.scratch = b
 }
 
 func (t *txn) must(err error) {
