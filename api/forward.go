@@ -206,7 +206,7 @@ func forwardedHeader(in http.Header) http.Header {
 func hopByHop(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Content-Length", "Date":
+		"Transfer-Encoding", "Upgrade", "Content-Length", "Date", "Expect":
 		return true
 	}
 	return false

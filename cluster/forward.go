@@ -101,21 +101,8 @@ type dialError struct{ err error }
 func (e *dialError) Error() string { return e.err.Error() }
 func (e *dialError) Unwrap() error { return e.err }
 
-// newForwardClient returns the client for clients' requests.
-func (n *Node) newForwardClient() *http.Transport {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			return n.dial(ctx, address, ProtocolForward)
-		},
-		Protocols: &protocols,
-		// Bodies pass through unchanged.
-		DisableCompression:  true,
-		MaxConnsPerHost:     maxForwards,
-		MaxIdleConnsPerHost: maxIdleForwards,
-		IdleConnTimeout:     idleTimeout / 2, // before the other side closes it
-	}
+func (n *Node) dialForward(ctx context.Context, address string) (net.Conn, error) {
+	return n.dial(ctx, address, ProtocolForward)
 }
 
 // newPeerClient returns the HTTP/2 client for the nodes' own questions.

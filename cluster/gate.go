@@ -87,6 +87,10 @@ func (s *connSet) track(conn net.Conn) (net.Conn, error) {
 	return t, nil
 }
 
+// NetConn returns the connection below.
+func (c *trackedConn) NetConn() net.Conn { return c.Conn }
+
+// Close closes the connection.
 func (c *trackedConn) Close() error {
 	c.set.mu.Lock()
 	delete(c.set.open, c)

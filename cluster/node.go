@@ -51,7 +51,7 @@ type Node struct {
 	port           Port
 	raftConns      *raftStream
 	raftTransport  *raft.NetworkTransport
-	client         *http.Transport // for clients' requests
+	client         *forwardConns   // for clients' requests
 	peerClient     *http.Transport // for the nodes' own questions
 	clientConns    connSet
 	servers        []*http.Server
@@ -140,7 +140,7 @@ func (n *Node) start(ctx context.Context) error {
 		return fmt.Errorf("%w: %s holds a log but no %s", ErrIdentity, n.cfg.DataDir, identityFile)
 	}
 
-	n.client, n.peerClient = n.newForwardClient(), n.newPeerClient()
+	n.client, n.peerClient = newForwardConns(n.dialForward), n.newPeerClient()
 	id := stored
 	if !member {
 		if id, err = n.place(ctx, stored, known); err != nil {
@@ -331,7 +331,7 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	n.endLifetime()
 	n.clientConns.closeAll()
 	if n.client != nil {
-		n.client.CloseIdleConnections()
+		n.client.close()
 		n.peerClient.CloseIdleConnections()
 	}
 	if n.port != nil {

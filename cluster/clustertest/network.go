@@ -121,6 +121,9 @@ type link struct {
 	route route
 }
 
+// NetConn returns the connection below.
+func (c *link) NetConn() net.Conn { return c.Conn }
+
 func (l *link) Close() error {
 	l.board.mu.Lock()
 	delete(l.board.conns, l)
