@@ -54,6 +54,7 @@ type Timing struct {
 	Create     time.Duration // how long making a login may take (10 s)
 	Call       time.Duration // hard limit of every other call of an outside system (30 s)
 	Queue      time.Duration // how long a request waits for its turn to make a login (5 s)
+	Company    time.Duration // how long a command of an issue waits for others at the most (10 ms); negative: never
 	RevokeWait time.Duration // how long a revoke request waits for the login to be gone (5 s)
 	Tick       time.Duration // resolution of expiry (100 ms)
 	Window     time.Duration // how far ahead the wheel holds leases (10 m)
@@ -108,7 +109,7 @@ func (t *Timing) fill() {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&t.Create, 10 * time.Second}, {&t.Call, 30 * time.Second}, {&t.RevokeWait, 5 * time.Second}, {&t.Queue, 5 * time.Second},
+		{&t.Create, 10 * time.Second}, {&t.Call, 30 * time.Second}, {&t.RevokeWait, 5 * time.Second}, {&t.Queue, 5 * time.Second}, {&t.Company, 10 * time.Millisecond},
 		{&t.Tick, 100 * time.Millisecond}, {&t.Window, 10 * time.Minute},
 		{&t.RetryMin, 500 * time.Millisecond}, {&t.RetryMax, time.Minute},
 		{&t.ReplyTTL, 5 * time.Minute}, {&t.KeyTTL, 24 * time.Hour},

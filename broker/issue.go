@@ -33,7 +33,11 @@ func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (Issued
 	if err != nil {
 		return Issued{}, err
 	}
+	began := p.Now()
 	issued, err := p.issue(work, ctx, req, spec)
+	if err == nil && !issued.Replayed && !req.DryRun {
+		p.company.took(p.Now().Sub(began))
+	}
 	leave()
 	if issued.Lease.ID != "" && errors.Is(err, ErrOutcomeUnknown) {
 		// The login exists, and whether its activation was committed is unknown. If the state says
@@ -64,6 +68,7 @@ func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec)
 		if err != nil {
 			return Issued{}, err
 		}
+		p.company.wait(ctx, p.requests.Load())
 		lease, result, err := propose[fsm.Lease](ctx, p, req, prepare)
 		if err != nil || req.DryRun || result.Replayed {
 			leave()
@@ -226,6 +231,7 @@ func (p *period) make(ctx context.Context, req Request, pl plan, lease fsm.Lease
 	if err != nil {
 		return Issued{}, p.abort(ctx, pl, lease, err)
 	}
+	p.company.wait(ctx, p.requests.Load())
 	// From here the maker touches nothing outside, whatever the answer: the ledger's revoker removes.
 	l, _, err := propose[fsm.Lease](ctx, p, Request{Actor: req.Actor}, activate)
 	switch {

@@ -25,6 +25,7 @@ type period struct {
 	backends   *backends
 	operations poker // work for runOperations
 	rates      rates
+	company    company
 	watch      clockWatch
 	advancing  sync.Mutex  // held while the ledger's clock is advanced
 	over       chan error  // why the period ends by itself
@@ -70,6 +71,7 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		rates:      rates{bucket: map[string]*limit{}},
 		operations: make(poker, 1),
 		over:       make(chan error, 1),
+		company:    company{most: b.Timing.Company},
 	}
 	var meta fsm.Meta
 	err := b.view(func(v *fsm.View) { meta = v.Meta() })

@@ -162,7 +162,7 @@ func (p *period) concludeSweep(ctx context.Context, s knownSystem, r *SweepRepor
 			return err
 		}
 	}
-	if err := p.recordSweep(ctx, s, &fsm.RecordSweep{BeganAt: began, Unknown: page, Complete: true, Listed: r.Listed}); err != nil {
+	if err := p.recordSweep(ctx, s, &fsm.RecordSweep{BeganAt: began, Unknown: page, Complete: true, Listed: r.Listed, Quarantine: p.Timing.Quarantine}); err != nil {
 		return err
 	}
 	if r.Adopted, err = p.adoptOrphans(ctx, s); err != nil {

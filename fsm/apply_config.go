@@ -145,7 +145,7 @@ func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
 		before, _ := t.System(n.Name, n.System)
 		systems.put(t, System{
 			Connection: n.Name, Number: n.System, Provider: n.Provider, Identity: s.Identity,
-			Settings: s.Settings, Sealed: s.Sealed, UpdatedAt: t.now(), Version: t.meta.Index, DoubtAt: before.DoubtAt,
+			Settings: s.Settings, Sealed: s.Sealed, UpdatedAt: t.now(), Version: t.meta.Index, DoubtAt: before.DoubtAt, CleanAt: before.CleanAt,
 		})
 	}
 	connections.put(t, n)

@@ -1,6 +1,9 @@
 package fsm
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Counters of live leases, kept exact in the transaction that changes a lease.
 func stateCounter(s LeaseState) string          { return "state/" + string(s) }
@@ -72,12 +75,33 @@ func (t *txn) dropSystem(name ConnectionName, number uint64) {
 	t.deleteSystem(name, number)
 }
 
-// doubt notes that there may be logins at a system that no lease knows, or that there are none.
-func (t *txn) doubt(name ConnectionName, number uint64, at Instant) {
-	if s, ok := t.System(name, number); ok && (s.DoubtAt == 0) != (at == 0) {
-		s.DoubtAt = at
+// doubt notes that there may be logins at a system that no lease knows.
+func (t *txn) doubt(name ConnectionName, number uint64, since Instant) {
+	s, ok := t.System(name, number)
+	if ok && (s.DoubtAt != since || s.CleanAt != 0) {
+		s.DoubtAt, s.CleanAt = since, 0
 		systems.put(t, s)
 	}
+}
+
+// clean notes that a sweep found none, and reports whether that ends the doubt. What became doubtful since
+// the sweep began was perhaps listed too early.
+func (t *txn) clean(s System, beganAt Instant, quarantine time.Duration) bool {
+	switch {
+	case s.DoubtAt == 0:
+		return true
+	case s.DoubtAt >= beganAt:
+		return false
+	case s.CleanAt == 0:
+		s.CleanAt = beganAt
+		systems.put(t, s)
+		return false
+	case beganAt <= s.CleanAt || beganAt.Sub(s.CleanAt) < quarantine:
+		return false
+	}
+	s.DoubtAt, s.CleanAt = 0, 0
+	systems.put(t, s)
+	return true
 }
 
 // deleteSystem removes a system with what sweeps found there.

@@ -57,8 +57,12 @@ type System struct {
 	Version    uint64         `cbor:"8,keyasint"`
 
 	// DoubtAt is since when there may be a login that no lease knows: a lease was forgotten, or a sweep
-	// found orphans. A later sweep that finds none ends it.
+	// found orphans. Two later sweeps, a quarantine apart, that find none end it: a login may be on its way
+	// while the first one lists, and a listing may leave something out.
 	DoubtAt Instant `cbor:"9,keyasint,omitempty"`
+
+	// CleanAt is when the first of the two began; zero: there was none since DoubtAt.
+	CleanAt Instant `cbor:"10,keyasint,omitempty"`
 }
 
 // Secret is a dynamic secret: what kind of login is made, for how long, and how its values are named.

@@ -48,6 +48,7 @@ type RecordSweep struct {
 	Present    []LeaseID      `cbor:"6,keyasint,omitempty"` // said to be missing before, and listed
 	Complete   bool           `cbor:"7,keyasint,omitempty"` // the last of this sweep
 	Listed     uint64         `cbor:"8,keyasint,omitempty"`
+	Quarantine time.Duration  `cbor:"9,keyasint,omitempty"` // how far apart two sweeps without orphans must be to end a doubt
 }
 
 // FoundLogin is one login of a listing.
@@ -111,13 +112,12 @@ func applyRecordSweep(t *txn, c *RecordSweep) (Sweep, *Refusal) {
 	s.Missing = uint64(len(t.MissingLeases(c.Connection, c.System)))
 	sweeps.put(t, s)
 	switch system, _ := t.System(c.Connection, c.System); {
+	case s.Orphans > 0 && system.DoubtAt != 0:
+		t.doubt(c.Connection, c.System, system.DoubtAt) // a system that nobody clears is given up in the end
 	case s.Orphans > 0:
 		t.doubt(c.Connection, c.System, t.now())
-	case system.DoubtAt < c.BeganAt: // what was forgotten since then was perhaps listed too early
-		t.doubt(c.Connection, c.System, 0)
-		if t.Count(systemCounter(c.Connection, c.System)) == 0 {
-			t.dropSystem(c.Connection, c.System)
-		}
+	case t.clean(system, c.BeganAt, c.Quarantine) && t.Count(systemCounter(c.Connection, c.System)) == 0:
+		t.dropSystem(c.Connection, c.System)
 	}
 	return s, nil
 }

@@ -116,6 +116,7 @@ var regressions = []struct {
 	{4, "a renewal beyond the lease's longest time"},
 	{7, "a lease that begins though it is locked"},
 	{144, "calls during a pause"},
+	{17957032561671, "a replaced system that is dropped after one listing that left a login out"},
 	{207, "a sweep that judges what it listed by an older reading of the ledger"},
 }
 
