@@ -1,6 +1,9 @@
 package fsm
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 func notFound(field, noun, name string) *Refusal {
 	return &Refusal{Code: CodeNotFound, Field: field, Message: fmt.Sprintf("there is no %s %q", noun, name)}
@@ -179,9 +182,18 @@ func applyDeleteConnection(t *txn, c *DeleteConnection) (Connection, *Refusal) {
 }
 
 func (t *txn) dropConnection(n Connection) {
+	// Nobody will look for these any more: whoever reads the history can.
+	var left []string
 	for _, s := range t.Systems(n.Name) {
+		for _, o := range t.Orphans(n.Name, s.Number) {
+			left = append(left, o.Username)
+		}
 		t.deleteSystem(n.Name, s.Number)
 	}
 	connections.delete(t, []byte(n.Name))
-	t.record(Event{Type: EventConnectionDeleted, Subject: string(n.Name)})
+	deleted := Event{Type: EventConnectionDeleted, Subject: string(n.Name)}
+	if len(left) > 0 {
+		deleted.Details = map[string]string{"orphans": fmt.Sprint(len(left)), "orphans_left": strings.Join(left[:min(len(left), 20)], " ")}
+	}
+	t.record(deleted)
 }

@@ -155,7 +155,7 @@ func (inc *incarnation) open() {
 		Random: newRandom(w.seed, uint64(len(w.opened))),
 		Timing: broker.Timing{
 			Company: -1, // who goes together would be a race
-			Create: createTTL, Call: callTTL, RevokeWait: 2 * time.Second, Tick: 200 * time.Millisecond,
+			Create:  createTTL, Call: callTTL, RevokeWait: 2 * time.Second, Tick: 200 * time.Millisecond,
 			RetryMin: 200 * time.Millisecond, RetryMax: 2 * time.Second, StuckAfter: 3,
 			Sweep: w.sweep, Quarantine: quarantine,
 		},
