@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"crypto/hmac"
-	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -19,7 +18,7 @@ func scramVerifier(random io.Reader, password providers.Secret, iterations int) 
 	if _, err := io.ReadFull(random, salt[:]); err != nil {
 		return "", fmt.Errorf("reading random bits for a salt: %w", err)
 	}
-	salted, err := pbkdf2.Key(sha256.New, password.Reveal(), salt[:], iterations, sha256.Size)
+	salted, err := saltedPassword(password.Reveal(), salt[:], iterations)
 	if err != nil {
 		return "", fmt.Errorf("deriving the verifier of a password: %w", err)
 	}
