@@ -122,7 +122,7 @@ type link struct {
 }
 
 // NetConn returns the connection below.
-func (c *link) NetConn() net.Conn { return c.Conn }
+func (l *link) NetConn() net.Conn { return l.Conn }
 
 func (l *link) Close() error {
 	l.board.mu.Lock()
