@@ -32,9 +32,13 @@ func (s *Server) lead(next http.Handler) http.Handler {
 		var waitingSince time.Time
 		for {
 			var answer *recorded
-			if s.config.Cluster.LeaderReady() {
+			switch {
+			case s.config.Cluster.LeaderReady():
 				answer = s.here(next, r)
-			} else {
+			case c.forwarded: // it has stopped to lead just now
+				writeProblem(w, r, problem(codeNotLeader, "the node asked for this change does not lead any more; nothing was done"))
+				return
+			default:
 				answer = s.forward(r)
 			}
 			if answer.done || c.forwarded {
@@ -131,8 +135,11 @@ func (s *Server) forward(r *http.Request) *recorded {
 	}
 	defer response.Body.Close()
 	answer := &recorded{status: response.StatusCode, header: http.Header{}}
-	if _, err := io.Copy(&answer.body, io.LimitReader(response.Body, maxAnswer)); err != nil {
+	switch n, err := io.Copy(&answer.body, io.LimitReader(response.Body, maxAnswer+1)); {
+	case err != nil:
 		return unanswered(c, err, repeatable)
+	case n > maxAnswer:
+		return finalProblem(c, problem(codeInternal, "the leader's answer is too long to be passed on: ask for less"))
 	}
 	for name, values := range response.Header {
 		if !hopByHop(name) && !unstamped(name) {

@@ -26,6 +26,9 @@ const (
 	idleTimeout = 5 * time.Minute
 )
 
+// maxRefusedBody is how much of a request is read that is refused.
+const maxRefusedBody = 2 << 20
+
 // maxIdleForwards is how many connections to the leader are kept for requests to come.
 const maxIdleForwards = 256
 
@@ -60,6 +63,7 @@ func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return refuse(fmt.Errorf("%w elsewhere: it is this node", ErrNoLeader))
 	}
 
+	n.noteLeader(n.raft.Load()) // the news of it may be on its way
 	ctx, done := n.reigns.during(req.Context(), raft.ServerID(id))
 	out := req.Clone(ctx)
 	out.URL.Scheme = "http"
@@ -152,6 +156,8 @@ func (n *Node) forwardServer() *http.Server {
 		// Refusals are told apart from the handler's own answers, so that the
 		// other node knows nothing has been done.
 		refuse := func(why string) {
+			// Who is still writing a long request would see its connection break instead of the refusal.
+			_, _ = io.Copy(io.Discard, io.LimitReader(req.Body, maxRefusedBody))
 			w.Header().Set(headerRefused, why)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}

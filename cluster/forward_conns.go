@@ -20,6 +20,7 @@ type forwardConns struct {
 
 	mu     sync.Mutex
 	idle   map[string][]*forwardConn // by address; the one used last comes last
+	epoch  uint64                    // grows when all that are idle are dropped
 	closed bool
 }
 
@@ -30,6 +31,7 @@ type forwardConn struct {
 	in      *bufio.Reader
 	out     *bufio.Writer
 	usedAt  time.Time
+	epoch   uint64 // in which it was made
 }
 
 func newForwardConns(dial func(ctx context.Context, address string) (net.Conn, error)) *forwardConns {
@@ -139,11 +141,14 @@ func (f *forwardConns) take(ctx context.Context, address string) (*forwardConn, 
 		}
 		_ = conn.Close()
 	}
+	f.mu.Lock()
+	epoch := f.epoch
+	f.mu.Unlock()
 	conn, err := f.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	return &forwardConn{Conn: conn, address: address, in: bufio.NewReader(conn), out: bufio.NewWriter(conn)}, nil
+	return &forwardConn{Conn: conn, address: address, epoch: epoch, in: bufio.NewReader(conn), out: bufio.NewWriter(conn)}, nil
 }
 
 func (f *forwardConns) pop(address string) *forwardConn {
@@ -160,33 +165,35 @@ func (f *forwardConns) pop(address string) *forwardConn {
 	return conn
 }
 
-// put keeps a connection for the next request. Those to former leaders are given up.
+// put keeps a connection for the next request.
 func (f *forwardConns) put(conn *forwardConn) {
 	conn.usedAt = time.Now()
-	var surplus []*forwardConn
 	f.mu.Lock()
-	for address, list := range f.idle {
-		if address != conn.address {
-			surplus = append(surplus, list...)
-			delete(f.idle, address)
-		}
-	}
-	if list := f.idle[conn.address]; f.closed || len(list) >= maxIdleForwards {
-		surplus = append(surplus, conn)
-	} else {
+	list := f.idle[conn.address]
+	keep := !f.closed && conn.epoch == f.epoch && len(list) < maxIdleForwards
+	if keep {
 		f.idle[conn.address] = append(list, conn)
 	}
 	f.mu.Unlock()
-	for _, one := range surplus {
-		_ = one.Close()
+	if !keep {
+		_ = conn.Close()
 	}
 }
 
-// close closes the idle connections; those in use are closed when they would become idle.
-func (f *forwardConns) close() {
+// drop closes the idle connections; those in use are closed when they would become idle. It is called
+// when another leader reigns: a machine that lost its power said no goodbye, and connections to it look
+// as if they lived.
+func (f *forwardConns) drop() { f.dropAll(false) }
+
+// close is drop for good.
+func (f *forwardConns) close() { f.dropAll(true) }
+
+func (f *forwardConns) dropAll(closed bool) {
 	f.mu.Lock()
 	idle := f.idle
-	f.closed, f.idle = true, make(map[string][]*forwardConn)
+	f.idle = make(map[string][]*forwardConn)
+	f.epoch++
+	f.closed = f.closed || closed
 	f.mu.Unlock()
 	for _, list := range idle {
 		for _, conn := range list {

@@ -129,6 +129,9 @@ func openJournal(dir string, bolt *raftboltdb.BoltStore, size int64, noSync bool
 		found[0], found[1] = found[1], found[0]
 	}
 	for _, content := range found {
+		if err := noGap(bolt, content.entries); err != nil {
+			return nil, err
+		}
 		if err := j.store(content.entries); err != nil {
 			return nil, fmt.Errorf("moving the journal's entries into the log: %w", err)
 		}
@@ -142,6 +145,15 @@ func openJournal(dir string, bolt *raftboltdb.BoltStore, size int64, noSync bool
 	j.halt = halt
 	j.flusher.Go(j.flushDeferred)
 	return j, nil
+}
+
+// noGap makes sure that entries leave no gap to those that the log has.
+func noGap(bolt *raftboltdb.BoltStore, entries []*raft.Log) error {
+	last, err := bolt.LastIndex()
+	if err != nil || last == 0 || len(entries) == 0 || entries[0].Index <= last+1 {
+		return err
+	}
+	return fmt.Errorf("the log ends at %d and the journal begins at %d: entries that were acknowledged are lost; give this node an empty directory and a new name", last, entries[0].Index)
 }
 
 // openJournalFile opens a file, or makes one that has its blocks.
@@ -224,22 +236,28 @@ func (j *journal) StoreLogs(entries []*raft.Log) error {
 		j.wake()
 		return nil
 	}
-	if err = j.drain(); err != nil && len(entries) > 0 {
+	// The flusher must not come in between: what Raft hears has failed must not be written after all.
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	if err = j.drainLocked(); err != nil && len(entries) > 0 {
 		j.takeBack(entries)
 	}
 	return err
 }
 
-// takeBack forgets entries that could not be written, unless the flusher has written them meanwhile.
+// takeBack forgets entries that could not be written. The caller holds writing.
 func (j *journal) takeBack(entries []*raft.Log) {
-	j.writing.Lock()
-	defer j.writing.Unlock()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	first := entries[0].Index
 	for n := len(j.young); j.queued > 0 && j.young[n-1].Index >= first; n-- {
 		j.young = j.young[: n-1 : n-1]
 		j.queued--
+	}
+	if j.queued == 0 {
+		// Nothing is left that would be tried again: without this a node whose disk has recovered meanwhile
+		// would refuse the first entry of its own leadership, and so lead never more.
+		j.wrote = nil
 	}
 }
 
@@ -566,11 +584,9 @@ func readJournal(f *os.File) (content journalContent, err error) {
 		content.entries = append(content.entries, entries...)
 		at += size
 	}
-	if content.generation == 0 {
-		return content, nil
-	}
+	// A file begins with a record from its first use on: when there is none, any behind it counts.
 	for behind := at + journalSector; behind < len(data); behind += journalSector {
-		if generation, _, size := readRecord(data[behind:]); size != 0 && generation == content.generation {
+		if generation, _, size := readRecord(data[behind:]); size != 0 && (generation == content.generation || content.generation == 0) {
 			return content, fmt.Errorf("damaged at %d, with entries behind that were acknowledged: give this node an empty directory and a new name", at)
 		}
 	}

@@ -237,22 +237,46 @@ func TestJournalIsALog(t *testing.T) {
 
 // A damaged record with others behind it was acknowledged: the node must not begin without it.
 func TestJournalDamaged(t *testing.T) {
-	k := openKit(t, t.TempDir(), 4096)
-	for range 3 {
-		k.add(t, 1, 100, 200)
+	for name, at := range map[string]int{"a record in the middle": 1100, "the beginning of the file": 3} {
+		t.Run(name, func(t *testing.T) {
+			k := openKit(t, t.TempDir(), 4096)
+			for range 3 {
+				k.add(t, 1, 100, 200)
+			}
+			dir := copied(t, k.dir, t.TempDir())
+			defer k.shut(t)
+			path := filepath.Join(dir, fmt.Sprintf(journalFiles, 0))
+			data, err := os.ReadFile(path)
+			must(t, err)
+			data[at]++
+			must(t, os.WriteFile(path, data, 0o600))
+			bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFile)})
+			must(t, err)
+			defer bolt.Close()
+			if _, err := openJournal(dir, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "damaged") {
+				t.Errorf("opening a damaged journal: %v", err)
+			}
+		})
 	}
-	dir := copied(t, k.dir, t.TempDir())
-	defer k.shut(t)
-	path := filepath.Join(dir, fmt.Sprintf(journalFiles, 0))
-	data, err := os.ReadFile(path)
-	must(t, err)
-	data[1100]++ // in the second batch's record
-	must(t, os.WriteFile(path, data, 0o600))
-	bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFile)})
+}
+
+// Entries between what raft-boltdb has and what the journal has were acknowledged once.
+func TestJournalWithAGap(t *testing.T) {
+	dir := t.TempDir()
+	k := openKit(t, dir, 4096)
+	k.add(t, 1, 10, 10)
+	k.shut(t)
+	k = openKit(t, dir, 4096)
+	k.want = []*raft.Log{{Index: 8}}
+	k.add(t, 1, 10, 10)
+	torn := copied(t, dir, t.TempDir())
+	k.shut(t)
+	bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(torn, logFile)})
 	must(t, err)
 	defer bolt.Close()
-	if _, err := openJournal(dir, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "damaged") {
-		t.Errorf("opening a journal with a hole: %v", err)
+	must(t, bolt.DeleteRange(8, 8))
+	if _, err := openJournal(torn, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "lost") {
+		t.Errorf("opening a log with a gap: %v", err)
 	}
 }
 
@@ -424,6 +448,27 @@ func TestJournalDefersToAFullDisk(t *testing.T) {
 	again.want = k.want
 	again.check(t)
 	again.shut(t)
+	k.shut(t)
+}
+
+// What a follower could not write says nothing about the disk when it is a leader later.
+func TestJournalLeadsAfterAFullDisk(t *testing.T) {
+	k := openKit(t, t.TempDir(), 4096)
+	k.add(t, 1, 10)
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	must(t, err)
+	defer full.Close()
+	good := k.files[k.active]
+	k.files[k.active] = full
+	if err := k.StoreLogs([]*raft.Log{{Index: 8, Term: 1}}); err == nil {
+		t.Error("a follower's entry was acknowledged")
+	}
+	k.check(t)
+	k.files[k.active] = good
+	k.mayDefer = func() bool { return true }
+	k.add(t, 2, 10)
+	must(t, k.waitDurable(8, time.Minute))
+	k.check(t)
 	k.shut(t)
 }
 

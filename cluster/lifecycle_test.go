@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -142,7 +143,7 @@ func TestStopFinishesForwardedRequests(t *testing.T) {
 	clustertest.Eventually(t, "the leader to take no more", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
-		_, _, err := forward(ctx, follower, "/", "y")
+		_, _, err := forward(ctx, follower, "/", strings.Repeat("y", 2<<20)) // more than lies in buffers
 		return notSent(err)
 	})
 	close(finish)

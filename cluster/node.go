@@ -88,6 +88,8 @@ func New(cfg Config) (*Node, error) {
 	n.leading, n.endLeading = context.WithCancel(n.lifetime)
 	n.reads.run = n.readRound
 	n.reigns.lifetime, n.reigns.grace = n.lifetime, n.cfg.Timing.Heartbeat
+	n.client = newForwardConns(n.dialForward)
+	n.reigns.begins = n.client.drop
 	return n, nil
 }
 
@@ -140,7 +142,7 @@ func (n *Node) start(ctx context.Context) error {
 		return fmt.Errorf("%w: %s holds a log but no %s", ErrIdentity, n.cfg.DataDir, identityFile)
 	}
 
-	n.client, n.peerClient = newForwardConns(n.dialForward), n.newPeerClient()
+	n.peerClient = n.newPeerClient()
 	id := stored
 	if !member {
 		if id, err = n.place(ctx, stored, known); err != nil {
@@ -330,8 +332,8 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	try("stopping Raft", raftErr)
 	n.endLifetime()
 	n.clientConns.closeAll()
-	if n.client != nil {
-		n.client.close()
+	n.client.close()
+	if n.peerClient != nil {
 		n.peerClient.CloseIdleConnections()
 	}
 	if n.port != nil {
@@ -342,10 +344,22 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	try("ending requests of other nodes", n.handlers.wait(ctx))
 	if n.stores != nil && raftErr == nil {
 		// Under a Raft that goes on, the log had better stay open.
-		try("closing the log", n.stores.close())
+		try("closing the log", within(ctx, n.stores.close)) // a disk that hangs must not hold the process
 	}
 	n.log.Info("node is down")
 	return errors.Join(errs...)
+}
+
+// within runs f and waits for it until ctx ends.
+func within(ctx context.Context, f func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- f() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // stopGrace is the part of the time to stop that requests under way may take.

@@ -22,6 +22,7 @@ type reign struct {
 type reigns struct {
 	lifetime context.Context
 	grace    time.Duration
+	begins   func() // called when another reign begins; it must not block
 
 	mu      sync.Mutex
 	present *reign // nil: nobody is known to lead
@@ -49,6 +50,7 @@ func (rs *reigns) changed(leader raft.ServerID, term uint64) {
 	case is(rs.past) && rs.timer.Stop():
 		rs.present, rs.past = rs.past, nil // it was out of sight for a moment
 	default:
+		rs.begins()
 		rs.present = &reign{leader: leader, term: term}
 		rs.present.ctx, rs.present.end = context.WithCancel(rs.lifetime)
 	}
@@ -67,6 +69,18 @@ func (rs *reigns) during(ctx context.Context, leader raft.ServerID) (context.Con
 	return ctx, func() { stop(); cancel() }
 }
 
+// noteLeader tells the reigns who leads. Leader and term belong together only if the term was the same
+// before and after.
+func (n *Node) noteLeader(r *raft.Raft) {
+	for range 3 {
+		term := r.CurrentTerm()
+		if _, leader := r.LeaderWithID(); r.CurrentTerm() == term {
+			n.reigns.changed(leader, term)
+			return
+		}
+	}
+}
+
 // watchLeader keeps the reigns until the node ends.
 func (n *Node) watchLeader(r *raft.Raft) {
 	changes := make(chan raft.Observation, 64)
@@ -80,8 +94,7 @@ func (n *Node) watchLeader(r *raft.Raft) {
 	ask := time.NewTicker(n.cfg.Timing.Heartbeat)
 	defer ask.Stop()
 	for {
-		_, leader := r.LeaderWithID()
-		n.reigns.changed(leader, r.CurrentTerm())
+		n.noteLeader(r)
 		select {
 		case <-changes:
 		case <-ask.C:
