@@ -30,6 +30,7 @@ func TestBadInput(t *testing.T) {
 		{"token in the URL", "GET", "/api/v1/leases?access_token=x", "", 400, "token_in_url", "", nil},
 		{"token in another parameter", "GET", "/api/v1/leases?account=" + apitest.Token, "", 400, "token_in_url", "", nil},
 		{"no such route", "GET", "/api/v1/nothing", "", 404, "no_such_route", "", nil},
+		{"no text in the path", "POST", "/api/v1/leases/%ff/revoke", "", 400, "malformed_request", "", nil},
 		{"no such method", "PUT", "/api/v1/leases", "{}", 405, "method_not_allowed", "", nil},
 
 		{"not JSON", "POST", "/api/v1/environments", `{"name":`, 400, "malformed_request", "", nil},

@@ -10,7 +10,9 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"broker/access"
 	"broker/api/types"
@@ -36,7 +38,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 			id:        rand.Text(),
 			node:      s.config.Cluster.NodeID(),
 			address:   clientAddress(r.RemoteAddr),
-			userAgent: cut(r.UserAgent(), 256),
+			userAgent: cut(strings.ToValidUTF8(r.UserAgent(), "\uFFFD"), 256),
 			forwarded: forwarded,
 			method:    r.Method,
 			path:      r.URL.Path,
@@ -119,6 +121,10 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		r = r.WithContext(ctx)
 		if tokenInURL(r) {
 			writeProblem(w, r, problem(codeTokenInURL, "the URL holds a token: send it in the Authorization header; this token should be replaced"))
+			return
+		}
+		if !utf8.ValidString(r.URL.Path) {
+			writeProblem(w, r, problem(codeMalformed, "the URL's path holds bytes that are no UTF-8 text"))
 			return
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody))
@@ -225,9 +231,13 @@ func clientAddress(remote string) string {
 	return host
 }
 
+// cut shortens a text that is too long, between two characters.
 func cut(text string, limit int) string {
-	if len(text) > limit {
-		return text[:limit]
+	if len(text) <= limit {
+		return text
 	}
-	return text
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }

@@ -260,3 +260,15 @@ func TestPublicRoutes(t *testing.T) {
 		}
 	}
 }
+
+// What a client calls itself is written into the log: bytes that are no text must not stop the cluster.
+func TestUserAgentThatIsNoText(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	url := furnish(t, kit)
+	for name, agent := range map[string]string{"no UTF-8": "agent\xff/1", "cut in the middle of a character": strings.Repeat("x", 255) + "é and more"} {
+		if got := ask(t, url, "POST", "/api/v1/environments/payments/production/secrets/orders-ro/leases", "{}", "User-Agent", agent); got.status != 201 {
+			t.Errorf("%s: %d %s", name, got.status, got.text)
+		}
+	}
+	expect(t, 200, url, "GET", "/api/v1/leases", "")
+}

@@ -125,6 +125,9 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 		return nil, nil, err
 	}
 	update := &fsm.SystemUpdate{Number: record.Number, New: c.System == Replaced, Identity: record.Identity}
+	if c.System == Replaced {
+		update.Identity = "" // until a check has told which system it is
+	}
 	switch {
 	case c.System != "" && c.System != Moved && c.System != Replaced:
 		return nil, nil, invalid("system", "%q is neither %q nor %q", c.System, Moved, Replaced)

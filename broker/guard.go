@@ -143,8 +143,8 @@ func (g *guard) probe() {
 
 // silent reports whether an error means that the system did not answer. Any answer is a sign of life.
 func silent(err error) bool {
-	kind := classify(err).Kind
-	return kind == providers.KindUnavailable || kind == providers.KindUnknown
+	pe := classify(err)
+	return !pe.Blocked && (pe.Kind == providers.KindUnavailable || pe.Kind == providers.KindUnknown)
 }
 
 // busy reports whether an error tells nothing about the system, since the call was waiting for its turn

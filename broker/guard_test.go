@@ -7,6 +7,7 @@ import (
 
 	"broker/broker"
 	"broker/fsm"
+	"broker/providers"
 	"broker/providers/providertest"
 )
 
@@ -216,6 +217,26 @@ func TestIssueRates(t *testing.T) {
 		}
 		for range 10 {
 			h.mustIssue(time.Hour)
+		}
+	})
+}
+
+// A login that somebody's lock is in the way of says nothing about its system.
+func TestABlockedLoginOpensNoBreaker(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		l := h.mustIssue(time.Hour).Lease
+		h.fake.Block(providers.LoginName(l.Username), "a lock")
+		if _, err := h.b.Revoke(t.Context(), alice(), broker.RevokeSpec{Lease: l.ID}); err != nil {
+			t.Fatal(err)
+		}
+		for range 600 {
+			pass(time.Second)
+			if got := h.health("orders-db"); !got.Available {
+				t.Fatalf("health: %+v", got)
+			}
+		}
+		if got := h.lease(l.ID); got.Shown(0) != "stuck" {
+			t.Errorf("the lease is %s", got.Shown(0))
 		}
 	})
 }

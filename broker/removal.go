@@ -19,6 +19,8 @@ type removal struct {
 	login providers.Login
 	err   error
 	own   bool // the failure is this lease's own, not the system's
+
+	notBefore fsm.Instant // what absence was to be confirmed for, when that was asked
 }
 
 // remove calls the outside system for a batch. For leases that never became active it also confirms
@@ -68,6 +70,7 @@ func (r *revoker) confirm(ctx context.Context, backend providers.Backend, batch,
 	}
 	answers := backend.ConfirmAbsent(ctx, logins(rest), notBefore.Time())
 	for _, m := range rest {
+		m.notBefore = notBefore
 		if m.err = answerFor(answers, m.login.Name); m.err != nil {
 			m.own = true
 			failed = append(failed, m)
@@ -143,14 +146,14 @@ func (r *revoker) recordTrouble(failed []removal) {
 		pe := classify(m.err)
 		switch pe.Kind {
 		case providers.KindTooEarly:
-			r.postpone(m.lease.ID, r.behind(m.lease.CreateDeadlineAt))
+			r.postpone(m.lease.ID, r.behind(m.lease.CreateDeadlineAt, m.notBefore))
 			continue
 		case providers.KindExists:
 			r.postpone(m.lease.ID, r.p.Now().Add(r.p.Timing.RetryMin/2))
 			continue
 		}
 		tries, at := r.failedAgain(m.task, silent(m.err))
-		if m.own && pe.Kind != providers.KindUnavailable {
+		if m.own && (pe.Kind != providers.KindUnavailable || pe.Blocked) {
 			r.isolate(m.task)
 		}
 		failures = append(failures, fsm.RevokeFailure{

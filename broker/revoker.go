@@ -243,11 +243,11 @@ func (r *revoker) isolate(t *task) {
 
 // behind notes that the outside system's clock has not come to a create deadline yet, and returns
 // when to ask again. Leases to come wait as long, or the newest would hold up all others of its batch.
-func (r *revoker) behind(deadline fsm.Instant) time.Time {
+func (r *revoker) behind(deadline, asked fsm.Instant) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.p.Now()
-	r.lag = max(r.lag, now.Sub(deadline.Time())+r.p.Timing.RetryMin/2)
+	r.lag = max(r.lag, now.Sub(asked.Time())+r.p.Timing.RetryMin/2)
 	return later(now.Add(r.p.Timing.RetryMin/2), deadline.Time().Add(r.lag))
 }
 

@@ -177,7 +177,7 @@ func (p *period) concludeSweep(ctx context.Context, s knownSystem, r *SweepRepor
 // out; the others are judged when the command is applied.
 func (p *period) recordSweep(ctx context.Context, s knownSystem, body *fsm.RecordSweep) error {
 	body.Connection, body.System = s.Connection, s.Number
-	if err := p.view(func(v *fsm.View) { body.Unknown = v.UnknownLogins(s.Connection, s.Number, body.Unknown) }); err != nil {
+	if err := p.view(func(v *fsm.View) { body.Unknown = v.UnknownLogins(body.Unknown) }); err != nil {
 		return err
 	}
 	if len(body.Unknown)+len(body.Missing)+len(body.Present) == 0 && !body.Complete {

@@ -162,3 +162,26 @@ func TestForgottenLoginsAreFound(t *testing.T) {
 		h.eventually("the sweep removes it", func() bool { _, there := h.fake.Login(name); return !there })
 	})
 }
+
+// Two connections may lead to one server, for two of its databases: each lists the logins of both.
+func TestSweepOfAServerWithTwoConnections(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		h.mustConnection("invoices-db", "main")
+		const secret = fsm.SecretName(env + "/invoices-ro")
+		h.mustSecret(secret, "invoices-db", "INVOICES")
+		issued, err := h.b.Issue(t.Context(), alice(), broker.IssueSpec{Secret: secret, TTL: 2 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := providers.LoginName(issued.Lease.Username)
+		for range 3 {
+			if r := h.sweep("orders-db"); r.Listed != 1 || len(r.Orphans)+len(r.Adopted) != 0 {
+				t.Errorf("a login of the other connection's lease: %+v", r)
+			}
+			pass(6 * time.Minute)
+		}
+		if _, there := h.fake.Login(name); !there {
+			t.Error("the other connection's login was removed")
+		}
+	})
+}

@@ -181,19 +181,25 @@ func applyDeleteConnection(t *txn, c *DeleteConnection) (Connection, *Refusal) {
 	return n, nil
 }
 
+// recordLeft records an event that leaves logins behind at a system that is not swept any more.
+func (t *txn) recordLeft(e Event, left []Orphan) {
+	if len(left) > 0 {
+		var names []string
+		for _, o := range left[:min(len(left), 20)] {
+			names = append(names, o.Username)
+		}
+		e.Details = map[string]string{"orphans": fmt.Sprint(len(left)), "orphans_left": strings.Join(names, " ")}
+	}
+	t.record(e)
+}
+
 func (t *txn) dropConnection(n Connection) {
 	// Nobody will look for these any more: whoever reads the history can.
-	var left []string
+	var left []Orphan
 	for _, s := range t.Systems(n.Name) {
-		for _, o := range t.Orphans(n.Name, s.Number) {
-			left = append(left, o.Username)
-		}
+		left = append(left, t.Orphans(n.Name, s.Number)...)
 		t.deleteSystem(n.Name, s.Number)
 	}
 	connections.delete(t, []byte(n.Name))
-	deleted := Event{Type: EventConnectionDeleted, Subject: string(n.Name)}
-	if len(left) > 0 {
-		deleted.Details = map[string]string{"orphans": fmt.Sprint(len(left)), "orphans_left": strings.Join(left[:min(len(left), 20)], " ")}
-	}
-	t.record(deleted)
+	t.recordLeft(Event{Type: EventConnectionDeleted, Subject: string(n.Name)}, left)
 }

@@ -38,7 +38,9 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 	for _, s := range t.Systems("") {
 		if s.DoubtAt != 0 && s.DoubtAt <= horizon && t.Count(systemCounter(s.Connection, s.Number)) == 0 {
 			if n, ok := t.Connection(s.Connection); !ok || n.System != s.Number {
+				t.recordLeft(Event{Type: EventSystemGivenUp, Subject: string(s.Connection)}, t.Orphans(s.Connection, s.Number))
 				t.deleteSystem(s.Connection, s.Number)
+				p.Systems++
 			}
 		}
 	}

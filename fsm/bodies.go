@@ -207,7 +207,7 @@ type Prune struct {
 }
 
 // Pruned counts what a Prune removed.
-type Pruned struct{ Replies, Keys, Leases, Events, Operations, Locks int }
+type Pruned struct{ Replies, Keys, Leases, Events, Operations, Locks, Systems int }
 
 // More reports whether a limit was reached, so that another Prune is worth while.
 func (p Pruned) More(limit int) bool {

@@ -147,6 +147,12 @@ func (r repair) bookkeeping() {
 			operations.put(r.txn, o)
 		}
 	}
+	for _, s := range r.Systems("") {
+		if max(s.DoubtAt, s.CleanAt) > r.to {
+			s.DoubtAt, s.CleanAt = r.past(s.DoubtAt), 0
+			systems.put(r.txn, s)
+		}
+	}
 	var seen []Orphan
 	orphans.scan(r.tx, nil, func(o Orphan) bool {
 		if o.LastSeenAt > r.to {

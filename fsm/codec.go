@@ -28,6 +28,9 @@ func newCodec() codec {
 		MaxNestedLevels:   16,
 		MaxArrayElements:  1 << 20,
 		MaxMapPairs:       1 << 16,
+		// What was encoded must decode: a text with a broken character in it, committed, would stop every
+		// node, and again at each start.
+		UTF8: cbor.UTF8DecodeInvalid,
 	}.DecMode()
 	if err != nil {
 		panic(fmt.Sprintf("building the CBOR decoder: %v", err))

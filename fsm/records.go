@@ -179,6 +179,7 @@ const (
 	EventConnectionCreated  EventType = "connection.created"
 	EventConnectionUpdated  EventType = "connection.updated"
 	EventConnectionDeleted  EventType = "connection.deleted"
+	EventSystemGivenUp      EventType = "connection.system_given_up" // a replaced system that nobody has reached for long
 	EventSecretCreated      EventType = "secret.created"
 	EventSecretUpdated      EventType = "secret.updated"
 	EventSecretDeleted      EventType = "secret.deleted"

@@ -177,7 +177,11 @@ const maxUnsettled = 4096
 func (s *State) settle() error {
 	s.applying.Lock()
 	defer s.applying.Unlock()
-	return s.commit()
+	err := s.commit()
+	if err != nil {
+		s.halt(err) // what was applied is lost with the transaction
+	}
+	return err
 }
 
 // commit ends the open transaction. The caller holds s.applying.

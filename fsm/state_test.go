@@ -368,3 +368,31 @@ func TestEveryCommandTwiceWithAKey(t *testing.T) {
 		p.play("> 11s key=k:1 "+second+"\n> 12s key=k:1 "+second, false)
 	}
 }
+
+// What can be encoded can be decoded: a command that is in the log must not stop the nodes.
+func TestTextsThatAreNoUTF8(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c, err := NewCommand(&CreateEnvironment{Name: "payments/production", Description: "\xff"}, epoch.Time(), Actor{UserAgent: "\xc3"}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.Apply(&raft.Log{Index: 1, Term: 1, Data: data}).(*Result); r.Refusal != nil {
+		t.Error(r.Refusal)
+	}
+	if err := s.View(func(v *View) error {
+		if list := v.Events(0, 10); len(list) != 1 || list[0].Actor.UserAgent != "\xc3" {
+			t.Errorf("events: %+v", list)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}

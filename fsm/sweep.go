@@ -75,14 +75,23 @@ type Adoption struct {
 func (*RecordSweep) commandType() CommandType  { return TypeRecordSweep }
 func (*AdoptOrphans) commandType() CommandType { return TypeAdoptOrphans }
 
+// maxLoginName is more than any outside system allows.
+const maxLoginName = 512
+
 func applyRecordSweep(t *txn, c *RecordSweep) (Sweep, *Refusal) {
 	s := Sweep{Connection: c.Connection, System: c.System, At: t.now(), Listed: c.Listed}
 	if _, ok := t.System(c.Connection, c.System); !ok {
 		return s, notFound("connection", "connection", string(c.Connection))
 	}
 	for _, u := range c.Unknown {
-		if _, live := t.liveLogin(c.Connection, c.System, u.Username); live {
+		if len(u.Username) > maxLoginName {
+			continue // none of ours is that long, and keys of the state have a limit
+		}
+		if _, live := t.liveLogin(u.Username); live {
 			continue // prepared since the leader looked
+		}
+		if system, _ := t.System(c.Connection, c.System); system.DoubtAt == 0 {
+			t.doubt(c.Connection, c.System, t.now()) // whether or not this sweep comes to its end
 		}
 		o, known := t.Orphan(c.Connection, c.System, u.Username)
 		if !known {
@@ -154,7 +163,7 @@ func applyAdoptOrphans(t *txn, c *AdoptOrphans) ([]Lease, *Refusal) {
 // adoptable reports whether the orphan certainly is one and may be removed.
 func (t *txn) adoptable(o Orphan, quarantine time.Duration) bool {
 	c, ok := t.Connection(o.Connection)
-	_, live := t.liveLogin(o.Connection, o.System, o.Username)
+	_, live := t.liveLogin(o.Username)
 	return ok && !live && o.Ours && c.SweepMode() == SweepRemove &&
 		o.LastSeenAt > o.FirstSeenAt && o.LastSeenAt.Sub(o.FirstSeenAt) >= quarantine
 }
@@ -180,11 +189,12 @@ func (t *txn) adopt(o Orphan, id LeaseID) Lease {
 	return l
 }
 
-// liveLogin returns the live lease whose login has that name at that system.
-func (v *View) liveLogin(name ConnectionName, system uint64, username string) (LeaseID, bool) {
+// liveLogin returns the live lease whose login has that name, at whichever system: two connections may
+// lead to one server, which then lists the logins of both. Names are never used twice.
+func (v *View) liveLogin(username string) (LeaseID, bool) {
 	var found LeaseID
 	eachRow(v.tx, "leases_by_username", []byte(username), nil, true, func(id []byte) bool {
-		if l, ok := leases.get(v.tx, id); ok && l.State.Live() && l.Connection == name && l.System == system {
+		if l, ok := leases.get(v.tx, id); ok && l.State.Live() {
 			found = l.ID
 		}
 		return found == ""
@@ -200,10 +210,10 @@ func (v *View) lastLease(name ConnectionName, username string) (Lease, bool) {
 	return Lease{}, false
 }
 
-// UnknownLogins returns those of the names that belong to no live lease of the system.
-func (v *View) UnknownLogins(name ConnectionName, system uint64, found []FoundLogin) []FoundLogin {
+// UnknownLogins returns those of the names that belong to no live lease.
+func (v *View) UnknownLogins(found []FoundLogin) []FoundLogin {
 	return slices.DeleteFunc(slices.Clone(found), func(f FoundLogin) bool {
-		_, live := v.liveLogin(name, system, f.Username)
+		_, live := v.liveLogin(f.Username)
 		return live
 	})
 }

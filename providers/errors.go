@@ -45,6 +45,10 @@ type Error struct {
 	// nothing about the outside system.
 	Busy bool
 
+	// Blocked is true when the outside system answered that something there is in the way of this one
+	// login, such as a lock: it may go later, and says nothing about other logins.
+	Blocked bool
+
 	// Hint says what a person can do about it; empty when nothing is known.
 	Hint string
 

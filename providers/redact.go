@@ -62,6 +62,7 @@ const cutOff = "… (cut)"
 // cut shortens a text that is too long, between two characters. The text is redacted already: half a
 // secret would not be recognised.
 func cut(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD") // an outside system speaks as it likes
 	if len(text) <= longestText {
 		return text
 	}
@@ -119,7 +120,7 @@ func (r *redacting) clean(err error, c *concealed) error {
 	clean := &Error{}
 	var classified *Error
 	if errors.As(err, &classified) {
-		clean.Kind, clean.NotSent, clean.Busy = classified.Kind, classified.NotSent, classified.Busy
+		clean.Kind, clean.NotSent, clean.Busy, clean.Blocked = classified.Kind, classified.NotSent, classified.Busy, classified.Blocked
 		clean.Hint = cut(Redact(classified.Hint, secrets...))
 	}
 	text := redactedError{text: cut(Redact(err.Error(), secrets...))}

@@ -107,7 +107,9 @@ func (r rawClient) renew(ctx context.Context, name string, until time.Time) erro
 	if _, err := r.lookUp(ctx, name); err != nil {
 		return err
 	}
-	return r.change(ctx, fmt.Sprintf(`ALTER ROLE %q VALID UNTIL %s`, name, instant(until)))
+	return r.send(ctx, rawBegin, "SET LOCAL lock_timeout = 100",
+		fmt.Sprintf("SELECT 1 / (rolvaliduntil <= %s::timestamptz)::int FROM pg_roles WHERE rolname = '%s'", instant(until), name),
+		fmt.Sprintf(`ALTER ROLE %q VALID UNTIL %s`, name, instant(until)), "COMMIT")
 }
 
 // change is one statement as the provider sends it.

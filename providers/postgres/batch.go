@@ -158,7 +158,7 @@ func (b batch) fail(name providers.LoginName, err error) error {
 func (b batch) answerAll(answers map[providers.LoginName]error, jobs []job, err *providers.Error) {
 	for _, j := range jobs {
 		if answers[j.name] == nil {
-			answers[j.name] = &providers.Error{Kind: err.Kind, NotSent: err.NotSent, Hint: err.Hint,
+			answers[j.name] = &providers.Error{Kind: err.Kind, NotSent: err.NotSent, Blocked: err.Blocked, Hint: err.Hint,
 				Err: fmt.Errorf("%s: %w", fmt.Sprintf(b.doing, string(j.name)), err)}
 		}
 	}

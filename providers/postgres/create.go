@@ -63,7 +63,7 @@ func (b *backend) create(ctx context.Context, c *creation) error {
 	err = b.loneCreates.do(ctx, c)
 	var known *providers.Error
 	if errors.As(err, &known) && known.NotSent {
-		return &providers.Error{Kind: known.Kind, Hint: known.Hint, Err: known.Err}
+		return &providers.Error{Kind: known.Kind, Blocked: known.Blocked, Hint: known.Hint, Err: known.Err}
 	}
 	return err
 }

@@ -89,10 +89,10 @@ func statementError(doing string, err error) *providers.Error {
 		e.Kind = providers.KindUnavailable
 		e.Hint = "The server is read-only: it is a standby, or default_transaction_read_only is on."
 	case codeLockNotAvailable, codeQueryCanceled, codeDeadlock, codeSerialization:
-		e.Kind = providers.KindUnavailable
+		e.Kind, e.Blocked = providers.KindUnavailable, true
 	case codeCatalogConcurrent:
 		if strings.HasPrefix(pgErr.Message, "tuple concurrently") {
-			e.Kind = providers.KindUnavailable
+			e.Kind, e.Blocked = providers.KindUnavailable, true
 		}
 	}
 	switch pgErr.Code[:min(2, len(pgErr.Code))] {

@@ -1,6 +1,11 @@
 package postgres
 
-import "broker/providers"
+import (
+	"context"
+	"time"
+
+	"broker/providers"
+)
 
 // ReachSQL is the query that follows memberships.
 const ReachSQL = reachSQL
@@ -22,4 +27,23 @@ func Waiting(of providers.Backend) int {
 	b.renewals.mu.Lock()
 	defer b.renewals.mu.Unlock()
 	return len(b.sharedCreates.waiting) + len(b.renewals.waiting)
+}
+
+// LateRenewal looks at the role as Renew does, and returns what does the rest.
+func LateRenewal(ctx context.Context, of providers.Backend, login providers.Login) (finish func() error, err error) {
+	conn, err := of.(*backend).acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := renewJobs(ctx, conn.Conn(), []providers.Login{login}, map[providers.LoginName]error{})
+	if err != nil {
+		conn.Release()
+		return nil, err
+	}
+	return func() error {
+		defer conn.Release()
+		answers := batch{doing: "renewing role %q"}.run(ctx, conn.Conn(), jobs, time.Second)
+		forgiveOvertaken(answers)
+		return answers[login.Name]
+	}, nil
 }

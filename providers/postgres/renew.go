@@ -63,6 +63,7 @@ func (b *backend) renewAll(ctx context.Context, conn *pgx.Conn, calls []ticket[*
 	wait := b.settings.lockTimeout()
 	renewing := batch{doing: "renewing role %q"}
 	maps.Copy(answers, renewing.pass(ctx, conn, jobs, hasty(wait)))
+	forgiveOvertaken(answers)
 	blocked := slices.DeleteFunc(slices.Clone(calls), func(call ticket[*renewal]) bool {
 		for _, login := range call.job.logins {
 			if foundLocked(answers[login.Name]) {
@@ -79,9 +80,19 @@ func (b *backend) renewAll(ctx context.Context, conn *pgx.Conn, calls []ticket[*
 			}
 		}
 		renewing.again(ctx, conn, jobs, answers, wait)
+		forgiveOvertaken(answers)
 	}
 	for _, call := range blocked {
 		give(call, answers)
+	}
+}
+
+// forgiveOvertaken takes those for done whose end another call has moved further meanwhile.
+func forgiveOvertaken(answers map[providers.LoginName]error) {
+	for name, err := range answers {
+		if hasCode(err, codeDivisionByZero) {
+			answers[name] = nil
+		}
 	}
 }
 
@@ -114,7 +125,16 @@ func renewJobs(ctx context.Context, conn *pgx.Conn, logins []providers.Login, an
 			// No VALID UNTIL is for ever: setting one would shorten.
 			answers[login.Name] = nil
 		default:
-			jobs = append(jobs, job{login.Name, []string{fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", quoteName(string(login.Name)), quoteTime(until))}})
+			name, err := quoteLiteral(conn, string(login.Name))
+			if err != nil {
+				return nil, err
+			}
+			// The statements may run long after the look above: the call was given up, it waited for a lock,
+			// and another one has moved the end further. It must not be moved back then.
+			jobs = append(jobs, job{login.Name, []string{
+				fmt.Sprintf("SELECT 1 / (rolvaliduntil <= %s::timestamptz)::int FROM pg_roles WHERE rolname = %s", quoteTime(until), name),
+				fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", quoteName(string(login.Name)), quoteTime(until)),
+			}})
 		}
 	}
 	return jobs, nil

@@ -163,7 +163,8 @@ func (r *revocation) endSessions(ctx context.Context) error {
 	failed := map[providers.LoginName]error{}
 	for _, login := range r.todo {
 		if n := alive[r.roles[login.Name].oid]; n > 0 {
-			failed[login.Name] = providers.Errorf(providers.KindUnavailable, "ending sessions of role %q: %d did not end in time", string(login.Name), n)
+			failed[login.Name] = &providers.Error{Kind: providers.KindUnavailable, Blocked: true,
+				Err: fmt.Errorf("ending sessions of role %q: %d did not end in time", string(login.Name), n)}
 		}
 	}
 	r.fail(failed)

@@ -47,6 +47,7 @@ type Fake struct {
 	logins  map[key]*FakeLogin
 	open    map[key]chan struct{} // creates under way; closed when they end
 	stuck   map[key]string
+	blocked map[providers.LoginName]bool // of the stuck ones
 	calls   []FakeCall
 	removed []FakeLogin
 	faults  map[Op][]plannedFault
@@ -61,11 +62,12 @@ type key struct {
 // NewFake returns an empty fake that runs on the real clock and accepts every root password.
 func NewFake() *Fake {
 	return &Fake{
-		now:    time.Now,
-		logins: map[key]*FakeLogin{},
-		open:   map[key]chan struct{}{},
-		stuck:  map[key]string{},
-		faults: map[Op][]plannedFault{},
+		now:     time.Now,
+		logins:  map[key]*FakeLogin{},
+		open:    map[key]chan struct{}{},
+		stuck:   map[key]string{},
+		blocked: map[providers.LoginName]bool{},
+		faults:  map[Op][]plannedFault{},
 	}
 }
 
@@ -174,10 +176,19 @@ func (f *Fake) Stick(name providers.LoginName, reason string) {
 	f.stuck[key{"", name}] = reason
 }
 
-// Unstick ends what Stick began.
+// Block is Stick for what goes away by itself, such as a lock: the login is blocked, not refused.
+func (f *Fake) Block(name providers.LoginName, reason string) {
+	f.Stick(name, reason)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.blocked[name] = true
+}
+
+// Unstick ends what Stick or Block began.
 func (f *Fake) Unstick(name providers.LoginName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.blocked, name)
 	delete(f.stuck, key{"", name})
 }
 
@@ -256,7 +267,11 @@ func (f *Fake) revokeLocked(b *fakeBackend, login providers.Login) error {
 	}
 	existing.CanLogin = false
 	if reason, stuck := f.stuck[key{"", login.Name}]; stuck {
-		return providers.Errorf(providers.KindRejected, "removing login %q: %s", login.Name, reason)
+		err := providers.Errorf(providers.KindRejected, "removing login %q: %s", login.Name, reason)
+		if f.blocked[login.Name] {
+			err.Kind, err.Blocked = providers.KindUnavailable, true
+		}
+		return err
 	}
 	f.removed = append(f.removed, *existing)
 	delete(f.logins, k)
