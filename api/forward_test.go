@@ -111,6 +111,27 @@ func TestForwardedRequestsAreNotForwardedAgain(t *testing.T) {
 	}
 }
 
+// A node that leads no more when it is about to carry a forwarded request out sends it back too.
+func TestForwardedRequestMeetsTheEndOfALeader(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	furnish(t, kit)
+	var asked atomic.Int32
+	url, cluster := kit.Follower(t, "n2", nil)
+	back := apitest.Forward(kit.Server.Forwarded())
+	cluster.Transport = apitest.RoundTrip(func(r *http.Request) (*http.Response, error) {
+		if asked.Add(1) == 1 {
+			kit.Cluster.LoseLeadership()
+		} else {
+			kit.Cluster.SetLeader("n1")
+		}
+		return back.RoundTrip(r)
+	})
+	expect(t, 201, url, "POST", issuePath, `{}`)
+	if asked.Load() != 2 {
+		t.Errorf("the leader was asked %d times, want 2", asked.Load())
+	}
+}
+
 // Rule: repeated only when it certainly did nothing or carries an idempotency key.
 func TestForwardingAgain(t *testing.T) {
 	lost := errors.New("connection reset")

@@ -21,6 +21,7 @@ type Cluster struct {
 
 	mu     sync.Mutex
 	leader string
+	losing bool // leadership is lost when the node has next been asked about it
 	stale  time.Duration
 	url    string
 }
@@ -48,10 +49,22 @@ func (c *Cluster) setURL(url string) {
 // NodeID names the node.
 func (c *Cluster) NodeID() string { return c.ID }
 
+// LoseLeadership makes the node lead no more once LeaderReady has been called.
+func (c *Cluster) LoseLeadership() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.losing = true
+}
+
 // LeaderReady reports whether the node leads.
 func (c *Cluster) LeaderReady() bool {
-	id, _, _ := c.Leader()
-	return id == c.ID
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	leads := c.leader == c.ID
+	if c.losing {
+		c.losing, c.leader = false, ""
+	}
+	return leads
 }
 
 // Leader names the leader.
