@@ -209,9 +209,9 @@ var mutants = []mutant{
 			continue
 		}
 		if page = append(page,`},
-		{"broker/sweep.go", `body.Unknown = v.UnknownLogins(s.Connection, s.Number, body.Unknown)`, `_ = v`},
+		{"broker/sweep.go", `body.Unknown = v.UnknownLogins(body.Unknown)`, `_ = v`},
 		{"broker/sweep.go", `o.LastSeenAt.Sub(o.FirstSeenAt) >= p.Timing.Quarantine && o.LastSeenAt > o.FirstSeenAt && `, ``},
-		{"fsm/sweep.go", `_, live := t.liveLogin(c.Connection, c.System, u.Username); live {`, `false {`},
+		{"fsm/sweep.go", `_, live := t.liveLogin(u.Username); live {`, `false {`},
 		{"fsm/sweep.go", `ok && !live && o.Ours`, `ok && (live || !live) && o.Ours`},
 		{"fsm/sweep.go", `
 		o.LastSeenAt > o.FirstSeenAt && o.LastSeenAt.Sub(o.FirstSeenAt) >= quarantine`, ` quarantine >= 0`},
