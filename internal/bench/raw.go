@@ -108,7 +108,7 @@ func (r rawClient) renew(ctx context.Context, name string, until time.Time) erro
 		return err
 	}
 	return r.send(ctx, rawBegin, "SET LOCAL lock_timeout = 100",
-		fmt.Sprintf("SELECT 1 / (rolvaliduntil <= %s::timestamptz)::int FROM pg_roles WHERE rolname = '%s'", instant(until), name),
+		fmt.Sprintf("SELECT 1 / (NOT EXISTS (SELECT FROM (VALUES ('%s', %s)) AS j (name, until) JOIN pg_roles r ON r.rolname = j.name::name WHERE r.rolvaliduntil > j.until::timestamptz))::int", name, instant(until)),
 		fmt.Sprintf(`ALTER ROLE %q VALID UNTIL %s`, name, instant(until)), "COMMIT")
 }
 

@@ -21,6 +21,7 @@ const maxBatch = 100
 type job struct {
 	name       providers.LoginName
 	statements []string
+	row        string // what batch.guard needs to know of it
 }
 
 // batch does jobs in transactions of their own or shared ones. What has succeeded is committed before
@@ -30,6 +31,7 @@ type batch struct {
 	first    []string                                       // statements at the begin of each transaction
 	classify func(doing string, err error) *providers.Error // nil means statementError
 	apart    bool                                           // each job by itself: one may take long, or hold many locks
+	guard    func(jobs []job) string                        // a statement before the jobs' that divides by zero when one of them must not be done
 }
 
 // run returns an answer for every job; nil means committed. Jobs are sorted by name. Those that find
@@ -113,6 +115,10 @@ func (b batch) attempt(ctx context.Context, conn *pgx.Conn, jobs []job, answers 
 	statements := []string{begin, "SET LOCAL lock_timeout = " + strconv.FormatInt(max(wait.Milliseconds(), 1), 10)}
 	statements = append(statements, b.first...)
 	heading := len(statements)
+	if b.guard != nil {
+		statements = append(statements, b.guard(jobs))
+		heading++
+	}
 	for _, j := range jobs {
 		statements = append(statements, j.statements...)
 	}
@@ -130,6 +136,13 @@ func (b batch) attempt(ctx context.Context, conn *pgx.Conn, jobs []job, answers 
 	}
 	rollback(conn)
 	var pgErr *pgconn.PgError
+	if b.guard != nil && done == heading-1 && hasCode(err, codeDivisionByZero) && len(jobs) > 1 {
+		// Which of them it is shows when there is one left.
+		half := len(jobs) / 2
+		b.attempt(ctx, conn, jobs[:half], answers, wait)
+		b.attempt(ctx, conn, jobs[half:], answers, wait)
+		return
+	}
 	if done < heading || !errors.As(err, &pgErr) || conn.IsClosed() {
 		for _, j := range jobs {
 			answers[j.name] = b.fail(j.name, err)

@@ -25,7 +25,7 @@ func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 	jobs := make([]job, len(todo))
 	for i, login := range todo {
 		name := quoteName(string(login.Name))
-		jobs[i] = job{login.Name, []string{"CREATE ROLE " + name + " NOLOGIN", "DROP ROLE " + name}}
+		jobs[i] = job{name: login.Name, statements: []string{"CREATE ROLE " + name + " NOLOGIN", "DROP ROLE " + name}}
 	}
 	claim := batch{
 		doing: "confirming that role %q is absent",

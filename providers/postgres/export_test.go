@@ -29,21 +29,21 @@ func Waiting(of providers.Backend) int {
 	return len(b.sharedCreates.waiting) + len(b.renewals.waiting)
 }
 
-// LateRenewal looks at the role as Renew does, and returns what does the rest.
-func LateRenewal(ctx context.Context, of providers.Backend, login providers.Login) (finish func() error, err error) {
+// LateRenewals looks at the roles as Renew does, and returns what does the rest.
+func LateRenewals(ctx context.Context, of providers.Backend, logins ...providers.Login) (finish func() map[providers.LoginName]error, err error) {
 	conn, err := of.(*backend).acquire(ctx)
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := renewJobs(ctx, conn.Conn(), []providers.Login{login}, map[providers.LoginName]error{})
+	jobs, err := renewJobs(ctx, conn.Conn(), logins, map[providers.LoginName]error{})
 	if err != nil {
 		conn.Release()
 		return nil, err
 	}
-	return func() error {
+	return func() map[providers.LoginName]error {
 		defer conn.Release()
-		answers := batch{doing: "renewing role %q"}.run(ctx, conn.Conn(), jobs, time.Second)
+		answers := batch{doing: "renewing role %q", guard: notOvertaken}.run(ctx, conn.Conn(), jobs, time.Second)
 		forgiveOvertaken(answers)
-		return answers[login.Name]
+		return answers
 	}, nil
 }

@@ -61,7 +61,7 @@ func (b *backend) renewAll(ctx context.Context, conn *pgx.Conn, calls []ticket[*
 		return
 	}
 	wait := b.settings.lockTimeout()
-	renewing := batch{doing: "renewing role %q"}
+	renewing := batch{doing: "renewing role %q", guard: notOvertaken}
 	maps.Copy(answers, renewing.pass(ctx, conn, jobs, hasty(wait)))
 	forgiveOvertaken(answers)
 	blocked := slices.DeleteFunc(slices.Clone(calls), func(call ticket[*renewal]) bool {
@@ -85,6 +85,18 @@ func (b *backend) renewAll(ctx context.Context, conn *pgx.Conn, calls []ticket[*
 	for _, call := range blocked {
 		give(call, answers)
 	}
+}
+
+// notOvertaken fails when the end of one of the roles has been moved further than its job would. The jobs
+// may run long after somebody has looked at the roles: the call was given up while it waited for a lock, or
+// this process stood still, and another renewal came first.
+func notOvertaken(jobs []job) string {
+	rows := make([]string, len(jobs))
+	for i, j := range jobs {
+		rows[i] = j.row
+	}
+	return "SELECT 1 / (NOT EXISTS (SELECT FROM (VALUES " + strings.Join(rows, ", ") +
+		") AS j (name, until) JOIN pg_roles r ON r.rolname = j.name::name WHERE r.rolvaliduntil > j.until::timestamptz))::int"
 }
 
 // forgiveOvertaken takes those for done whose end another call has moved further meanwhile.
@@ -129,12 +141,11 @@ func renewJobs(ctx context.Context, conn *pgx.Conn, logins []providers.Login, an
 			if err != nil {
 				return nil, err
 			}
-			// The statements may run long after the look above: the call was given up, it waited for a lock,
-			// and another one has moved the end further. It must not be moved back then.
-			jobs = append(jobs, job{login.Name, []string{
-				fmt.Sprintf("SELECT 1 / (rolvaliduntil <= %s::timestamptz)::int FROM pg_roles WHERE rolname = %s", quoteTime(until), name),
-				fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", quoteName(string(login.Name)), quoteTime(until)),
-			}})
+			jobs = append(jobs, job{
+				name:       login.Name,
+				statements: []string{fmt.Sprintf("ALTER ROLE %s VALID UNTIL %s", quoteName(string(login.Name)), quoteTime(until))},
+				row:        fmt.Sprintf("(%s, %s)", name, quoteTime(until)),
+			})
 		}
 	}
 	return jobs, nil

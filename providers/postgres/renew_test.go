@@ -8,33 +8,47 @@ import (
 	"broker/providers/postgres"
 )
 
-// A renewal that was given up while it waited, and goes on after a later one has succeeded, moves nothing back.
-func TestLateRenewalDoesNotShorten(t *testing.T) {
+// Renewals that were given up while they waited, and go on after a later one has succeeded, move nothing
+// back; the others of their batch are carried out.
+func TestLateRenewalsDoNotShorten(t *testing.T) {
 	k := open(t, nil)
 	raw, err := postgres.Provider{}.Open(k.settings, providers.Env{ClusterID: clusterID, Term: 1, Prefix: k.prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	grant := k.grant(nil)
-	if _, err := k.Create(t.Context(), grant); err != nil {
-		t.Fatal(err)
+	until := func(name providers.LoginName) time.Time {
+		return query[time.Time](t, server, "postgres", "SELECT rolvaliduntil FROM pg_roles WHERE rolname = $1", string(name))
 	}
-	sooner, later := grant.Login, grant.Login
-	sooner.ExpiresAt, later.ExpiresAt = grant.ExpiresAt.Add(time.Minute), grant.ExpiresAt.Add(time.Hour)
-	finish, err := postgres.LateRenewal(t.Context(), raw, sooner)
+	var sooner []providers.Login
+	want := map[providers.LoginName]time.Time{}
+	for range 5 {
+		grant := k.grant(nil)
+		if _, err := k.Create(t.Context(), grant); err != nil {
+			t.Fatal(err)
+		}
+		login := grant.Login
+		want[login.Name] = until(login.Name).Add(time.Minute)
+		login.ExpiresAt = login.ExpiresAt.Add(time.Minute)
+		sooner = append(sooner, login)
+	}
+	finish, err := postgres.LateRenewals(t.Context(), raw, sooner...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	later := sooner[3]
+	later.ExpiresAt = later.ExpiresAt.Add(time.Hour)
 	if err := k.Renew(t.Context(), []providers.Login{later})[later.Name]; err != nil {
 		t.Fatal(err)
 	}
-	const untilSQL = "SELECT rolvaliduntil FROM pg_roles WHERE rolname = $1"
-	want := query[time.Time](t, server, "postgres", untilSQL, string(grant.Name))
-	if err := finish(); err != nil {
-		t.Errorf("the late renewal: %v, want nil, since the end is later than it asks for", err)
-	}
-	if got := query[time.Time](t, server, "postgres", untilSQL, string(grant.Name)); !got.Equal(want) {
-		t.Errorf("VALID UNTIL is %s, was %s", got, want)
+	want[later.Name] = until(later.Name)
+	answers := finish()
+	for name, end := range want {
+		if err, answered := answers[name]; !answered || err != nil {
+			t.Errorf("the late renewal of %s: %v (answered: %t)", name, err, answered)
+		}
+		if got := until(name); !got.Equal(end) {
+			t.Errorf("VALID UNTIL of %s is %s, want %s", name, got, end)
+		}
 	}
 }

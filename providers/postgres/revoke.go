@@ -140,7 +140,7 @@ func (r *revocation) stopLogIns(ctx context.Context) error {
 	var jobs []job
 	for _, login := range r.todo {
 		if r.roles[login.Name].canLogin {
-			jobs = append(jobs, job{login.Name, []string{"ALTER ROLE " + quoteName(string(login.Name)) + " NOLOGIN"}})
+			jobs = append(jobs, job{name: login.Name, statements: []string{"ALTER ROLE " + quoteName(string(login.Name)) + " NOLOGIN"}})
 		}
 	}
 	r.fail(batch{doing: "stopping log-ins of role %q"}.pass(ctx, r.conn, jobs, r.wait))
@@ -187,7 +187,7 @@ func (r *revocation) release(ctx context.Context) error {
 			failed[login.Name] = providers.Errorf(providers.KindRejected, "removing role %q: revocation_statements: %w", string(login.Name), err)
 			continue
 		}
-		jobs = append(jobs, job{login.Name, rendered})
+		jobs = append(jobs, job{name: login.Name, statements: rendered})
 	}
 	maps.Copy(failed, batch{doing: "running the revocation statements of role %q", apart: true}.pass(ctx, r.conn, jobs, r.wait))
 	r.fail(failed)
@@ -203,7 +203,7 @@ func (r *revocation) drop(ctx context.Context) error {
 			custom = append(custom, login.Name)
 			continue
 		}
-		jobs = append(jobs, job{login.Name, []string{"DROP ROLE IF EXISTS " + quoteName(string(login.Name))}})
+		jobs = append(jobs, job{name: login.Name, statements: []string{"DROP ROLE IF EXISTS " + quoteName(string(login.Name))}})
 	}
 	failed := batch{doing: "dropping role %q"}.pass(ctx, r.conn, jobs, r.wait)
 	if len(custom) > 0 {
