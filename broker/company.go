@@ -7,7 +7,7 @@ import (
 )
 
 // company has commands of requests go into the log together. An entry that goes alone costs the three
-// nodes several times what one among others does: writes, flushes, messages and wake-ups are for all
+// nodes three times what one among others does: writes, flushes, messages and wake-ups are for all
 // entries of a batch. Where requests wait for an outside system most of the time, their commands come one
 // by one; a small part of that time, spent waiting for others, saves the work of most batches. The same
 // idea is known from databases as commit delay.
