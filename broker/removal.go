@@ -146,7 +146,7 @@ func (r *revoker) recordTrouble(failed []removal) {
 		pe := classify(m.err)
 		switch pe.Kind {
 		case providers.KindTooEarly:
-			r.postpone(m.lease.ID, r.behind(m.lease.CreateDeadlineAt, m.notBefore))
+			r.postpone(m.lease.ID, r.behind(m.lease.CreateDeadlineAt, cmp.Or(m.notBefore, m.lease.CreateDeadlineAt)))
 			continue
 		case providers.KindExists:
 			r.postpone(m.lease.ID, r.p.Now().Add(r.p.Timing.RetryMin/2))

@@ -82,18 +82,11 @@ func runIssue(ctx context.Context, o *options) (tables []*table, err error) {
 }
 
 func runNoop(ctx context.Context, o *options) (tables []*table, err error) {
-	h, err := newHouse(ctx, o, false)
+	h, path, err := newNoopHouse(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer h.close()
-	if err := h.connect(ctx, "noop"); err != nil {
-		return nil, err
-	}
-	path, err := h.secret(ctx, "nothing", "noop", nil)
-	if err != nil {
-		return nil, err
-	}
 	_, asked, _, err := h.roles(ctx)
 	if err != nil {
 		return nil, err

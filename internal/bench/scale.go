@@ -29,18 +29,11 @@ func runScale(ctx context.Context, o *options) ([]*table, error) {
 			sizes = list{1000, 10000}
 		}
 	}
-	h, err := newHouse(ctx, o, false)
+	h, path, err := newNoopHouse(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	defer h.close()
-	if err := h.connect(ctx, "noop"); err != nil {
-		return nil, err
-	}
-	path, err := h.secret(ctx, "nothing", "noop", nil)
-	if err != nil {
-		return nil, err
-	}
 	t := &table{Name: "scale", Title: "live leases that are nothing, on three processes", Columns: []string{
 		"leases", "RssAnon leader, MB above empty", "follower", "leader after load", "heap, MB", "state file, MB", "snapshot, MB", "take-over, s", "restart until it serves, s",
 	}}
