@@ -113,18 +113,3 @@ func leaseID(answer []byte) (string, error) {
 	}
 	return string(id), nil
 }
-
-// newNoopHouse starts the nodes and makes a secret whose leases make nothing. path is where they are issued.
-func newNoopHouse(ctx context.Context, o *options) (h *house, path string, err error) {
-	if h, err = newHouse(ctx, o, false); err != nil {
-		return nil, "", err
-	}
-	if err = h.connect(ctx, "noop"); err == nil {
-		path, err = h.secret(ctx, "nothing", "noop", nil)
-	}
-	if err != nil {
-		h.close()
-		return nil, "", err
-	}
-	return h, path, nil
-}

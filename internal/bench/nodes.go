@@ -350,6 +350,21 @@ const (
 	groupRole   = postgrestest.ReadRole
 )
 
+// newNoopHouse starts the nodes and makes a secret whose leases make nothing. path is where they are issued.
+func newNoopHouse(ctx context.Context, o *options) (h *house, path string, err error) {
+	if h, err = newHouse(ctx, o, false); err != nil {
+		return nil, "", err
+	}
+	if err = h.connect(ctx, "noop"); err == nil {
+		path, err = h.secret(ctx, "nothing", "noop", nil)
+	}
+	if err != nil {
+		h.close()
+		return nil, "", err
+	}
+	return h, path, nil
+}
+
 // connect makes a connection of the provider.
 func (h *house) connect(ctx context.Context, provider string) error {
 	spec := types.ConnectionSpec{Name: connection + "-" + provider, Provider: provider, Environments: []string{environment}}
