@@ -12,7 +12,7 @@ func cheapHouse(ctx context.Context, o *options) (h *house, path string, asked i
 		return nil, "", 0, err
 	}
 	if err = h.connect(ctx, "postgres"); err == nil {
-		if path, err = h.cheapSecret(ctx); err == nil {
+		if path, err = h.roleSecret(ctx, cheap); err == nil {
 			_, asked, _, err = h.roles(ctx)
 		}
 	}

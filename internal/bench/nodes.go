@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -342,73 +341,4 @@ func (h *house) meter(leader, asked, other int) func() used {
 			after.pg - before.pg, after.bench - before.bench, max(0, after.rest-before.rest),
 		}
 	}
-}
-
-const (
-	environment = "bench/measure"
-	connection  = "measured"
-	groupRole   = postgrestest.ReadRole
-)
-
-// newNoopHouse starts the nodes and makes a secret whose leases make nothing. path is where they are issued.
-func newNoopHouse(ctx context.Context, o *options) (h *house, path string, err error) {
-	if h, err = newHouse(ctx, o, false); err != nil {
-		return nil, "", err
-	}
-	if err = h.connect(ctx, "noop"); err == nil {
-		path, err = h.secret(ctx, "nothing", "noop", nil)
-	}
-	if err != nil {
-		h.close()
-		return nil, "", err
-	}
-	return h, path, nil
-}
-
-// connect makes a connection of the provider.
-func (h *house) connect(ctx context.Context, provider string) error {
-	spec := types.ConnectionSpec{Name: connection + "-" + provider, Provider: provider, Environments: []string{environment}}
-	if provider == "postgres" {
-		spec.Settings = map[string]any{
-			"host": postgrestest.Host, "port": h.pg.Port, "database": postgrestest.Database,
-			"username": postgrestest.RootName, "password": h.pgRoot,
-		}
-	}
-	_, err := h.client.CreateConnection(ctx, spec)
-	return err
-}
-
-// secret makes a secret of the provider and returns the path at which leases of it are issued.
-func (h *house) secret(ctx context.Context, name, provider string, options map[string]any) (path string, err error) {
-	hour, year := types.Duration(time.Hour), types.Duration(365*24*time.Hour)
-	spec := types.SecretSpec{Name: name, Connection: connection + "-" + provider, DefaultTTL: &hour, MaxTTL: &year, Options: options}
-	for _, output := range []string{"username", "password"} {
-		key := strings.ToUpper(strings.ReplaceAll(name, "-", "_") + "_" + output)
-		spec.Outputs = append(spec.Outputs, types.Output{Key: key, Source: output})
-	}
-	_, err = h.client.CreateSecret(ctx, environment, spec)
-	return "/api/v1/environments/" + environment + "/secrets/" + name + "/leases", err
-}
-
-// errNoFewIterations is returned when the provider refuses cheap password hashing.
-var errNoFewIterations = errors.New("the provider takes no scram_iterations of 64")
-
-// roleSecret makes a secret of PostgreSQL roles whose passwords are hashed so many times.
-func (h *house) roleSecret(ctx context.Context, iterations int) (path string, err error) {
-	options := map[string]any{"member_of": []string{groupRole}, "scram_iterations": iterations}
-	path, err = h.secret(ctx, fmt.Sprintf("role-%d", iterations), "postgres", options)
-	var problem *types.Problem
-	if errors.As(err, &problem) && problem.Status == http.StatusUnprocessableEntity && iterations < 4096 {
-		return "", fmt.Errorf("%w: %s", errNoFewIterations, problem.Detail)
-	}
-	return path, err
-}
-
-// cheapSecret makes a secret of PostgreSQL roles that are made as fast as the provider allows.
-func (h *house) cheapSecret(ctx context.Context) (string, error) {
-	path, err := h.roleSecret(ctx, 64)
-	if errors.Is(err, errNoFewIterations) {
-		return h.roleSecret(ctx, 4096)
-	}
-	return path, err
 }
