@@ -74,6 +74,9 @@ func statuses() map[string]int {
 		string(fsm.CodeOperationRunning):  http.StatusConflict,
 		string(fsm.CodeOperationEnded):    http.StatusConflict,
 		string(fsm.CodeClockStepRefused):  http.StatusServiceUnavailable,
+		string(fsm.CodeJoinTokenRefused):  http.StatusForbidden,
+		string(fsm.CodeNodeExists):        http.StatusConflict,
+		string(fsm.CodeNodeRemoved):       http.StatusConflict,
 
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,
 		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,

@@ -15,6 +15,12 @@ type InitSpec struct {
 	TokenHash []byte // keyed hash of the first token
 	Accessor  fsm.TokenAccessor
 	TokenTTL  time.Duration // zero: the token does not expire
+
+	// Who belongs to the cluster from the start; nil where nodes do not know each other by keys.
+	Authority *fsm.RotateAuthority
+	GossipKey *fsm.RotateGossipKey
+	Node      *fsm.Node
+	JoinToken *JoinTokenSpec // lets the others in
 }
 
 // keyCheckRecord is what the value that proves a node's key file is bound to.
@@ -43,8 +49,17 @@ func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 	if spec.TokenTTL > 0 {
 		token.ExpiresAt = fsm.At(b.Now().Add(spec.TokenTTL))
 	}
-	_, _, err = propose[fsm.Meta](ctx, p, p.self(), &fsm.InitCluster{
+	body := &fsm.InitCluster{
 		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check,
-	})
+		Authority: spec.Authority, GossipKey: spec.GossipKey, Node: spec.Node,
+	}
+	if j := spec.JoinToken; j != nil {
+		id, err := b.newID()
+		if err != nil {
+			return err
+		}
+		body.JoinToken = &fsm.CreateJoinToken{ID: fsm.JoinTokenID(id), Hash: j.Hash, Description: j.Description, MaxUses: uint32(j.Uses), TTL: j.TTL}
+	}
+	_, _, err = propose[fsm.Meta](ctx, p, p.self(), body)
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/raft"
 )
 
@@ -42,9 +43,9 @@ type Config struct {
 	// GossipAdvertise is the host:port of gossip that others are told. Empty is
 	// the address listened at.
 	GossipAdvertise string
-	// GossipKey encrypts gossip: 16, 24 or 32 bytes, the same at all nodes.
-	// Empty leaves gossip in clear.
-	GossipKey []byte
+	// GossipKeys encrypt gossip: 16, 24 or 32 bytes each. The first one is used, all are
+	// understood. Empty leaves gossip in clear. See Node.SetGossipKeys.
+	GossipKeys [][]byte
 	// APIAdvertise is where this node's API is found; shown by Status at every
 	// node. Empty is shown as empty.
 	APIAdvertise string
@@ -59,7 +60,7 @@ type Config struct {
 	// is empty. A node that is already a member ignores it.
 	Join []string
 
-	// Network carries the connections between nodes. Nil is plain TCP.
+	// Network carries the connections between nodes. Required.
 	Network Network
 
 	// FSM is the state machine. Only committed commands reach it, in order,
@@ -69,6 +70,10 @@ type Config struct {
 	// Handler serves the requests that other nodes forward to this one while
 	// it leads. Nil answers 404.
 	Handler http.Handler
+	// Questions answers, while this node leads, what nodes ask by AskLeader and what strangers ask of
+	// AboutEnrolling. It may be called concurrently. An error wrapping ErrJoinRefused is final. Nil
+	// answers none.
+	Questions func(ctx context.Context, about string, question []byte) (answer []byte, err error)
 	// Lead is the work of one leadership period of this node, in the given
 	// term. It is called after everything committed in earlier terms has been
 	// applied here, never twice at the same time. The context is cancelled as
@@ -118,6 +123,8 @@ func (c Config) validate() (Config, error) {
 		return c, fmt.Errorf("node id %q must be lower case letters, digits, '_', '.' or '-', at most 63 of them", c.NodeID)
 	case c.FSM == nil:
 		return c, errors.New("the state machine is not set")
+	case c.Network == nil:
+		return c, errors.New("the network is not set")
 	case c.Init && len(c.Join) > 0:
 		return c, errors.New("a node either begins a new cluster or joins one, not both")
 	case len(c.ClusterID) > maxClusterIDLen:
@@ -139,10 +146,10 @@ func (c Config) validate() (Config, error) {
 	if c.ClusterAddr == "" {
 		return c, errors.New("the cluster address is not set")
 	}
-	switch len(c.GossipKey) {
-	case 0, 16, 24, 32:
-	default:
-		return c, fmt.Errorf("gossip key has %d bytes; 16, 24 or 32 are possible", len(c.GossipKey))
+	for _, key := range c.GossipKeys {
+		if err := memberlist.ValidateKey(key); err != nil {
+			return c, fmt.Errorf("gossip key has %d bytes; 16, 24 or 32 are possible", len(key))
+		}
 	}
 
 	c.Timing = c.Timing.withDefaults()
@@ -151,9 +158,6 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.TrailingLogs == 0 {
 		c.TrailingLogs = 10240
-	}
-	if c.Network == nil {
-		c.Network = PlainTCP{}
 	}
 	if c.Handler == nil {
 		c.Handler = http.NotFoundHandler()

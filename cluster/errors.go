@@ -41,7 +41,19 @@ var (
 	// ErrForeignCluster is returned when the other side of a connection
 	// belongs to another cluster.
 	ErrForeignCluster = errors.New("the other side belongs to another cluster")
+
+	// ErrRemoved is returned when the other side of a connection says that this
+	// node was removed from the cluster.
+	ErrRemoved = errors.New("this node was removed from the cluster")
 )
+
+// JoinRefusal is an error wrapping ErrJoinRefused with the reason alone as its text, for Config.Questions: whoever
+// is refused adds the rest.
+func JoinRefusal(reason error) error { return joinRefusal{reason} }
+
+type joinRefusal struct{ error }
+
+func (r joinRefusal) Unwrap() []error { return []error{ErrJoinRefused, r.error} }
 
 // NotCommittedError says that a proposal is not in the log and never will be:
 // it may be proposed again, here or at another node.

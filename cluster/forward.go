@@ -198,6 +198,7 @@ func (n *Node) newServer(handler http.Handler) *http.Server {
 			handler.ServeHTTP(w, req)
 		}),
 		BaseContext:       func(net.Listener) context.Context { return n.lifetime },
+		ConnContext:       withPeer,
 		ReadHeaderTimeout: n.cfg.Timing.RPC,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          log.New(io.Writer(&lineWriter{out: n.log.With("server", "cluster")}), "", 0),

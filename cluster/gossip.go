@@ -1,11 +1,13 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 // gossip finds addresses and hints at failures. It never touches membership.
 type gossip struct {
 	list *memberlist.Memberlist
+	keys *memberlist.Keyring // nil: in clear
 	log  *slog.Logger
 }
 
@@ -38,7 +41,11 @@ func (n *Node) openGossip(me self) (*gossip, error) {
 	if c.AdvertiseAddr == "0.0.0.0" || c.AdvertiseAddr == "::" {
 		return nil, fmt.Errorf("listening at %q does not tell others where to gossip: set the advertised address", n.cfg.GossipAddr)
 	}
-	c.SecretKey = n.cfg.GossipKey
+	if keys := n.cfg.GossipKeys; len(keys) > 0 {
+		if c.Keyring, err = memberlist.NewKeyring(keys, keys[0]); err != nil {
+			return nil, fmt.Errorf("using the keys of gossip: %w", err)
+		}
+	}
 	c.MsgpackUseNewTimeFormat = true
 	// A node that moved may take its name along once it is known to be dead.
 	c.DeadNodeReclaimTime = 10 * time.Second
@@ -55,7 +62,32 @@ func (n *Node) openGossip(me self) (*gossip, error) {
 	}
 	local := list.LocalNode()
 	n.peers.setOwnGossip(net.JoinHostPort(local.Addr.String(), strconv.Itoa(int(local.Port))))
-	return &gossip{list: list, log: log_}, nil
+	return &gossip{list: list, keys: c.Keyring, log: log_}, nil
+}
+
+// SetGossipKeys changes the keys of gossip: the first one is used from now on, all are understood. Nodes that have
+// not heard of a key yet miss what is said with it, for moments: nothing depends on gossip.
+func (n *Node) SetGossipKeys(keys [][]byte) error {
+	if n.gossip == nil || n.gossip.keys == nil || len(keys) == 0 {
+		return nil
+	}
+	ring := n.gossip.keys
+	for _, key := range keys {
+		if err := ring.AddKey(key); err != nil {
+			return fmt.Errorf("taking in a key of gossip: %w", err)
+		}
+	}
+	if err := ring.UseKey(keys[0]); err != nil {
+		return fmt.Errorf("using a key of gossip: %w", err)
+	}
+	for _, old := range ring.GetKeys() {
+		if !slices.ContainsFunc(keys, func(key []byte) bool { return bytes.Equal(key, old) }) {
+			if err := ring.RemoveKey(old); err != nil {
+				return fmt.Errorf("forgetting a key of gossip: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // splitAddress takes host:port apart and resolves the host, since gossip deals

@@ -14,7 +14,9 @@ import (
 const (
 	pathNode      = "/internal/node"
 	pathReadIndex = "/internal/read-index"
-	pathJoin      = "/internal/join"
+	pathAdmit     = "/internal/admit" // any member asks any member
+	pathJoin      = "/internal/join"  // a member asks the leader
+	pathAsk       = "/internal/ask/"
 
 	maxInternalBody = 64 << 10
 )
@@ -64,6 +66,8 @@ func (n *Node) handleInternal(mux *http.ServeMux) {
 		index, err := n.ReadIndex(req.Context())
 		reply(w, readIndexAnswer{Index: index}, err)
 	})
+	mux.HandleFunc("POST "+pathAdmit, n.serveAdmit)
+	n.handleQuestions(mux)
 	mux.HandleFunc("POST "+pathJoin, func(w http.ResponseWriter, req *http.Request) {
 		var ask joinRequest
 		if err := json.NewDecoder(io.LimitReader(req.Body, maxInternalBody)).Decode(&ask); err != nil {

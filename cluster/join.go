@@ -7,20 +7,23 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"broker/cluster/trust"
 )
 
 // Paths of the join protocol, which is all that a stranger may speak.
 const (
-	pathHello    = "/hello"
-	pathAdmit    = "/admit"
-	progressStep = 5 * time.Second
+	pathHello  = "/hello"
+	pathEnroll = "/enroll"
 )
+
+const progressStep = 5 * time.Second
 
 // joinRequest is a node asking for membership. It must already listen at its
 // address: the leader looks for it there before it counts on its vote.
@@ -45,7 +48,13 @@ func newClusterID() string {
 // askClusterID asks the configured members until one says which cluster it is.
 func (n *Node) askClusterID(ctx context.Context) (string, error) {
 	var hello helloAnswer
-	err := n.askMembers(ctx, n.cfg.Join, "", func(ctx context.Context, client http.RoundTripper, address string) error {
+	client := &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return n.cfg.Network.Dial(ctx, address, ProtocolJoin, "")
+		},
+		DisableKeepAlives: true,
+	}
+	err := n.askMembers(ctx, n.cfg.Join, func(ctx context.Context, address string) error {
 		return callOver(ctx, client, address, pathHello, nil, &hello)
 	})
 	if err == nil && (hello.ClusterID == "" || len(hello.ClusterID) > maxClusterIDLen) {
@@ -57,8 +66,8 @@ func (n *Node) askClusterID(ctx context.Context) (string, error) {
 // join asks the configured members until this node is a member too.
 func (n *Node) join(ctx context.Context, me self) error {
 	ask := joinRequest{NodeID: me.nodeID, Address: me.clusterAddr}
-	err := n.askMembers(ctx, n.cfg.Join, me.clusterID, func(ctx context.Context, client http.RoundTripper, address string) error {
-		return callOver(ctx, client, address, pathAdmit, ask, nil)
+	err := n.askMembers(ctx, n.cfg.Join, func(ctx context.Context, address string) error {
+		return n.call(ctx, address, pathAdmit, ask, nil)
 	})
 	if err != nil {
 		return err
@@ -88,22 +97,18 @@ func (n *Node) inConfiguration(id string) bool {
 
 // askMembers calls ask with one address after another, and again, until it
 // succeeds, is refused for good, or ctx ends.
-func (n *Node) askMembers(ctx context.Context, addresses []string, clusterID string,
-	ask func(ctx context.Context, client http.RoundTripper, address string) error,
-) error {
-	client := &http.Transport{
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			return n.cfg.Network.Dial(ctx, address, ProtocolJoin, clusterID)
-		},
-		DisableKeepAlives: true,
-	}
+func (n *Node) askMembers(ctx context.Context, addresses []string, ask func(ctx context.Context, address string) error) error {
+	return askAgain(ctx, addresses, n.cfg.Timing, n.log, ask)
+}
+
+func askAgain(ctx context.Context, addresses []string, timing Timing, log *slog.Logger, ask func(ctx context.Context, address string) error) error {
 	var told time.Time
 	for {
 		var failures []error
 		for _, address := range addresses {
 			// Admitting waits for a commit and for a look at this node.
-			once, cancel := context.WithTimeout(ctx, 4*n.cfg.Timing.RPC)
-			err := ask(once, client, address)
+			once, cancel := context.WithTimeout(ctx, 4*timing.RPC)
+			err := ask(once, address)
 			cancel()
 			if err == nil {
 				return nil
@@ -113,17 +118,17 @@ func (n *Node) askMembers(ctx context.Context, addresses []string, clusterID str
 			if errors.As(err, &refused) && refused.Final {
 				return fmt.Errorf("%w: %w", ErrJoinRefused, err)
 			}
-			if errors.Is(err, ErrForeignCluster) {
+			if errors.Is(err, ErrForeignCluster) || errors.Is(err, ErrRemoved) || errors.Is(err, trust.ErrStranger) {
 				return err
 			}
 			failures = append(failures, err)
 		}
 		if time.Since(told) >= progressStep {
 			told = time.Now()
-			n.log.Warn("not a member yet, asking again", "error", errors.Join(failures...))
+			log.Warn("not a member yet, asking again", "error", errors.Join(failures...))
 		}
 		select {
-		case <-time.After(n.cfg.Timing.Retry):
+		case <-time.After(timing.Retry):
 		case <-ctx.Done():
 			return fmt.Errorf("joining the cluster: %w: %w", context.Cause(ctx), errors.Join(failures...))
 		}
@@ -144,8 +149,8 @@ func (n *Node) move(me self) {
 		}
 	}
 	n.log.Info("telling the cluster of this node's new address", "address", me.clusterAddr)
-	err := n.askMembers(n.lifetime, addresses, me.clusterID, func(ctx context.Context, client http.RoundTripper, address string) error {
-		return callOver(ctx, client, address, pathAdmit, ask, nil)
+	err := n.askMembers(n.lifetime, addresses, func(ctx context.Context, address string) error {
+		return n.call(ctx, address, pathAdmit, ask, nil)
 	})
 	if err != nil && n.lifetime.Err() == nil {
 		n.log.Error("the cluster does not take this node's new address", "address", me.clusterAddr, "error", err)
@@ -158,15 +163,34 @@ func (n *Node) joinServer() *http.Server {
 	mux.HandleFunc("GET "+pathHello, func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, helloAnswer{ClusterID: n.self.Load().clusterID}, nil)
 	})
-	mux.HandleFunc("POST "+pathAdmit, func(w http.ResponseWriter, req *http.Request) {
-		var ask joinRequest
-		if err := json.NewDecoder(io.LimitReader(req.Body, maxInternalBody)).Decode(&ask); err != nil {
-			reply(w, nil, fmt.Errorf("%w: reading the request: %w", ErrJoinRefused, err))
+	mux.HandleFunc("POST "+pathEnroll, func(w http.ResponseWriter, req *http.Request) {
+		question, err := readBody(req)
+		if err != nil {
+			reply(w, nil, fmt.Errorf("%w: %w", ErrJoinRefused, err))
 			return
 		}
-		reply(w, struct{}{}, n.passToLeader(req.Context(), ask))
+		answer, err := n.AskLeader(req.Context(), AboutEnrolling, question)
+		reply(w, answer, err)
 	})
 	return n.newServer(mux)
+}
+
+// serveAdmit takes a node's wish to be a voter, or to be found elsewhere. It may ask for itself only.
+func (n *Node) serveAdmit(w http.ResponseWriter, req *http.Request) {
+	var ask joinRequest
+	body, err := readBody(req)
+	if err == nil {
+		err = json.Unmarshal(body, &ask)
+	}
+	if err != nil {
+		reply(w, nil, fmt.Errorf("%w: reading the request: %w", ErrJoinRefused, err))
+		return
+	}
+	if peer, known := peerFrom(req.Context()); known && peer != ask.NodeID {
+		reply(w, nil, fmt.Errorf("%w: node %q asks in the name of %q", ErrJoinRefused, peer, ask.NodeID))
+		return
+	}
+	reply(w, struct{}{}, n.passToLeader(req.Context(), ask))
 }
 
 // passToLeader lets the leader decide, wherever it is.

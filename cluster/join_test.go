@@ -22,6 +22,7 @@ func plain(t *testing.T, id string) cluster.Config {
 		NodeID:       id,
 		DataDir:      filepath.Join(t.TempDir(), "data"),
 		ClusterAddr:  "127.0.0.1:0",
+		Network:      cluster.PlainTCP{},
 		FSM:          &clustertest.Journal{},
 		Timing:       clustertest.Timing(),
 		UnsafeNoSync: true,
@@ -293,7 +294,7 @@ func TestNewRefusesNonsense(t *testing.T) {
 		"init and join":    func(c *cluster.Config) { c.Init, c.Join = true, []string{"h:1"} },
 		"no address":       func(c *cluster.Config) { c.ClusterAddr = "" },
 		"no port":          func(c *cluster.Config) { c.ClusterAddr = "host" },
-		"bad gossip key":   func(c *cluster.Config) { c.GossipKey = []byte("short") },
+		"bad gossip key":   func(c *cluster.Config) { c.GossipKeys = [][]byte{[]byte("short")} },
 		"long cluster id":  func(c *cluster.Config) { c.ClusterID = strings.Repeat("x", 200) },
 	} {
 		cfg := plain(t, "n1")

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"sync"
+	"slices"
 	"time"
 )
 
@@ -18,6 +18,8 @@ const (
 	ProtocolPeer    = "peer/1"    // questions of the nodes themselves, kept apart from what clients send
 	ProtocolJoin    = "join/1"
 )
+
+var protocols = []string{ProtocolRaft, ProtocolForward, ProtocolPeer, ProtocolJoin}
 
 // A Network carries connections between nodes. A connection belongs to one
 // protocol and one cluster; only ProtocolJoin may be dialed with an empty
@@ -43,18 +45,21 @@ type Port interface {
 }
 
 const (
-	preambleMagic    = "brk1"
-	preambleTimeout  = 5 * time.Second
-	maxProtocolLen   = 32
-	maxClusterIDLen  = 128
-	preambleAccepted = 0
-	preambleForeign  = 1
-	preambleRefused  = 2
+	preambleMagic   = "brk1"
+	greetingTimeout = 5 * time.Second
+	maxProtocolLen  = 32
+	maxClusterIDLen = 128
+
+	// What is thought of a new connection.
+	verdictAccepted = 0
+	verdictForeign  = 1
+	verdictRefused  = 2
+	verdictRemoved  = 3
 )
 
-// PlainTCP is a Network over unencrypted TCP. A short preamble names protocol
-// and cluster; it keeps honest nodes from mistakes and dishonest ones from
-// nothing.
+// PlainTCP is a Network over unencrypted TCP, for tests. A short preamble names
+// protocol and cluster; it keeps honest nodes from mistakes and dishonest ones
+// from nothing.
 type PlainTCP struct{}
 
 // Dial connects and announces protocol and cluster.
@@ -71,10 +76,10 @@ func (PlainTCP) Dial(ctx context.Context, address, protocol, clusterID string) (
 	return conn, nil
 }
 
-// announce writes the preamble and reads the verdict: a byte, and unless that
-// is preambleAccepted a sentence with its length before it.
+// announce writes the preamble and reads the verdict: a byte, and a sentence with
+// its length before it.
 func announce(ctx context.Context, conn net.Conn, protocol, clusterID string) error {
-	deadline := time.Now().Add(preambleTimeout)
+	deadline := time.Now().Add(greetingTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
@@ -87,6 +92,17 @@ func announce(ctx context.Context, conn net.Conn, protocol, clusterID string) er
 	if _, err := conn.Write(msg); err != nil {
 		return err
 	}
+	if err := verdict(conn); err != nil {
+		return err
+	}
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// verdict reads what the other side thinks of a new connection.
+func verdict(conn net.Conn) error {
 	var head [3]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
 		return err
@@ -95,14 +111,13 @@ func announce(ctx context.Context, conn net.Conn, protocol, clusterID string) er
 	if _, err := io.ReadFull(conn, reason); err != nil {
 		return err
 	}
-	if !stop() {
-		return context.Cause(ctx)
-	}
 	switch head[0] {
-	case preambleAccepted:
-		return conn.SetDeadline(time.Time{})
-	case preambleForeign:
+	case verdictAccepted:
+		return nil
+	case verdictForeign:
 		return fmt.Errorf("%w: %s", ErrForeignCluster, reason)
+	case verdictRemoved:
+		return fmt.Errorf("%w: %s", ErrRemoved, reason)
 	default:
 		return errors.New(string(reason))
 	}
@@ -110,169 +125,52 @@ func announce(ctx context.Context, conn net.Conn, protocol, clusterID string) er
 
 // Listen opens a TCP address and sorts what connects by protocol.
 func (PlainTCP) Listen(address, clusterID string) (Port, error) {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	p := &plainPort{
-		clusterID: clusterID,
-		listener:  l,
-		protocols: make(map[string]*protocolListener),
-		open:      make(map[net.Conn]struct{}),
-	}
-	for _, name := range []string{ProtocolRaft, ProtocolForward, ProtocolPeer, ProtocolJoin} {
-		p.protocols[name] = &protocolListener{
-			addr:  l.Addr(),
-			conns: make(chan net.Conn),
-			done:  make(chan struct{}),
-		}
-	}
-	p.workers.Go(p.accept)
-	return p, nil
+	return listenSorting(address, func(conn net.Conn) (net.Conn, string, error) {
+		protocol, err := greetPlain(conn, clusterID)
+		return conn, protocol, err
+	})
 }
 
-// plainPort is a listening TCP address whose connections are sorted by their
-// preamble.
-type plainPort struct {
-	clusterID string
-	listener  net.Listener
-	protocols map[string]*protocolListener
-	workers   sync.WaitGroup
-
-	mu     sync.Mutex
-	closed bool
-	open   map[net.Conn]struct{} // in their preamble or not yet accepted
-}
-
-func (p *plainPort) Addr() net.Addr { return p.listener.Addr() }
-
-func (p *plainPort) Protocol(name string) net.Listener { return p.protocols[name] }
-
-func (p *plainPort) Close() error {
-	p.mu.Lock()
-	p.closed = true
-	for conn := range p.open {
-		_ = conn.Close()
-	}
-	p.mu.Unlock()
-	err := p.listener.Close()
-	for _, l := range p.protocols {
-		_ = l.Close()
-	}
-	p.workers.Wait()
-	return err
-}
-
-func (p *plainPort) accept() {
-	for {
-		conn, err := p.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			// Out of file descriptors, most likely: give others time to close some.
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
-		p.mu.Lock()
-		if p.closed {
-			p.mu.Unlock()
-			_ = conn.Close()
-			return
-		}
-		p.open[conn] = struct{}{}
-		p.mu.Unlock()
-		p.workers.Go(func() { p.sort(conn) })
-	}
-}
-
-// sort reads the preamble of conn and passes it to the listener it asks for.
-func (p *plainPort) sort(conn net.Conn) {
-	l, err := p.greet(conn)
-	if err == nil {
-		err = l.deliver(conn)
-	}
-	p.mu.Lock()
-	delete(p.open, conn)
-	p.mu.Unlock()
-	if err != nil {
-		_ = conn.Close()
-	}
-}
-
-func (p *plainPort) greet(conn net.Conn) (*protocolListener, error) {
-	if err := conn.SetDeadline(time.Now().Add(preambleTimeout)); err != nil {
-		return nil, err
+func greetPlain(conn net.Conn, ours string) (protocol string, err error) {
+	if err := conn.SetDeadline(time.Now().Add(greetingTimeout)); err != nil {
+		return "", err
 	}
 	var head [len(preambleMagic) + 2]byte
 	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return nil, err
+		return "", err
 	}
 	protoLen, idLen := int(head[4]), int(head[5])
 	if string(head[:4]) != preambleMagic || protoLen > maxProtocolLen || idLen > maxClusterIDLen {
-		return nil, errors.New("not a preamble")
+		return "", errors.New("not a preamble")
 	}
 	rest := make([]byte, protoLen+idLen)
 	if _, err := io.ReadFull(conn, rest); err != nil {
-		return nil, err
+		return "", err
 	}
 	protocol, clusterID := string(rest[:protoLen]), string(rest[protoLen:])
 
-	l, known := p.protocols[protocol]
 	switch {
-	case !known:
-		return nil, answer(conn, preambleRefused, fmt.Sprintf("protocol %q is not spoken here", protocol))
-	case clusterID != p.clusterID && !(protocol == ProtocolJoin && clusterID == ""):
-		return nil, answer(conn, preambleForeign, fmt.Sprintf("this is a node of cluster %s, not of %s", p.clusterID, clusterID))
+	case !slices.Contains(protocols, protocol):
+		return "", answer(conn, verdictRefused, fmt.Sprintf("protocol %q is not spoken here", protocol))
+	case clusterID != ours && !(protocol == ProtocolJoin && clusterID == ""):
+		return "", answer(conn, verdictForeign, fmt.Sprintf("this is a node of cluster %s, not of %s", ours, clusterID))
 	}
-	if err := answer(conn, preambleAccepted, ""); err != nil {
-		return nil, err
+	if err := answer(conn, verdictAccepted, ""); err != nil {
+		return "", err
 	}
-	return l, conn.SetDeadline(time.Time{})
+	return protocol, conn.SetDeadline(time.Time{})
 }
 
-// answer sends the verdict. A verdict other than preambleAccepted is returned
-// as an error too.
+// answer sends the verdict. One other than verdictAccepted is returned as an
+// error too.
 func answer(conn net.Conn, verdict byte, reason string) error {
+	reason = reason[:min(len(reason), 1024)]
 	msg := binary.BigEndian.AppendUint16([]byte{verdict}, uint16(len(reason)))
 	if _, err := conn.Write(append(msg, reason...)); err != nil {
 		return err
 	}
-	if verdict != preambleAccepted {
+	if verdict != verdictAccepted {
 		return errors.New(reason)
 	}
 	return nil
 }
-
-// protocolListener hands out the connections of one protocol.
-type protocolListener struct {
-	addr  net.Addr
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
-}
-
-func (l *protocolListener) deliver(conn net.Conn) error {
-	select {
-	case l.conns <- conn:
-		return nil
-	case <-l.done:
-		return net.ErrClosed
-	}
-}
-
-func (l *protocolListener) Accept() (net.Conn, error) {
-	select {
-	case conn := <-l.conns:
-		return conn, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *protocolListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *protocolListener) Addr() net.Addr { return l.addr }

@@ -53,6 +53,14 @@ var handlers = map[CommandType]handler{
 	TypeDeleteAccount:     on("delete_account", applyDeleteAccount, nil),
 	TypeAdvanceClock:      on("advance_clock", applyAdvanceClock, nil),
 	TypeRepairClock:       on("repair_clock", applyRepairClock, nil),
+	TypeCreateJoinToken:   on("create_join_token", applyCreateJoinToken, recallJoinToken),
+	TypeDeleteJoinToken:   on("delete_join_token", applyDeleteJoinToken, nil),
+	TypeEnrollNode:        on("enroll_node", applyEnrollNode, nil),
+	TypeRemoveNode:        on("remove_node", applyRemoveNode, nil),
+	TypeRotateAuthority:   on("rotate_authority", applyRotateAuthority, nil),
+	TypeRetireAuthority:   on("retire_authority", applyRetireAuthority, nil),
+	TypeRotateGossipKey:   on("rotate_gossip_key", applyRotateGossipKey, nil),
+	TypeCreateToken:       on("create_token", applyCreateToken, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {

@@ -36,11 +36,28 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 	if c.ClusterID == "" || !ValidName(string(a.Name)) || k.Accessor == "" || len(k.Hash) == 0 {
 		return Meta{}, badName("cluster or account", string(a.Name))
 	}
+	if c.JoinToken != nil {
+		if r := badJoinToken(c.JoinToken); r != nil {
+			return Meta{}, r
+		}
+	}
 	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck = c.ClusterID, t.now(), c.KeyCheck
 	a.CreatedAt, a.Version = t.now(), t.meta.Index
 	k.CreatedAt, k.Version = t.now(), t.meta.Index
 	accounts.put(t, a)
 	tokens.put(t, k)
+	if c.Authority != nil {
+		t.addAuthority(c.Authority.Certificate, c.Authority.Sealed, nil)
+	}
+	if c.GossipKey != nil {
+		t.addGossipKey(c.GossipKey.Sealed)
+	}
+	if c.Node != nil {
+		t.enroll(c.Node.Name, c.Node.Key, "")
+	}
+	if c.JoinToken != nil {
+		t.makeJoinToken(c.JoinToken)
+	}
 	t.record(Event{Type: EventClusterCreated, Subject: c.ClusterID})
 	return t.meta, nil
 }

@@ -8,6 +8,13 @@ type InitCluster struct {
 	Account   Account `cbor:"2,keyasint"`
 	Token     Token   `cbor:"3,keyasint"`
 	KeyCheck  []byte  `cbor:"4,keyasint,omitempty"`
+
+	// Authority, GossipKey and Node are whom members believe from the start; nil: the nodes do not know each
+	// other by keys, as in tests.
+	Authority *RotateAuthority `cbor:"10,keyasint,omitempty"`
+	GossipKey *RotateGossipKey `cbor:"11,keyasint,omitempty"`
+	Node      *Node            `cbor:"12,keyasint,omitempty"` // the first one's name and key
+	JoinToken *CreateJoinToken `cbor:"13,keyasint,omitempty"` // for the others
 }
 
 // CreateEnvironment makes an environment. Value: Environment.

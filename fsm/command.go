@@ -51,6 +51,18 @@ const (
 	TypeRepairClock
 )
 
+// Who belongs to the cluster.
+const (
+	TypeCreateJoinToken CommandType = iota + 36
+	TypeDeleteJoinToken
+	TypeEnrollNode
+	TypeRemoveNode
+	TypeRotateAuthority
+	TypeRetireAuthority
+	TypeRotateGossipKey
+	TypeCreateToken
+)
+
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.
 type Command struct {
 	Type    CommandType     `cbor:"1,keyasint"`

@@ -60,6 +60,14 @@ var newBody = map[string]func() Body{
 	"delete_account":     func() Body { return new(DeleteAccount) },
 	"advance_clock":      func() Body { return new(AdvanceClock) },
 	"repair_clock":       func() Body { return new(RepairClock) },
+	"create_join_token":  func() Body { return new(CreateJoinToken) },
+	"delete_join_token":  func() Body { return new(DeleteJoinToken) },
+	"enroll_node":        func() Body { return new(EnrollNode) },
+	"remove_node":        func() Body { return new(RemoveNode) },
+	"rotate_authority":   func() Body { return new(RotateAuthority) },
+	"retire_authority":   func() Body { return new(RetireAuthority) },
+	"rotate_gossip_key":  func() Body { return new(RotateGossipKey) },
+	"create_token":       func() Body { return new(CreateToken) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

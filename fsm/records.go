@@ -139,6 +139,9 @@ type Meta struct {
 	// KeyCheck is a sealed value that opens with the cluster's keyring only, so that a node with
 	// another key file finds out before it leads.
 	KeyCheck []byte `cbor:"7,keyasint,omitempty"`
+
+	// Trust is the index of the entry that last changed whom members believe.
+	Trust uint64 `cbor:"20,keyasint,omitempty"`
 }
 
 // Actor says who caused a command.
@@ -195,6 +198,14 @@ const (
 	EventOperationDone      EventType = "operation.done"
 	EventOperationCancelled EventType = "operation.cancelled"
 	EventClusterCreated     EventType = "cluster.created"
+	EventJoinTokenCreated   EventType = "join_token.created"
+	EventJoinTokenDeleted   EventType = "join_token.deleted"
+	EventNodeEnrolled       EventType = "node.enrolled" // it was let in; Raft counts it later
+	EventNodeRemoved        EventType = "node.removed"
+	EventAuthorityRotated   EventType = "authority.rotated"
+	EventAuthorityRetired   EventType = "authority.retired"
+	EventGossipKeyRotated   EventType = "gossip_key.rotated"
+	EventTokenCreated       EventType = "token.created"
 	EventClockStepped       EventType = "clock.stepped"  // the clock moved far at once, or a leader saw its machine's being set
 	EventClockRepaired      EventType = "clock.repaired" // an operator had it set back
 )

@@ -35,6 +35,9 @@ const (
 	CodeOperationRunning  Code = "operation_running"
 	CodeOperationEnded    Code = "operation_ended"
 	CodeClockStepRefused  Code = "clock_step_refused"
+	CodeJoinTokenRefused  Code = "join_token_refused"
+	CodeNodeExists        Code = "node_exists"
+	CodeNodeRemoved       Code = "node_removed"
 )
 
 // Refusal is a committed "no": the command was applied, changed nothing and says why. It is an error

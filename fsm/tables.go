@@ -84,6 +84,22 @@ var (
 		bucket: "sweeps",
 		key:    func(r *Sweep) []byte { return systemKey(r.Connection, r.System) },
 	}
+	nodes = table[Node]{
+		bucket: "nodes",
+		key:    func(r *Node) []byte { return r.Key },
+	}
+	joinTokens = table[JoinToken]{
+		bucket: "join_tokens",
+		key:    func(r *JoinToken) []byte { return []byte(r.ID) },
+	}
+	authorities = table[Authority]{
+		bucket: "authorities",
+		key:    func(r *Authority) []byte { return bigEndian(r.Number) },
+	}
+	gossipKeys = table[GossipKey]{
+		bucket: "gossip_keys",
+		key:    func(r *GossipKey) []byte { return bigEndian(r.Number) },
+	}
 	keys = table[keyRecord]{
 		bucket:  "idempotency_keys",
 		key:     func(r *keyRecord) []byte { return r.ID },
@@ -132,6 +148,10 @@ func buckets() []string {
 	list = append(list, bucketsOf(operations)...)
 	list = append(list, bucketsOf(orphans)...)
 	list = append(list, bucketsOf(sweeps)...)
+	list = append(list, bucketsOf(nodes)...)
+	list = append(list, bucketsOf(joinTokens)...)
+	list = append(list, bucketsOf(authorities)...)
+	list = append(list, bucketsOf(gossipKeys)...)
 	list = append(list, bucketsOf(keys)...)
 	list = append(list, bucketsOf(replies)...)
 	return append(list, bucketsOf(events)...)

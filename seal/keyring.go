@@ -61,15 +61,43 @@ func Create(path string) error {
 	if err != nil {
 		return fmt.Errorf("encoding the key file: %w", err)
 	}
+	return writeNew(path, append(data, '\n'))
+}
+
+// Install writes a key file that another node has sent. A file that is there already must be the same.
+func Install(path string, data []byte) error {
+	present, err := os.ReadFile(path)
+	if err == nil {
+		if !bytes.Equal(present, data) {
+			return fmt.Errorf("the key file %s is not that of the cluster: move it away, if nothing else needs it", path)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading the key file: %w", err)
+	}
+	return writeNew(path, data)
+}
+
+// writeNew writes a key file, readable by its owner only. It is an error when the file exists.
+func writeNew(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("making the key file's directory: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), ".keyring-*") // 0600 from the start
 	if err != nil {
 		return fmt.Errorf("making the key file: %w", err)
 	}
-	_, err = f.Write(append(data, '\n'))
-	return errors.Join(err, f.Sync(), f.Close())
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing the key file: %w", err)
+	}
+	// Whole or not at all, and never over another one.
+	if err := os.Link(f.Name(), path); err != nil {
+		return fmt.Errorf("making the key file: %w", err)
+	}
+	return nil
 }
 
 // Load reads a key file. One that others can read is refused.

@@ -50,16 +50,21 @@ func TestWrongConfiguration(t *testing.T) {
 		"file that is not there": {[]string{"server", "--config", filepath.Join(dir, "nope")}, 2, "nope"},
 		"not YAML":               {[]string{"server", "--config", file("a: [")}, 2, "c.yaml"},
 		"not an address":         {[]string{"server", "--api-listen", "here"}, 2, "api_listen"},
-		"off loopback":           {[]string{"server", "--cluster-listen", "0.0.0.0:8421"}, 2, "loopback"},
+		"in clear":               {[]string{"server", "--api-tls", "off"}, 2, "nothing leaves a host in clear"},
+		"half a certificate":     {[]string{"server", "--api-cert-file", "c.pem"}, 2, "one needs the other"},
+		"listen with a port":     {[]string{"server", "--listen", "10.0.0.1:8420"}, 2, "ports belong to"},
+		"advertise":              {[]string{"server", "--api-advertise", "broker:8420"}, 2, "no URL"},
+		"uses of a join token":   {[]string{"server", "--join-token-uses", "0"}, 2, "join_token_uses"},
 		"profiles off loopback":  {[]string{"server", "--debug-listen", "0.0.0.0:6060"}, 2, "loopback"},
 		"init and join":          {[]string{"server", "--init", "--join", "127.0.0.1:1"}, 2, "not both"},
 		"timing":                 {[]string{"server", "--timing", "fast"}, 2, "none of default, lan, wan"},
 		"log level":              {[]string{"server", "--log-level", "loud"}, 2, "log_level"},
 		"history":                {[]string{"server", "--history-ttl", "1s"}, 2, "history_ttl"},
 		"not a duration":         {[]string{"server", "--history-ttl", "long"}, 2, "history-ttl"},
-		"no key file":            {[]string{"server", "--data-dir", filepath.Join(dir, "a"), "--join", "127.0.0.1:1"}, 1, "no key file"},
-		"nothing to begin with":  {[]string{"server", "--data-dir", filepath.Join(dir, "b"), "--key-file", mustKeyFile(t)}, 1, "member"},
-		"address in use":         {[]string{"server", "--init", "--data-dir", filepath.Join(dir, "c"), "--api-listen", busy.Addr().String()}, 1, "address already in use"},
+		"no join token":          {[]string{"server", "--data-dir", filepath.Join(dir, "a"), "--join", "127.0.0.1:1"}, 1, "joining needs a join token"},
+		"mangled join token":     {[]string{"server", "--data-dir", filepath.Join(dir, "a"), "--join", "127.0.0.1:1", "--join-token", "brkj_x"}, 1, "not whole"},
+		"nothing to begin with":  {[]string{"server", "--data-dir", filepath.Join(dir, "b"), "--listen", "127.0.0.1"}, 1, "member"},
+		"address in use":         {[]string{"server", "--init", "--data-dir", filepath.Join(dir, "c"), "--listen", "127.0.0.1", "--api-listen", busy.Addr().String()}, 1, "address already in use"},
 		"networks":               {[]string{"server", "--init", "--data-dir", filepath.Join(dir, "d"), "--allow-networks", "everywhere"}, 2, "allow_networks"},
 		"number of nodes":        {[]string{"dev", "--nodes", "0"}, 2, "--nodes"},
 		"port":                   {[]string{"dev", "--port", "70000"}, 2, "--port"},
@@ -74,16 +79,6 @@ func TestWrongConfiguration(t *testing.T) {
 			}
 		})
 	}
-}
-
-func mustKeyFile(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "keyring.json")
-	n := &node{config: config{KeyFile: path, Init: true}, log: config{LogLevel: "error"}.logger()}
-	if err := n.loadKeyring(); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // A value comes from a flag, else a variable, else the file.
@@ -179,7 +174,7 @@ func TestDevKeepsItsData(t *testing.T) {
 	if _, err := devClient(t).CreateEnvironment(t.Context(), types.EnvironmentSpec{Name: "payments/production"}); err != nil {
 		t.Error(err)
 	}
-	for _, name := range []string{"env", "keyring.json", "admin-token", "brokerd.log"} {
+	for _, name := range []string{"env", "node1/keyring.json", "node2/identity.json", "node3/keyring.json", "admin-token", "join-token", "brokerd.log"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,22 +17,35 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"broker/broker"
+	"broker/cluster"
 )
 
 // config is everything a node can be told. A value comes from a flag, else from a BROKERD_ variable,
 // else from the configuration file, else it is the default.
 type config struct {
 	NodeID           string        `koanf:"node_id"`
+	Listen           string        `koanf:"listen"`
+	Advertise        string        `koanf:"advertise"`
 	DataDir          string        `koanf:"data_dir"`
 	KeyFile          string        `koanf:"key_file"`
 	APIListen        string        `koanf:"api_listen"`
 	APIAdvertise     string        `koanf:"api_advertise"`
+	APITLS           string        `koanf:"api_tls"`
+	APINames         []string      `koanf:"api_name"`
+	APICertFile      string        `koanf:"api_cert_file"`
+	APIKeyFile       string        `koanf:"api_key_file"`
 	ClusterListen    string        `koanf:"cluster_listen"`
 	ClusterAdvertise string        `koanf:"cluster_advertise"`
 	GossipListen     string        `koanf:"gossip_listen"`
 	GossipAdvertise  string        `koanf:"gossip_advertise"`
 	Init             bool          `koanf:"init"`
 	Join             []string      `koanf:"join"`
+	JoinToken        string        `koanf:"join_token"`
+	JoinTokenFile    string        `koanf:"join_token_file"`
+	JoinTokenTTL     time.Duration `koanf:"join_token_ttl"`
+	JoinTokenUses    int           `koanf:"join_token_uses"`
 	AdminTokenFile   string        `koanf:"admin_token_file"`
 	AdminTokenTTL    time.Duration `koanf:"admin_token_ttl"`
 	AllowNetworks    []string      `koanf:"allow_networks"`
@@ -45,29 +57,42 @@ type config struct {
 	LogFormat        string        `koanf:"log_format"`
 	DebugListen      string        `koanf:"debug_listen"`
 	BenchProviders   bool          `koanf:"bench_providers"`
+
+	nodeIDGiven bool // not made from the host's name
 }
+
+// Format writes nothing, for every verb: a configuration may hold a join token.
+func (c config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "configuration of node %s", c.NodeID) }
+
+const defaultDataDir = "/var/lib/broker"
 
 // serverFlags declares every option with its default and what it means. Flags have dashes where
 // variables and the file have underscores.
 func serverFlags(f *pflag.FlagSet) {
-	hostname, err := os.Hostname()
-	if err != nil {
-		hostname = "node1"
-	}
 	f.String("config", "", "configuration file (YAML); keys are the flags' names with underscores")
-	f.String("node-id", strings.ToLower(hostname), "name of this node in the cluster, for ever")
-	f.String("data-dir", "/var/lib/broker", "where log, snapshots and the node's identity are kept")
-	f.String("key-file", "", "the cluster's key file, the same on every node (default: keyring.json in the data directory)")
-	f.String("api-listen", "127.0.0.1:8420", "address of the API")
-	f.String("api-advertise", "", "URL of this node's API as others see it (default: from api-listen)")
-	f.String("cluster-listen", "127.0.0.1:8421", "address for the other nodes")
-	f.String("cluster-advertise", "", "the same as others see it (default: cluster-listen)")
-	f.String("gossip-listen", "127.0.0.1:8422", "address of gossip, TCP and UDP; empty: no gossip")
-	f.String("gossip-advertise", "", "the same as others see it (default: gossip-listen)")
+	f.String("node-id", "", "name of this node in the cluster, for ever (default: the host's name)")
+	f.String("data-dir", defaultDataDir, "where log, snapshots and the node's identity are kept")
+	f.String("key-file", "", "the cluster's key file; made by the first node, sent to those that join (default: keyring.json in the data directory)")
+	f.String("listen", "", "host or IP address to listen at, for everything that says nothing else (default: all of this host)")
+	f.String("advertise", "", "host or IP address of this node as others see it, likewise (default: the address listened at, or the one this host uses to reach others)")
+	f.String("api-listen", "", "address of the API (default: listen, port 8420)")
+	f.String("api-advertise", "", "URL of this node's API as others see it (default: from advertise)")
+	f.String("api-tls", "auto", "whether the API is encrypted: auto (everywhere but on loopback), on, or off (loopback only)")
+	f.StringSlice("api-name", nil, "more host names or IP addresses that clients use for this node, e.g. that of a load balancer; for its certificate")
+	f.String("api-cert-file", "", "serve the API with this certificate, PEM, instead of one of the cluster's authority; read again when it changes")
+	f.String("api-key-file", "", "the private key of api-cert-file, PEM")
+	f.String("cluster-listen", "", "address for the other nodes (default: listen, port 8421)")
+	f.String("cluster-advertise", "", "the same as others see it (default: advertise, same port)")
+	f.String("gossip-listen", "", "address of gossip, TCP and UDP; off: no gossip (default: listen, port 8422)")
+	f.String("gossip-advertise", "", "the same as others see it (default: advertise, same port)")
 	f.Bool("init", false, "begin a new cluster when the data directory is empty")
 	f.StringSlice("join", nil, "cluster addresses of nodes to ask for membership when the data directory is empty")
+	f.String("join-token", "", "the token to join with; better a variable (BROKERD_JOIN_TOKEN), since others can see flags")
+	f.String("join-token-file", "", "with --join: read the join token from this file (default: join-token among systemd's credentials); with --init: write the first one there")
+	f.Duration("join-token-ttl", time.Hour, "with --init: how long the first join token is valid")
+	f.Int("join-token-uses", 4, "with --init: how many nodes the first join token lets in")
 	f.String("admin-token-file", "", "with --init: take the first admin token from this file, or write it there (default: print it)")
-	f.Duration("admin-token-ttl", 0, "with --init: how long the first admin token is valid; 0: for ever, since no other can be made yet")
+	f.Duration("admin-token-ttl", 24*time.Hour, "with --init: how long the first admin token is valid; 0: for ever; \"brokerd admin-token\" makes others")
 	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8 (default: all but link-local and metadata addresses)")
 	f.Duration("history-ttl", 30*24*time.Hour, "how long ended leases and their history are kept")
 	f.Duration("sweep-interval", 10*time.Minute, "about how often outside systems are searched for logins that no lease knows")
@@ -112,7 +137,7 @@ func loadConfig(flags *pflag.FlagSet, stderr io.Writer) (config, error) {
 	}
 	vars := env.Provider(".", env.Opt{Prefix: "BROKERD_", TransformFunc: func(name, value string) (string, any) {
 		name = strings.ToLower(strings.TrimPrefix(name, "BROKERD_"))
-		if name == "join" || name == "allow_networks" {
+		if name == "join" || name == "allow_networks" || name == "api_name" {
 			return name, strings.Split(value, ",")
 		}
 		return name, value
@@ -148,30 +173,33 @@ func key(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
 
 // complete checks the values and fills in what follows from others.
 func (c config) complete() (config, error) {
+	c.nodeIDGiven = c.NodeID != ""
+	if !c.nodeIDGiven {
+		hostname, err := os.Hostname()
+		if err != nil {
+			return c, wrong("node_id: this host has no name: give the node one")
+		}
+		c.NodeID, _, _ = strings.Cut(strings.ToLower(hostname), ".")
+	}
 	if c.KeyFile == "" {
 		c.KeyFile = filepath.Join(c.DataDir, "keyring.json")
 	}
-	for _, a := range []struct{ name, addr string }{{"api_listen", c.APIListen}, {"cluster_listen", c.ClusterListen}, {"gossip_listen", c.GossipListen}, {"debug_listen", c.DebugListen}} {
-		if a.addr == "" && (a.name == "gossip_listen" || a.name == "debug_listen") {
-			continue
-		}
-		host, _, err := net.SplitHostPort(a.addr)
-		if err != nil {
-			return c, wrong("%s: %q is not host:port", a.name, a.addr)
-		}
-		// Nothing leaves this machine in clear.
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return c, wrong("%s: %q is not a loopback address: this version has no TLS yet and serves on loopback only", a.name, a.addr)
-		}
-	}
-	if c.APIAdvertise == "" {
-		c.APIAdvertise = "http://" + c.APIListen
+	if err := c.completeAddresses(); err != nil {
+		return c, err
 	}
 	switch {
 	case c.DataDir == "":
 		return c, wrong("data_dir: where are log and snapshots to be kept?")
 	case c.Init && len(c.Join) > 0:
 		return c, wrong("init and join: a node either begins a new cluster or joins one, not both")
+	case !slices.Contains([]string{"auto", "on", "off"}, c.APITLS):
+		return c, wrong("api_tls: %q is none of auto, on, off", c.APITLS)
+	case (c.APICertFile == "") != (c.APIKeyFile == ""):
+		return c, wrong("api_cert_file and api_key_file: one needs the other")
+	case c.APICertFile != "" && c.APITLS == "off":
+		return c, wrong("api_cert_file: it is of no use with api_tls off")
+	case c.JoinToken != "" && c.JoinTokenFile != "":
+		return c, wrong("join_token and join_token_file: one of them")
 	case !slices.Contains([]string{"default", "lan", "wan"}, c.Timing):
 		return c, wrong("timing: %q is none of default, lan, wan", c.Timing)
 	case !slices.Contains([]string{"json", "text"}, c.LogFormat):
@@ -182,6 +210,10 @@ func (c config) complete() (config, error) {
 		return c, wrong("sweep_interval: at least 1s, not %s", c.SweepInterval)
 	case c.SweepQuarantine < time.Second:
 		return c, wrong("sweep_quarantine: at least 1s, not %s", c.SweepQuarantine)
+	case c.JoinTokenTTL < time.Minute || c.JoinTokenTTL > broker.MaxJoinTokenTTL:
+		return c, wrong("join_token_ttl: 1m to %s, not %s", shortDuration(broker.MaxJoinTokenTTL), c.JoinTokenTTL)
+	case c.JoinTokenUses < 1 || c.JoinTokenUses > broker.MaxJoinTokenUses:
+		return c, wrong("join_token_uses: 1 to %d, not %d", broker.MaxJoinTokenUses, c.JoinTokenUses)
 	case c.AdminTokenTTL < 0:
 		return c, wrong("admin_token_ttl: not negative")
 	}
@@ -202,4 +234,36 @@ func (c config) logger() *slog.Logger {
 		return slog.New(slog.NewTextHandler(os.Stderr, options))
 	}
 	return slog.New(slog.NewJSONHandler(os.Stderr, options))
+}
+
+// timing is how patient the node is with others.
+func (c config) timing() cluster.Timing {
+	switch c.Timing {
+	case "lan":
+		return cluster.LAN()
+	case "wan":
+		return cluster.WAN()
+	}
+	return cluster.Default()
+}
+
+// readJoinToken returns the join token from where the configuration says it is.
+func (c config) readJoinToken() (string, error) {
+	if c.JoinToken != "" {
+		return c.JoinToken, nil
+	}
+	path := c.JoinTokenFile
+	if path == "" {
+		if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" {
+			path = filepath.Join(dir, "join-token")
+		}
+	}
+	if path == "" {
+		return "", errors.New("joining needs a join token: set BROKERD_JOIN_TOKEN or --join-token-file; \"brokerctl cluster join-token create\" makes one")
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("reading the join token: %w", err)
+	}
+	return string(data), nil
 }

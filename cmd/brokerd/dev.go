@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"broker/api/client/contexts"
+	"broker/broker"
 )
 
 // portsPerNode is the distance between the ports of two nodes of a development cluster.
@@ -99,7 +100,11 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 	if err != nil {
 		return fmt.Errorf("%w (the log is %s)", err, logPath)
 	}
-	urls, token := make([]string, len(nodes)), nodes[0].adminToken
+	urls := make([]string, len(nodes))
+	token, err := firstToken(nodes[0].config.AdminTokenFile) // as it was written at the beginning
+	if err != nil {
+		return err
+	}
 	for i, n := range nodes {
 		urls[i] = n.url
 	}
@@ -190,10 +195,11 @@ func startDevNodes(ctx context.Context, o devOptions, log *slog.Logger, stdout i
 func devConfig(o devOptions, i int, before []*node) (config, error) {
 	id := fmt.Sprintf("node%d", i+1)
 	c := config{
-		NodeID: id, DataDir: filepath.Join(o.dataDir, id), KeyFile: filepath.Join(o.dataDir, "keyring.json"),
-		Init: i == 0, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"),
+		NodeID: id, DataDir: filepath.Join(o.dataDir, id), KeyFile: filepath.Join(o.dataDir, id, "keyring.json"),
+		Init: i == 0, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"), JoinTokenFile: filepath.Join(o.dataDir, "join-token"),
 		HistoryTTL: 30 * 24 * time.Hour, SweepInterval: 10 * time.Minute, SweepQuarantine: 5 * time.Minute,
-		Timing: "default", LogLevel: o.logLevel, LogFormat: "json",
+		JoinTokenTTL: broker.MaxJoinTokenTTL, JoinTokenUses: broker.MaxJoinTokenUses,
+		Timing: "default", APITLS: "auto", LogLevel: o.logLevel, LogFormat: "json",
 	}
 	ports := []int{o.port + i*portsPerNode, o.port + i*portsPerNode + 1, o.port + i*portsPerNode + 2}
 	if o.port == 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"broker/api/types"
 	"broker/broker"
 	"broker/cluster"
+	"broker/cluster/trust"
 	"broker/fsm"
 	"broker/providers"
 	"broker/providers/noop"
@@ -47,6 +49,13 @@ type node struct {
 	log     *slog.Logger
 	state   *fsm.State
 	keyring *seal.Keyring
+
+	identity *trust.Identity
+	network  *cluster.TLS
+	watching context.CancelFunc // of who belongs to the cluster
+	watchers sync.WaitGroup
+	socket   *http.Server // nil: none
+
 	broker  *broker.Broker
 	cluster *cluster.Node
 	http    *http.Server
@@ -57,6 +66,7 @@ type node struct {
 	// adminToken is what a new cluster gives its first account; it is shown on stdout, once and
 	// before it is committed, unless it stands in a file.
 	adminToken string
+	joinToken  trust.JoinToken // likewise, for the other nodes
 	stdout     io.Writer
 	shown      sync.Once
 }
@@ -72,13 +82,8 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if n.debug, err = serveDebug(c.DebugListen, log); err != nil {
 		return n, err
 	}
-	if err := n.loadKeyring(); err != nil {
+	if err := n.identify(ctx); err != nil {
 		return n, err
-	}
-	if c.Init {
-		if n.adminToken, err = firstToken(c.AdminTokenFile); err != nil {
-			return n, err
-		}
 	}
 	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: n.halt}); err != nil {
 		return n, err
@@ -100,6 +105,13 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	}
 	n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
 	n.http = api.HTTPServer(server, log)
+	if n.servesTLS() {
+		config, err := n.apiTLS()
+		if err != nil {
+			return n, errors.Join(err, listener.Close())
+		}
+		listener = tls.NewListener(listener, config)
+	}
 	go func() {
 		if err := n.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			n.failed <- fmt.Errorf("serving the API: %w", err)
@@ -108,25 +120,16 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if err := n.cluster.Start(ctx); err != nil {
 		return n, err
 	}
-	return n, nil
+	watching, cancel := context.WithCancel(context.Background())
+	n.watching = cancel
+	n.watchers.Go(func() { n.watchTrust(watching) })
+	return n, n.serveSocket()
 }
 
 // halt ends the process: a node that cannot apply or store what the others do is of no use to them.
 func (n *node) halt(err error) {
 	n.log.Error("this node cannot go on", "error", err)
 	os.Exit(1)
-}
-
-// loadKeyring reads the key file; the first node of a new cluster makes it.
-func (n *node) loadKeyring() (err error) {
-	if _, statErr := os.Stat(n.config.KeyFile); errors.Is(statErr, os.ErrNotExist) && n.config.Init {
-		if err := seal.Create(n.config.KeyFile); err != nil {
-			return err
-		}
-		n.log.Info("made the cluster's key file: copy it to the other nodes, and keep a copy", "path", n.config.KeyFile)
-	}
-	n.keyring, err = seal.Load(n.config.KeyFile)
-	return err
 }
 
 func (n *node) newCluster(forwarded http.Handler) (err error) {
@@ -138,21 +141,18 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 	if err != nil {
 		return usageError{fmt.Errorf("allow_networks: %w", err)}
 	}
-	timing := cluster.Default()
-	switch n.config.Timing {
-	case "lan":
-		timing = cluster.LAN()
-	case "wan":
-		timing = cluster.WAN()
-	}
+	n.network = cluster.NewTLS(n.identity, nil, n.removed)
 	n.cluster, err = cluster.New(cluster.Config{
 		NodeID: n.config.NodeID, DataDir: n.config.DataDir, Version: version,
 		ClusterAddr: n.config.ClusterListen, ClusterAdvertise: n.config.ClusterAdvertise,
 		GossipAddr: n.config.GossipListen, GossipAdvertise: n.config.GossipAdvertise,
 		APIAdvertise: n.config.APIAdvertise,
-		Init:         n.config.Init, Join: n.config.Join,
+		GossipKeys:   n.identity.Known().GossipKeys,
+		ClusterID:    n.identity.ClusterID(),
+		Init:         n.identity.Birth() != nil, Join: n.config.Join,
+		Network: n.network, Questions: n.answerQuestion,
 		FSM: n.state, Handler: forwarded, Lead: n.lead, Halt: n.halt,
-		Timing: timing, Logger: n.log.With("component", "cluster"),
+		Timing: n.config.timing(), Logger: n.log.With("component", "cluster"),
 	})
 	if err != nil {
 		return err
@@ -175,30 +175,10 @@ func (n *node) lead(ctx context.Context, term uint64) error {
 			return fmt.Errorf("initialising the cluster: %w", err)
 		}
 	}
+	if err := n.identity.Born(); err != nil {
+		return err
+	}
 	return n.broker.Lead(ctx, term)
-}
-
-func (n *node) initCluster(ctx context.Context, term uint64) error {
-	if n.adminToken == "" {
-		return errors.New("this cluster was begun and never initialised: start this node with --init once more")
-	}
-	if n.config.AdminTokenFile == "" {
-		n.shown.Do(func() {
-			fmt.Fprintf(n.stdout, "first admin token, shown this once:\n%s\n", n.adminToken)
-		})
-	}
-	hash, err := access.HashToken(n.keyring, n.adminToken)
-	if err != nil {
-		return err
-	}
-	accessor, err := newAccessor()
-	if err != nil {
-		return err
-	}
-	return n.broker.Init(ctx, term, broker.InitSpec{
-		ClusterID: n.cluster.ClusterID(), Account: "admin", TokenHash: hash,
-		Accessor: accessor, TokenTTL: n.config.AdminTokenTTL,
-	})
 }
 
 func (n *node) newServer() (*api.Server, error) {
@@ -254,6 +234,13 @@ func (n *node) stop() {
 			n.log.Warn("stopping the API", "error", err)
 		}
 	}
+	if n.watching != nil {
+		n.watching()
+		n.watchers.Wait()
+	}
+	if n.socket != nil {
+		_ = n.socket.Close()
+	}
 	if n.cluster != nil {
 		if err := n.cluster.Stop(ctx); err != nil {
 			// Raft may still apply: the state has to stay open until the process ends.
@@ -301,10 +288,15 @@ func firstToken(path string) (string, error) {
 	if err != nil || path == "" {
 		return token, err
 	}
+	return token, writeSecret(path, token)
+}
+
+// writeSecret writes a new file that only its owner can read.
+func writeSecret(path, text string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("writing admin_token_file: %w", err)
+		return fmt.Errorf("writing a token into a file: %w", err)
 	}
-	_, err = f.WriteString(token + "\n")
-	return token, errors.Join(err, f.Sync(), f.Close())
+	_, err = f.WriteString(text + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
 }

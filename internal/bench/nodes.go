@@ -125,7 +125,7 @@ func freePorts(n int) (addresses []string, err error) {
 func (h *house) start(ctx context.Context, i int) error {
 	n := h.nodes[i]
 	args := []string{
-		"server", "--node-id", n.id, "--data-dir", filepath.Join(n.dir, "data"), "--key-file", filepath.Join(h.dir, "keyring.json"),
+		"server", "--node-id", n.id, "--data-dir", filepath.Join(n.dir, "data"), "--join-token-file", filepath.Join(h.dir, "join-token"),
 		"--api-listen", n.api, "--cluster-listen", n.cluster, "--gossip-listen", n.gossip, "--debug-listen", n.prof, "--bench-providers",
 	}
 	if i == 0 {

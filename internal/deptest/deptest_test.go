@@ -30,6 +30,7 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"the provider contract imports nothing of ours", "providers", "broker/providers/postgres"},
 		{"wire types import nothing of ours", "api/types", "broker/fsm"},
 		{"seal imports nothing of ours", "seal", "broker/fsm"},
+		{"who belongs to a cluster is decided without its machinery", "cluster/trust", "broker/cluster"},
 		{"cluster knows nothing of leases", "cluster", "broker/fsm"},
 		{"broker sees records, providers and its wheel, and no raft", "broker", "broker/cluster"},
 		{"broker sees records, providers and its wheel, and no raft", "broker", "github.com/hashicorp/raft"},
