@@ -61,6 +61,13 @@ type Broker interface {
 	// RepairClock sets the ledger's clock back when it is ahead of the time.
 	RepairClock(ctx context.Context, request broker.Request, reason string) (fsm.ClockRepair, error)
 
+	// Who belongs to the cluster.
+	CreateJoinToken(context.Context, broker.Request, broker.JoinTokenSpec) (fsm.JoinToken, error)
+	DeleteJoinToken(context.Context, broker.Request, fsm.JoinTokenID) error
+	RotateAuthority(context.Context, broker.Request, fsm.RotateAuthority) (fsm.Authority, error)
+	RetireAuthority(ctx context.Context, request broker.Request, number uint64) error
+	RotateGossipKey(ctx context.Context, request broker.Request, sealed []byte) (fsm.GossipKey, error)
+
 	UpdateAccount(context.Context, broker.Request, broker.AccountChange) (fsm.Account, *fsm.Operation, error)
 	DeleteAccount(ctx context.Context, request broker.Request, name fsm.AccountName, ifVersion uint64) error
 }
@@ -96,6 +103,8 @@ type View interface {
 	Accounts(after fsm.AccountName, limit int) []fsm.Account
 	LiveLeasesOf(fsm.AccountName) uint64
 	AllOrphans(after fsm.Orphan, limit int) []fsm.Orphan
+	JoinTokens(after fsm.JoinTokenID, limit int) []fsm.JoinToken
+	Authorities() []fsm.Authority
 }
 
 // StateOf makes the state machine readable for a [Server].

@@ -27,6 +27,9 @@ type Config struct {
 
 	Providers *providers.Registry // what connections may name; required
 
+	// Trust makes tokens and keys of the cluster. Required.
+	Trust Trust
+
 	// Status returns how this node sees the cluster; the server fills in the leases. Required.
 	Status func() types.Cluster
 
@@ -66,8 +69,8 @@ type Server struct {
 // New returns a server. It starts nothing.
 func New(config Config) (*Server, error) {
 	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Status == nil ||
-		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil {
-		return nil, errors.New("the API needs a broker, state, cluster, status, authenticator, authorizer and providers")
+		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil {
+		return nil, errors.New("the API needs a broker, state, cluster, status, authenticator, authorizer, providers and trust")
 	}
 	if config.RequestTimeout <= 0 {
 		config.RequestTimeout = 30 * time.Second
@@ -180,6 +183,7 @@ func (s *Server) routes() error {
 	r.providers()
 	r.cluster()
 	r.clock()
+	r.trust()
 
 	r.describe()
 	description, err := json.Marshal(r.api.OpenAPI())

@@ -66,8 +66,11 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	must(t, err)
 	tokenHash, err := access.HashToken(keyring, Token)
 	must(t, err)
+	first, err := newAuthority()
+	must(t, err)
 	must(t, b.Init(context.Background(), 1, broker.InitSpec{
 		ClusterID: "01TESTCLUSTER", Account: "admin", TokenHash: tokenHash, Accessor: "01TESTACCESSOR",
+		Authority: &fsm.RotateAuthority{Certificate: first.Certificate(), Sealed: []byte("sealed")},
 	}))
 
 	leading, stop := context.WithCancel(context.Background())
@@ -85,6 +88,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Providers: registry, Authorizer: api.AllowAll{},
 		Authenticator:  authenticator{&access.Tokens{State: state, Hasher: keyring}},
 		Status:         kit.Cluster.Status,
+		Trust:          first,
 		RequestTimeout: 10 * time.Second, LeaderTimeout: 5 * time.Second, RetryPause: 2 * time.Millisecond,
 	}
 	if change != nil {

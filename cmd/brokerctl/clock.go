@@ -14,7 +14,7 @@ func (a *app) clusterCommand() *cobra.Command {
 		Use:   "cluster",
 		Short: "The cluster itself; see also status",
 	}
-	noun.AddCommand(a.clusterClock())
+	noun.AddCommand(a.clusterClock(), a.joinTokenCommand(), a.authorityCommand(), a.gossipKeyCommand())
 	return noun
 }
 

@@ -187,6 +187,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Authenticator: tokens{&access.Tokens{State: n.state, Hasher: n.keyring}},
 		Authorizer:    api.AllowAll{}, // one admin account so far
 		Providers:     n.broker.Providers,
+		Trust:         trustMaker{n},
 		Status:        n.status,
 		Version:       version,
 		Logger:        n.log.With("component", "api"),

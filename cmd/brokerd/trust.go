@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -204,4 +205,44 @@ func answered[Q, A any](ctx context.Context, question []byte, answer func(contex
 		return nil, err
 	}
 	return json.Marshal(a)
+}
+
+// trustMaker makes for the API what the cluster tells its members apart by.
+type trustMaker struct{ node *node }
+
+func (m trustMaker) NewJoinToken() (string, []byte, error) {
+	_, authority, err := m.node.agreed()
+	if err != nil {
+		return "", nil, err
+	}
+	token := trust.NewJoinToken(trust.FingerprintOf(authority.Certificate()))
+	return token.Reveal(), token.Hash(), nil
+}
+
+func (m trustMaker) NextAuthority() (fsm.RotateAuthority, error) {
+	var none fsm.RotateAuthority
+	_, present, err := m.node.agreed()
+	if err != nil {
+		return none, err
+	}
+	next, err := trust.NewAuthority(m.node.cluster.ClusterID(), time.Now())
+	if err != nil {
+		return none, err
+	}
+	key, err := next.Key()
+	if err != nil {
+		return none, fmt.Errorf("encoding the authority's key: %w", err)
+	}
+	sealed, err := m.node.sealAuthority(next.Certificate(), key)
+	if err != nil {
+		return none, err
+	}
+	sealed.Adopted, err = present.Adopt(next)
+	return *sealed, err
+}
+
+func (m trustMaker) NextGossipKey() ([]byte, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return m.node.keyring.Seal(key, gossipRecord)
 }

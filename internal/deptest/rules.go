@@ -58,7 +58,7 @@ func Rules() []Rule {
 		{Name: "a provider's test server sees nothing of ours", For: []string{"providers/*/*"}},
 		{Name: "the kit of clusters sees cluster only", For: []string{"cluster/clustertest"}, May: []string{"cluster", "cluster/trust"}},
 		{Name: "the kit of the API is a server without a cluster", For: []string{"api/apitest"}, Kits: true,
-			May: []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "fsm", "providers", "providers/providertest", "seal"}},
+			May: []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "cluster/trust", "fsm", "providers", "providers/providertest", "seal"}},
 		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
 			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/..."}},
 		{Name: "the benchmark sees clients, test servers and the state machine", For: []string{"internal/bench"}, Kits: true,
