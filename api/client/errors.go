@@ -92,9 +92,12 @@ func neverSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
+// shortestToken is how long a text is at least that could be a token: less would be found in any sentence.
+const shortestToken = 8
+
 // redacted hides the token in an error's text; the cause stays reachable only when it does not hold it.
 func (c *Client) redacted(err error) error {
-	if err == nil || c.config.Token == "" || !strings.Contains(err.Error(), c.config.Token) {
+	if err == nil || len(c.config.Token) < shortestToken || !strings.Contains(err.Error(), c.config.Token) {
 		return err
 	}
 	return errors.New(strings.ReplaceAll(err.Error(), c.config.Token, "[redacted]"))

@@ -69,7 +69,11 @@ for it, so clients that know only that one go on. Join tokens made before keep w
 			if err != nil {
 				return err
 			}
-			change.done(a, "made: "+made.Fingerprint, "the new authority")
+			if change.dryRun {
+				a.note("another authority would sign (dry run)")
+			} else {
+				a.note("authority %d signs from now on: %s", made.Number, made.Fingerprint)
+			}
 			return a.changed(made, number(made.Number), nil)
 		},
 	}

@@ -15,7 +15,7 @@ import (
 // errNoAddress is returned when nothing says where a broker is.
 var errNoAddress = &hintedError{
 	err:  errors.New("nothing says where the broker is"),
-	hint: `set BROKER_ADDR, or begin with "brokerd dev", which writes the context "dev"`,
+	hint: `"brokerctl login URL" remembers a broker, BROKER_ADDR names one; "brokerd dev" begins with one to try out`,
 }
 
 // target is where a broker is and how to log in.

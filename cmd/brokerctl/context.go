@@ -17,9 +17,9 @@ func (a *app) contextCommand() *cobra.Command {
 		Short:   "Contexts: brokers that this machine remembers",
 		Long: `Contexts are brokers that this machine remembers, in ~/.config/broker/contexts.yaml. One is in
 use when neither flags nor variables say where the broker is; without a choice it is "dev", which
-"brokerd dev" writes.`,
+"brokerd dev" writes. "brokerctl login" makes one.`,
 	}
-	noun.AddCommand(a.contextList(), a.contextUse(), a.contextEnv())
+	noun.AddCommand(a.contextList(), a.contextUse(), a.contextEnv(), a.contextDelete())
 	return noun
 }
 
@@ -144,6 +144,34 @@ func (a *app) contextEnv() *cobra.Command {
 			}
 			_, err = a.out.Write(lines)
 			return err
+		},
+	}
+}
+
+func (a *app) contextDelete() *cobra.Command {
+	return &cobra.Command{
+		Use:               "delete NAME",
+		Aliases:           []string{"rm"},
+		Short:             "Forget a context with its token",
+		Args:              exactly("NAME"),
+		ValidArgsFunction: a.contextNames,
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, path, err := a.contextsFile()
+			if err != nil {
+				return err
+			}
+			if _, ok := file.Contexts[args[0]]; !ok {
+				return usage("there is no context %q", args[0])
+			}
+			delete(file.Contexts, args[0])
+			if file.Current == args[0] {
+				file.Current = ""
+			}
+			if err := file.Save(path); err != nil {
+				return err
+			}
+			a.note("context %s is forgotten; its token stays valid at the broker", args[0])
+			return nil
 		},
 	}
 }

@@ -107,15 +107,33 @@ func (c *config) advertised(listen string) (string, error) {
 	if c.Advertise != "" {
 		return c.Advertise, nil
 	}
-	// The address that this host would use itself to reach others. Nothing is sent.
-	conn, err := net.Dial("udp", "192.0.2.1:9")
-	if err != nil {
-		return "", wrong("advertise: this host does not say by which address others reach it: set it")
+	return ownAddress()
+}
+
+// ownAddress returns the address that this host would use itself to reach others, or the only one it has.
+func ownAddress() (string, error) {
+	// Nothing is sent: the system only says which address it would take.
+	if conn, err := net.Dial("udp", "192.0.2.1:9"); err == nil {
+		defer conn.Close()
+		if host, _, err := net.SplitHostPort(conn.LocalAddr().String()); err == nil {
+			return host, nil
+		}
 	}
-	defer conn.Close()
-	host, _, err := net.SplitHostPort(conn.LocalAddr().String())
+	addresses, err := net.InterfaceAddrs()
 	if err != nil {
-		return "", wrong("advertise: this host does not say by which address others reach it: set it")
+		return "", wrong("advertise: this host does not tell its addresses (%w): say by which others reach it", err)
 	}
-	return host, nil
+	var found []string
+	for _, one := range addresses {
+		if network, ok := one.(*net.IPNet); ok && network.IP.IsGlobalUnicast() {
+			found = append(found, network.IP.String())
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "127.0.0.1", nil // alone with itself
+	case 1:
+		return found[0], nil
+	}
+	return "", wrong("advertise: this host has the addresses %s: say by which others reach it", strings.Join(found, ", "))
 }

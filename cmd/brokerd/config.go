@@ -20,6 +20,7 @@ import (
 
 	"broker/broker"
 	"broker/cluster"
+	"broker/fsm"
 )
 
 // config is everything a node can be told. A value comes from a flag, else from a BROKERD_ variable,
@@ -180,6 +181,9 @@ func (c config) complete() (config, error) {
 			return c, wrong("node_id: this host has no name: give the node one")
 		}
 		c.NodeID, _, _ = strings.Cut(strings.ToLower(hostname), ".")
+	}
+	if !fsm.ValidName(c.NodeID) {
+		return c, wrong("node_id: %q cannot name a node: it takes %s", c.NodeID, fsm.NameRule)
 	}
 	if c.KeyFile == "" {
 		c.KeyFile = filepath.Join(c.DataDir, "keyring.json")

@@ -103,7 +103,10 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if err != nil {
 		return n, fmt.Errorf("listening for the API: %w", err)
 	}
-	n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
+	n.url = c.APIAdvertise
+	if strings.HasSuffix(c.APIListen, ":0") {
+		n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
+	}
 	n.http = api.HTTPServer(server, log)
 	if n.servesTLS() {
 		config, err := n.apiTLS()

@@ -73,9 +73,9 @@ func (n *node) agreed() (trust.Known, *trust.Authority, error) {
 		return trust.Known{}, nil, errors.New("this node does not know its cluster's authority yet")
 	}
 	known := trust.Known{Version: a.version}
-	for _, one := range a.authorities {
+	for i, one := range a.authorities {
 		known.Authorities = append(known.Authorities, one.Certificate)
-		if len(one.Adopted) > 0 {
+		if older := i+1 < len(a.authorities); older && len(one.Adopted) > 0 {
 			known.Adopted = append(known.Adopted, one.Adopted)
 		}
 	}
