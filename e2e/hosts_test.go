@@ -59,7 +59,7 @@ func (h *hosts) build() error {
 		return err
 	}
 	for i := range h.names {
-		ns, outside := h.namespace(i), fmt.Sprintf("bv%s%d", h.tag, i)
+		ns, outside := h.namespace(i), h.cable(i)
 		for _, args := range [][]string{
 			{"netns", "add", ns},
 			{"link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", ns},
@@ -84,6 +84,7 @@ func (h *hosts) raze() {
 }
 
 func (h *hosts) bridge() string         { return "br" + h.tag }
+func (h *hosts) cable(i int) string     { return fmt.Sprintf("bv%s%d", h.tag, i) }
 func (h *hosts) namespace(i int) string { return fmt.Sprintf("broker%s-%d", h.tag, i) }
 
 // address is how others reach a host.
