@@ -20,9 +20,11 @@ func serverCommand() *cobra.Command {
 
 Every option can also be given as a variable (BROKERD_DATA_DIR=…) or in a YAML file (data_dir: …);
 a flag wins over a variable, a variable over the file.`,
-		Example: `  brokerd server --init --node-id n1 --data-dir /var/lib/broker
-  brokerd server --join 127.0.0.1:8421 --node-id n2 --data-dir /var/lib/broker2 --key-file keyring.json \
-      --api-listen 127.0.0.1:8430 --cluster-listen 127.0.0.1:8431 --gossip-listen 127.0.0.1:8432`,
+		Example: `  brokerd server --init                                    # the first node; it prints how others join
+  BROKERD_JOIN_TOKEN=brkj_… brokerd server --join HOST:8421
+
+  brokerd server --listen 127.0.0.1 --node-id n2 --data-dir ./n2 --api-listen 127.0.0.1:8430 \
+      --cluster-listen 127.0.0.1:8431 --gossip-listen 127.0.0.1:8432 --join 127.0.0.1:8421 --join-token-file join-token`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(cmd.Flags(), cmd.ErrOrStderr())
