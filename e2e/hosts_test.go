@@ -22,7 +22,8 @@ type hosts struct {
 	dir     string
 	names   []string
 	virtual bool // namespaces
-	tag     string
+	number  int    // among all of this process
+	tag     string // of the names that the machine knows
 }
 
 // built counts them, since names of namespaces are the machine's.
@@ -30,7 +31,8 @@ var built atomic.Int64
 
 func newHosts(t *testing.T, count int) *hosts {
 	t.Helper()
-	h := &hosts{t: t, dir: t.TempDir(), tag: fmt.Sprintf("%x.%d", os.Getpid()&0xffff, built.Add(1))}
+	number := int(built.Add(1))
+	h := &hosts{t: t, dir: t.TempDir(), number: number, tag: fmt.Sprintf("%x.%d", os.Getpid()&0xffff, number)}
 	for i := range count {
 		h.names = append(h.names, fmt.Sprintf("host%d", i+1))
 	}
@@ -90,9 +92,9 @@ func (h *hosts) namespace(i int) string { return fmt.Sprintf("broker%s-%d", h.ta
 // address is how others reach a host.
 func (h *hosts) address(i int) string {
 	if h.virtual {
-		return fmt.Sprintf("10.213.7.%d", i+1)
+		return fmt.Sprintf("10.213.%d.%d", h.number, i+1)
 	}
-	return fmt.Sprintf("127.0.7.%d", i+1)
+	return fmt.Sprintf("127.0.%d.%d", h.number, i+1)
 }
 
 // command is a command line on a host.
