@@ -21,7 +21,7 @@ type hosts struct {
 	t       *testing.T
 	dir     string
 	names   []string
-	virtual bool // namespaces
+	virtual bool   // namespaces
 	number  int    // among all of this process
 	tag     string // of the names that the machine knows
 }
