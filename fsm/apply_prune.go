@@ -18,7 +18,7 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 	horizon := t.now().Add(-c.HistoryTTL)
 	for _, key := range t.oldest("leases_by_end", horizon, c.Limit) {
 		for _, e := range t.LeaseEvents(LeaseID(key)) {
-			events.delete(t, eventKey(e.Index, e.Ordinal))
+			t.dropEvent(e)
 			p.Events++
 		}
 		leases.delete(t, key)
@@ -62,8 +62,10 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 		return true
 	})
 	for _, key := range old {
-		events.delete(t, key)
-		p.Events++
+		if e, ok := events.get(t.tx, key); ok {
+			t.dropEvent(e)
+			p.Events++
+		}
 	}
 	return p, nil
 }

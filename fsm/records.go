@@ -142,6 +142,9 @@ type Meta struct {
 
 	// Trust is the index of the entry that last changed whom members believe.
 	Trust uint64 `cbor:"20,keyasint,omitempty"`
+
+	// PrunedIndex is the greatest index of an event that was pruned: history is complete behind it.
+	PrunedIndex uint64 `cbor:"60,keyasint,omitempty"`
 }
 
 // Actor says who caused a command.

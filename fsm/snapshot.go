@@ -91,6 +91,7 @@ func (s *State) Restore(r io.ReadCloser) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		s.meta = (&View{tx: tx}).Meta()
 		s.index.Store(s.meta.Index)
+		s.checkpoints.restart(s.meta)
 		return nil
 	})
 }

@@ -43,6 +43,8 @@ type State struct {
 
 	generation atomic.Uint64 // changes with every change of the configuration
 	memory     atomic.Pointer[memory]
+
+	checkpoints checkpoints
 }
 
 // ErrClosed is returned when the state is used after Close.
@@ -151,13 +153,16 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 			t.meta.Index, t.meta.Term = entry.Index, entry.Term
 			continue
 		}
+		before := t.meta.Index
 		r, err := t.applyEntry(entry)
 		if err != nil {
 			return nil, fmt.Errorf("applying log entry %d: %w", entry.Index, err)
 		}
 		results[i] = r
+		s.checkpoints.passed(before, t.meta)
 	}
 	s.meta = t.meta
+	s.checkpoints.reached(s.meta)
 	s.index.Store(t.meta.Index)
 	s.unsettled.Store(true)
 	if t.configured {

@@ -119,14 +119,7 @@ func (v *View) LeaseEvents(id LeaseID) []Event {
 // Events returns events in log order, beginning after the entry of that index. It returns about limit
 // events: never a part of an entry's.
 func (v *View) Events(after uint64, limit int) []Event {
-	var list []Event
-	events.scan(v.tx, eventKey(after+1, 0)[:8], func(e Event) bool {
-		if len(list) >= limit && e.Index != list[len(list)-1].Index {
-			return false
-		}
-		list = append(list, e)
-		return true
-	})
+	list, _, _ := v.EventsFrom(EventPage{From: AfterEntry(after), Limit: limit, Whole: true}, EventFilter{})
 	return list
 }
 
