@@ -116,7 +116,10 @@ func (s *Server) recover(next http.Handler) http.Handler {
 func (s *Server) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		ctx, cancel := context.WithTimeout(r.Context(), s.config.RequestTimeout)
+		ctx, cancel := context.WithCancel(r.Context())
+		if !wantsStream(r) { // which lasts until somebody ends it
+			ctx, cancel = context.WithTimeout(r.Context(), s.config.RequestTimeout)
+		}
 		defer cancel()
 		r = r.WithContext(ctx)
 		if tokenInURL(r) {

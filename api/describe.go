@@ -29,6 +29,22 @@ func (r *routes) describe() {
 	maps.Copy(problem.Properties, extras())
 }
 
+// describeStream adds to the listing of history that it can be followed.
+func (r *routes) describeStream(streams *routes) {
+	list, stream := r.api.OpenAPI().Paths[apiPrefix+"/events"].Get, streams.api.OpenAPI().Paths[apiPrefix+"/events"].Get
+	for _, one := range stream.Parameters {
+		if one.Name == "Last-Event-ID" {
+			list.Parameters = append(list.Parameters, one)
+		}
+	}
+	list.Description = "With Accept: text/event-stream the answer does not end: each event is a message whose id resumes the stream " +
+		"behind it, at any node, by Last-Event-ID or after. Without a beginning it begins with what happens from now on. A message of type " +
+		types.EventEnd + " holds the problem for which the node ends the stream; one without data moves the position only."
+	list.Responses["200"].Content[streamContentType] = &huma.MediaType{Schema: &huma.Schema{
+		Type: huma.TypeString, Description: "Server-sent events: id is a position, event the type, data an Event as JSON",
+	}}
+}
+
 func describeOperation(method string, operation *huma.Operation) {
 	responses := operation.Responses
 	made := strconv.Itoa(operation.DefaultStatus)

@@ -93,7 +93,9 @@ type View interface {
 	Lease(fsm.LeaseID) (fsm.Lease, bool)
 	Leases(fsm.LeaseSelector, fsm.LeasePage) []fsm.Lease
 	LeaseEvents(fsm.LeaseID) []fsm.Event
-	Events(after uint64, limit int) []fsm.Event
+	EventsFrom(fsm.EventPage, fsm.EventFilter) (list []fsm.Event, next fsm.EventPosition, end bool)
+	EventsSince(fsm.Instant) fsm.EventPosition
+	LastEvents(count, scan int, filter fsm.EventFilter) fsm.EventPosition
 	LeaseCounts() map[fsm.LeaseState]uint64
 	Lock(fsm.LockID) (fsm.Lock, bool)
 	Locks(after fsm.LockID, limit int) []fsm.Lock

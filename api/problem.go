@@ -38,6 +38,10 @@ const (
 	codeTimeout          = "timeout"
 	codeTooStale         = "too_stale"
 	codeInternal         = "internal_error"
+	codePruned           = "history_pruned"
+	codeTooManyStreams   = "too_many_streams"
+	codeTooSlow          = "stream_too_slow" // in logs only: the client takes nothing
+	codeShuttingDown     = "shutting_down"
 )
 
 // statuses is the one table from codes to HTTP status. A code that is missing here is an error of
@@ -104,6 +108,9 @@ func statuses() map[string]int {
 		codeTimeout:          http.StatusServiceUnavailable,
 		codeTooStale:         http.StatusServiceUnavailable,
 		codeInternal:         http.StatusInternalServerError,
+		codePruned:           http.StatusGone,
+		codeTooManyStreams:   http.StatusTooManyRequests,
+		codeShuttingDown:     http.StatusServiceUnavailable,
 	}
 }
 

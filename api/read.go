@@ -37,7 +37,8 @@ type readMode struct {
 }
 
 // readModeOf reads the mode: what the query says; else session when an index is given; else stale
-// for the cluster's state, which must answer without a leader; else linearizable.
+// for the cluster's state, which must answer without a leader, and for streams, which wait for what is
+// newer anyway; else linearizable.
 func readModeOf(r *http.Request) (readMode, error) {
 	query := r.URL.Query()
 	mode := readMode{consistency: types.Consistency(query.Get("consistency"))}
@@ -64,7 +65,7 @@ func readModeOf(r *http.Request) (readMode, error) {
 	switch mode.consistency {
 	case "":
 		mode.consistency = types.Linearizable
-		if isClusterPath(r.URL.Path) {
+		if isClusterPath(r.URL.Path) || wantsStream(r) {
 			mode.consistency = types.Stale
 		}
 	case types.Linearizable, types.Session, types.Stale:

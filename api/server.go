@@ -48,6 +48,16 @@ type Config struct {
 	// MaxBody is the largest body of a request in bytes. Zero: 1 MiB.
 	MaxBody int64
 
+	// MaxStreams is how many event streams may be open at once. Zero: 1000.
+	MaxStreams int
+
+	// Heartbeat is how long an event stream is silent at the most. Zero: 15 s.
+	Heartbeat time.Duration
+
+	// StreamStall is for how long the client of an event stream may take nothing before it is cut off.
+	// Zero: 30 s.
+	StreamStall time.Duration
+
 	// Logger gets one line per request and the causes of internal errors. Nil: nothing is logged.
 	Logger *slog.Logger
 
@@ -64,6 +74,7 @@ type Server struct {
 	public  http.Handler
 	inside  http.Handler
 	openAPI []byte
+	streams *streams
 }
 
 // New returns a server. It starts nothing.
@@ -84,6 +95,15 @@ func New(config Config) (*Server, error) {
 	if config.MaxBody <= 0 {
 		config.MaxBody = 1 << 20
 	}
+	if config.MaxStreams <= 0 {
+		config.MaxStreams = 1000
+	}
+	if config.Heartbeat <= 0 {
+		config.Heartbeat = 15 * time.Second
+	}
+	if config.StreamStall <= 0 {
+		config.StreamStall = 30 * time.Second
+	}
 	if config.Version == "" {
 		config.Version = "dev"
 	}
@@ -93,7 +113,7 @@ func New(config Config) (*Server, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	s := &Server{config: config, log: config.Logger}
+	s := &Server{config: config, log: config.Logger, streams: newStreams(config.MaxStreams)}
 	if err := s.routes(); err != nil {
 		return nil, err
 	}
@@ -170,6 +190,11 @@ func (s *Server) routes() error {
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{finishProblem},
 	}
+	// One path serves pages and streams. The routes of streams come first, and have a description of their own
+	// that nobody sees.
+	apart := config
+	apart.OpenAPI = &huma.OpenAPI{Info: config.Info, Components: &huma.Components{Schemas: registry}}
+	streaming := &routes{server: s, api: humamux.New(s.router.MatcherFunc(func(r *http.Request, _ *mux.RouteMatch) bool { return wantsStream(r) }).Subrouter(), apart)}
 	r := &routes{server: s, api: humamux.New(s.router, config)}
 	r.environments()
 	r.connections()
@@ -179,7 +204,7 @@ func (s *Server) routes() error {
 	r.locks()
 	r.accounts()
 	r.sweeps()
-	r.events()
+	r.events(streaming)
 	r.providers()
 	r.cluster()
 	r.clock()

@@ -36,6 +36,7 @@ type Kit struct {
 	Server  *api.Server
 
 	config api.Config
+	log    *journal
 }
 
 // Start returns a Kit that leads and holds the account "admin" and nothing else. Change may alter the
@@ -54,8 +55,9 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	fake.SetRootPassword(RootPassword)
 	registry, err := providers.NewRegistry(fake.Provider())
 	must(t, err)
+	log := &journal{state: state}
 	b, err := broker.New(broker.Config{
-		State: state, Log: &journal{state: state}, Providers: registry, Keyring: keyring, NodeID: "n1",
+		State: state, Log: log, Providers: registry, Keyring: keyring, NodeID: "n1",
 		Timing: broker.Timing{
 			RevokeWait: time.Second, Tick: 10 * time.Millisecond,
 			// A lease whose login sticks is shown as stuck within the wait of a revoke request.
@@ -82,7 +84,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		must(t, state.Close())
 	})
 
-	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}}
+	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
 	kit.Cluster.SetLeader("n1")
 	kit.config = api.Config{
 		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Providers: registry, Authorizer: api.AllowAll{},
@@ -143,6 +145,18 @@ func (k *Kit) Index(t testing.TB) uint64 {
 		return nil
 	}))
 	return index
+}
+
+// Prune forgets all history up to now that belongs to no lease.
+func (k *Kit) Prune(t testing.TB) {
+	t.Helper()
+	// What is kept for less than no time is old at once.
+	prune, err := fsm.NewCommand(&fsm.Prune{KeyTTL: time.Hour, HistoryTTL: -time.Minute, Limit: 1000}, time.Now(), fsm.Actor{}, 1)
+	must(t, err)
+	data, err := prune.Encode()
+	must(t, err)
+	_, _, err = k.log.Propose(t.Context(), data)
+	must(t, err)
 }
 
 // journal is a log of one process: what is proposed is applied at once.

@@ -1,6 +1,9 @@
 package types
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Event is one entry of history.
 type Event struct {
@@ -17,3 +20,12 @@ type Event struct {
 	UserAgent string            `json:"user_agent,omitempty"`
 	Details   map[string]string `json:"details,omitempty"`
 }
+
+// Position names the place behind the event: a list or stream asked for what comes after it goes on there.
+func (e Event) Position() string {
+	return strconv.FormatUint(e.Index, 10) + "." + strconv.FormatUint(uint64(e.Ordinal), 10)
+}
+
+// EventEnd is the type of a stream's last message when the node ends it; its data is a [Problem]. Types of
+// events have a dot.
+const EventEnd = "end"

@@ -1,0 +1,284 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+
+	"broker/api/types"
+	"broker/fsm"
+)
+
+// EventStream asks to follow history.
+type EventStream struct {
+	Read
+	EventFilter
+	EventStart
+	LastEventID string `header:"Last-Event-ID" doc:"Id of the last message that arrived: go on behind it, whatever else says where to begin"`
+}
+
+func (EventStream) resource() Resource { return Resource{Kind: "event"} }
+
+const (
+	streamContentType = "text/event-stream"
+	streamPage        = 256 // events between two looks at the caller's permission
+	// streamGrid is the distance of the instants at which streams read on. They are the same for all: what was
+	// applied meanwhile is committed once for all of them, and a burst of entries costs each one reading.
+	streamGrid = 50 * time.Millisecond
+)
+
+// wantsStream reports whether a request wants to follow history instead of a page of it.
+func wantsStream(r *http.Request) bool {
+	if r.Method != http.MethodGet || r.URL.Path != apiPrefix+"/events" {
+		return false
+	}
+	for _, accept := range r.Header.Values("Accept") {
+		for one := range strings.SplitSeq(accept, ",") {
+			kind, _, _ := strings.Cut(one, ";")
+			if strings.EqualFold(strings.TrimSpace(kind), streamContentType) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// streamEvents begins a stream. Without a position it begins with what happens from now on.
+func (s *Server) streamEvents(ctx context.Context, c *call, in *EventStream) (*huma.StreamResponse, error) {
+	filter, err := in.filter()
+	if err != nil {
+		return nil, err
+	}
+	if in.LastEventID != "" {
+		if !positionRE.MatchString(in.LastEventID) {
+			return nil, invalid("Last-Event-ID", "must be the id of a message of this stream")
+		}
+		in.EventStart = EventStart{After: in.LastEventID}
+	}
+	if err := in.EventStart.check(); err != nil {
+		return nil, err
+	}
+	follower := &follower{server: s, call: c, filter: filter}
+	var newest uint64
+	err = s.view(c, func(view View) error {
+		newest, follower.pruned = view.Meta().Index, view.Meta().PrunedIndex
+		if in.EventStart == (EventStart{}) {
+			follower.at = fsm.AfterEntry(newest)
+			return nil
+		}
+		follower.at = in.EventStart.in(view, filter)
+		if in.After == "" || in.After == "0" {
+			return nil // whatever is kept
+		}
+		return prunedBehind(follower.at, view.Meta())
+	})
+	if err != nil {
+		return nil, err
+	}
+	if follower.at.Index > newest+1 {
+		if err := s.checkAhead(ctx, follower.at); err != nil {
+			return nil, err
+		}
+	}
+	leave, err := s.streams.enter()
+	if err != nil {
+		return nil, err
+	}
+	return &huma.StreamResponse{Body: func(h huma.Context) {
+		defer leave()
+		r, w := humamux.Unwrap(h)
+		follower.token, _ = bearer(r.Header)
+		follower.w, follower.control = w, http.NewResponseController(w)
+		follower.run(ctx)
+	}}, nil
+}
+
+// prunedBehind refuses a position behind which events are gone.
+func prunedBehind(at fsm.EventPosition, meta fsm.Meta) error {
+	if at.Index > meta.PrunedIndex {
+		return nil
+	}
+	p := problem(codePruned, fmt.Sprintf("events behind this position have been pruned: history is complete behind index %d", meta.PrunedIndex))
+	p.Hint = "read again what is followed, then go on from the Broker-Index of that answer; or after=0 for all that is kept"
+	with(p, "oldest_index", meta.PrunedIndex)
+	return p
+}
+
+// checkAhead refuses a position that this cluster's log has not reached. A node that is merely behind waits
+// until it gets there; without a leader it cannot tell.
+func (s *Server) checkAhead(ctx context.Context, at fsm.EventPosition) error {
+	ctx, cancel := context.WithTimeout(ctx, min(2*time.Second, s.config.LeaderTimeout))
+	defer cancel()
+	if newest, err := s.config.Cluster.ReadIndex(ctx); err == nil && at.Index > newest+1 {
+		return invalid("after", fmt.Sprintf("is ahead of the log, which ends at index %d: the position is another cluster's, or from before a restore", newest))
+	}
+	return nil
+}
+
+// follower is one stream of events. It holds one page at a time and reads the next one when the client has
+// taken that, so a slow client costs a connection and no memory.
+type follower struct {
+	server  *Server
+	call    *call
+	token   string
+	filter  fsm.EventFilter
+	at      fsm.EventPosition // the next event that is to be looked at
+	pruned  uint64            // how far history was pruned when the stream began
+	has     uint64            // the state holds all entries up to here, those that are no commands too
+	w       http.ResponseWriter
+	control *http.ResponseController
+	out     bytes.Buffer
+	spoke   time.Time // when the client was last written to
+}
+
+// run follows history until the client or the node goes, or the caller may not see it any more.
+func (f *follower) run(client context.Context) {
+	ctx, release := f.server.streams.within(client)
+	defer release()
+	// The limits of ordinary requests are set anew with every write, and reading only tells that the client
+	// is gone. A writer without deadlines, as in tests, has none to lift.
+	_ = f.control.SetReadDeadline(time.Time{})
+	header := f.w.Header()
+	header.Set("Content-Type", streamContentType)
+	header.Set("X-Accel-Buffering", "no") // for proxies that gather answers
+	f.w.WriteHeader(http.StatusOK)
+	// The position comes first: who is cut off before the first event still misses none.
+	fmt.Fprintf(&f.out, "retry: 1000\nid: %s\n\n", positionText(f.at))
+	for f.send() && client.Err() == nil {
+		end, err := f.read(ctx)
+		if err != nil {
+			f.end(err)
+			return
+		}
+		if f.out.Len() == 0 && time.Since(f.spoke) >= f.server.config.Heartbeat {
+			f.heartbeat()
+		}
+		if f.out.Len() == 0 && end {
+			f.wait(ctx)
+		}
+	}
+}
+
+// read writes a page out for sending, if the caller may still see it. End says that this node has no more.
+func (f *follower) read(ctx context.Context) (end bool, err error) {
+	s := f.server
+	if s.streams.ending() {
+		return false, problem(codeShuttingDown, "this node is stopping: go on at another one")
+	}
+	who, err := s.config.Authenticator.Identify(ctx, f.token)
+	if err == nil {
+		err = s.config.Authorizer.Authorize(ctx, who, "event:list", EventStream{}.resource())
+	}
+	if err != nil {
+		return false, err
+	}
+	var list []fsm.Event
+	var next fsm.EventPosition
+	err = s.config.State.View(func(view View) error {
+		if meta := view.Meta(); meta.PrunedIndex > f.pruned {
+			if err := prunedBehind(f.at, meta); err != nil {
+				return err
+			}
+		}
+		list, next, end = view.EventsFrom(fsm.EventPage{From: f.at, Limit: streamPage, Scan: maxScan}, f.filter)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	if end && next.Index <= f.has {
+		next = fsm.AfterEntry(f.has)
+	}
+	for i, one := range list {
+		following := next.Index
+		if i+1 < len(list) {
+			following = list[i+1].Index
+		}
+		if err := f.message(one, following); err != nil {
+			return false, err
+		}
+	}
+	f.at = next
+	return end, nil
+}
+
+// message writes an event out. Its id is the log's index, or, when more of the same entry follows, index.ordinal.
+func (f *follower) message(event fsm.Event, following uint64) error {
+	behind := fsm.AfterEntry(event.Index)
+	if following == event.Index {
+		behind = event.After()
+	}
+	data, err := json.Marshal(eventOf(event))
+	if err != nil {
+		return fmt.Errorf("encoding an event: %w", err)
+	}
+	fmt.Fprintf(&f.out, "id: %s\nevent: %s\ndata: %s\n\n", positionText(behind), event.Type, data)
+	return nil
+}
+
+// heartbeat shows that the stream lives, and how far it has come where nothing was chosen.
+func (f *follower) heartbeat() {
+	cluster := f.server.config.Cluster
+	fmt.Fprintf(&f.out, ": node %s", cluster.NodeID())
+	if _, _, ok := cluster.Leader(); !ok {
+		fmt.Fprint(&f.out, " knows no leader; what is newer comes late")
+		if age := cluster.Staleness(); age != NeverHeard {
+			fmt.Fprintf(&f.out, ", heard of one %s ago", age.Round(time.Millisecond))
+		}
+	}
+	fmt.Fprintf(&f.out, "\nid: %s\n\n", positionText(f.at))
+}
+
+// end tells why the node ends the stream.
+func (f *follower) end(err error) {
+	s := f.server
+	p, internal := problemOf(err, s.config.Now())
+	if internal {
+		s.log.Error("an event stream failed", "request_id", f.call.id, "error", err)
+	}
+	p.Instance, f.call.code = f.call.instance(), p.Code
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // extra members are strings and numbers
+	}
+	fmt.Fprintf(&f.out, "event: %s\ndata: %s\n\n", types.EventEnd, data)
+	f.send()
+}
+
+// send writes out what was gathered, and reports whether the client takes it.
+func (f *follower) send() bool {
+	if f.out.Len() == 0 {
+		return true
+	}
+	_ = f.control.SetWriteDeadline(time.Now().Add(f.server.config.StreamStall))
+	_, err := f.out.WriteTo(f.w)
+	if err == nil {
+		err = f.control.Flush()
+	}
+	f.spoke = time.Now()
+	f.out.Reset()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		f.call.code = codeTooSlow
+		f.server.log.Warn("the client of an event stream takes nothing and is cut off; it can go on from its last id", "request_id", f.call.id, "address", f.call.address, "after", f.server.config.StreamStall)
+	}
+	return err == nil
+}
+
+// wait returns when this node has applied something new, or it is time for a heartbeat.
+func (f *follower) wait(ctx context.Context) {
+	ctx, cancel := context.WithDeadline(ctx, f.spoke.Add(f.server.config.Heartbeat))
+	defer cancel()
+	if f.server.config.Cluster.WaitApplied(ctx, f.at.Index) == nil {
+		f.has = f.at.Index
+		pause(ctx, time.Until(time.Now().Truncate(streamGrid).Add(streamGrid)))
+	}
+}
