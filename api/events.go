@@ -79,7 +79,7 @@ func (s *Server) listEvents(_ context.Context, c *call, in *EventList) (*body[ty
 	out := body[types.Page[types.Event]]{types.Page[types.Event]{Items: []types.Event{}}}
 	err = s.view(c, func(view View) error {
 		page.From = in.EventStart.in(view, filter)
-		if pruned := view.Meta().PrunedIndex; in.After != "" && page.From.Index > 1 && page.From.Index <= pruned {
+		if pruned := view.Meta().PrunedIndex; in.After != "" && in.Cursor == "" && page.From.Index > 1 && page.From.Index <= pruned {
 			out.Body.Warnings = []string{fmt.Sprintf("events up to index %d have been pruned in part: some that came after the position are gone", pruned)}
 		}
 		list, next, end := view.EventsFrom(page, filter)

@@ -153,7 +153,7 @@ func TestStreamResumesBehindEveryMessage(t *testing.T) {
 	}
 	expect(t, 202, url, "POST", "/api/v1/leases/revoke", `{"all":true,"reason":"x"}`)
 	seen := begun.events(3*2 + 1 + 3*2 + 1) // prepared and issued; the operation; revoking and revoked; its end
-	all := named(t, follow(t, url, "?after=0").events(4 + len(seen)))
+	all := named(t, follow(t, url, "?after=0").events(4+len(seen)))
 	if d := cmp.Diff(all[4:], named(t, seen)); d != "" {
 		t.Errorf("a stream from now on (-want +got):\n%s", d)
 	}

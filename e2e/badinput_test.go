@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"broker/api/client"
 	"broker/api/types"
 	"broker/providers/postgres/postgrestest"
 )
@@ -132,7 +133,7 @@ func TestBadInput(t *testing.T) {
 
 func lastEvent(t *testing.T, h *house) (index uint64) {
 	t.Helper()
-	page, err := h.client().ListEvents(t.Context(), 0, 1000)
+	page, err := h.client().ListEvents(t.Context(), client.EventQuery{}, client.ListOptions{Limit: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

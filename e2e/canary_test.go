@@ -41,7 +41,7 @@ func TestCanary(t *testing.T) {
 	unknown.Settings["pasword"] = h.rootPassword
 	tell(c.CreateConnection(t.Context(), unknown))
 	tell(c.GetConnection(t.Context(), "orders-db"))
-	tell(c.ListEvents(t.Context(), 0, 1000))
+	tell(c.ListEvents(t.Context(), client.EventQuery{}, client.ListOptions{Limit: 1000}))
 	for n := 1; n <= 3; n++ {
 		tell(h.client(n).GetCluster(t.Context()))
 	}

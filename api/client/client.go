@@ -32,6 +32,10 @@ type Config struct {
 	// round up to 20 times that. Zero: 100 ms.
 	RetryPause time.Duration
 
+	// StreamSilence is after how long without a word a stream of events is taken for dead. Zero: 45 s, three
+	// of the broker's heartbeats.
+	StreamSilence time.Duration
+
 	// Consistency is what reads ask for unless a call says otherwise. Empty: linearizable.
 	Consistency types.Consistency
 
@@ -74,6 +78,9 @@ func New(config Config) (*Client, error) {
 	}
 	if config.RetryPause <= 0 {
 		config.RetryPause = 100 * time.Millisecond
+	}
+	if config.StreamSilence <= 0 {
+		config.StreamSilence = 45 * time.Second
 	}
 	if config.UserAgent == "" {
 		config.UserAgent = "broker-client"

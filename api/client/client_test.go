@@ -340,7 +340,10 @@ func TestEveryRoute(t *testing.T) {
 			return err
 		}},
 		{"LeaseEvents", func() error { _, err := c.LeaseEvents(ctx, lease.Lease.ID); return err }},
-		{"ListEvents", func() error { _, err := c.ListEvents(ctx, 0, 10); return err }},
+		{"ListEvents", func() error {
+			_, err := c.ListEvents(ctx, client.EventQuery{Last: 10}, client.ListOptions{})
+			return err
+		}},
 		{"ListProviders", func() error { _, err := c.ListProviders(ctx); return err }},
 		{"GetProvider", func() error { _, err := c.GetProvider(ctx, "fake"); return err }},
 		{"GetCluster", func() error { _, err := c.GetCluster(ctx); return err }},

@@ -15,20 +15,24 @@ func (a *app) leaseCommand() *cobra.Command {
 		Aliases: []string{"leases"},
 		Short:   "Leases: credentials given to an account for a time",
 	}
-	noun.AddCommand(a.leaseIssue(), a.leaseList(), a.leaseGet(), a.leaseRenew(), a.leaseRevoke(), a.leaseRetry(), a.leaseForget(), a.leaseHistory())
+	noun.AddCommand(a.leaseIssue(), a.leaseList(), a.leaseGet(), a.leaseRenew(), a.leaseRevoke(), a.leaseRetry(), a.leaseForget(), a.leaseHistory(), a.leaseWatch())
 	return noun
 }
 
 func (a *app) leaseList() *cobra.Command {
 	var flags listFlags
 	var chosen selectorFlags
+	var watch bool
 	cmd := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List leases, newest first",
+		Long: `List leases, newest first. With --watch, leases that change are shown as they are then, until
+interrupted; with -o json each is a line.`,
 		Example: `  brokerctl lease list --state active --environment 'payments/*'
   brokerctl lease list --secret payments/production/orders-ro --all -q
-  brokerctl lease list --username brk_abcd_orders_x7k2     # who held a login, ended leases too`,
+  brokerctl lease list --username brk_abcd_orders_x7k2     # who held a login, ended leases too
+  brokerctl lease list --watch --state active,stuck`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			selector, err := chosen.read(cmd)
@@ -39,24 +43,36 @@ func (a *app) leaseList() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			var index uint64 // of the first page: what happened since is in the stream
 			found, err := collect(a, flags, func(o client.ListOptions) ([]types.Lease, string, error) {
 				page, err := c.ListLeases(cmd.Context(), selector, o)
+				if index == 0 {
+					index = c.Index()
+				}
 				return page.Items, page.NextCursor, err
 			})
 			if err != nil {
 				return err
 			}
-			return list(a, found, func(l types.Lease) string { return l.ID },
-				[]string{"ID", "STATE", "EXPIRES", "NAME", "SECRET", "ACCOUNT", "USERNAME", "CREATED"},
-				func(l types.Lease) []string {
-					return []string{l.ID, l.State, a.end(l), l.Name, l.Secret, l.Account, l.Username, a.when(l.CreatedAt)}
-				})
+			if watch {
+				return a.watchLeases(cmd.Context(), c, selector, found, index)
+			}
+			return list(a, found, func(l types.Lease) string { return l.ID }, leaseHeader(), a.leaseCells)
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "then show leases as they change, until interrupted")
 	cmd.Flags().StringVar(&chosen.selector.Sort, "sort", "", "-created_at (newest first) or created_at")
 	chosen.addTo(a, cmd)
 	flags.addTo(cmd)
 	return cmd
+}
+
+func leaseHeader() []string {
+	return []string{"ID", "STATE", "EXPIRES", "NAME", "SECRET", "ACCOUNT", "USERNAME", "CREATED"}
+}
+
+func (a *app) leaseCells(l types.Lease) []string {
+	return []string{l.ID, l.State, a.end(l), l.Name, l.Secret, l.Account, l.Username, a.when(l.CreatedAt)}
 }
 
 // end says when the lease ends: for people, of one that has ended, when it did.

@@ -108,6 +108,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 		n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
 	}
 	n.http = api.HTTPServer(server, log)
+	n.http.RegisterOnShutdown(server.EndStreams)
 	if n.servesTLS() {
 		config, err := n.apiTLS()
 		if err != nil {
