@@ -2,10 +2,7 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // watchClocks compares this node's clock with the others' from time to time.
@@ -97,34 +94,8 @@ func (n *Node) whileClockAgrees(period context.Context) (ctx context.Context, re
 	return ctx, func() { end(nil) }
 }
 
-// successor returns a voter whose clock is right, when this node's is not.
-func (n *Node) successor(r *raft.Raft) (raft.Server, bool) {
-	view, agree, _ := n.clocks.judgement()
-	if view.Off() == nil {
-		return raft.Server{}, false
-	}
-	for _, v := range voters(r) {
-		for _, id := range agree {
-			if string(v.ID) == id && id != n.NodeID() {
-				return v, true
-			}
-		}
-	}
-	return raft.Server{}, false
-}
-
 // clockOff reports whether this node's clock is wrong.
 func (n *Node) clockOff() error {
 	view, _, _ := n.clocks.judgement()
 	return view.Off()
-}
-
-// retryPause is how long a leader waits whose work failed and whom nobody relieved. While its clock is
-// wrong it waits longer each time: nothing that it does helps.
-func (n *Node) retryPause(err error, last time.Duration) time.Duration {
-	var clock *clockError
-	if !errors.As(err, &clock) {
-		return n.cfg.Timing.Retry
-	}
-	return min(max(2*last, n.cfg.Timing.Retry), 16*n.cfg.Timing.Retry)
 }

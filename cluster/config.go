@@ -67,6 +67,10 @@ type Config struct {
 	// each once between a Restore and the end of the process; entries of other
 	// types are kept away from it. Required.
 	FSM raft.BatchingFSM
+	// Checkpoints returns hashes over what the state machine made of the log, at
+	// indexes that are the same at every node, sorted; and at the newest index.
+	// It is called often and must not wait. Nil compares nothing.
+	Checkpoints func() []Checkpoint
 	// Handler serves the requests that other nodes forward to this one while
 	// it leads. Nil answers 404.
 	Handler http.Handler
@@ -77,9 +81,9 @@ type Config struct {
 	// Lead is the work of one leadership period of this node, in the given
 	// term. It is called after everything committed in earlier terms has been
 	// applied here, never twice at the same time. The context is cancelled as
-	// soon as leadership is known to be gone, this node's clock is found to be
-	// wrong, or the node stops; Lead must then return soon. Returning while the context lives hands leadership over to
-	// another node. Nil does nothing.
+	// soon as leadership is known to be gone, this node's clock or state is found
+	// to be wrong, or the node stops; Lead must then return soon. Returning while
+	// the context lives hands leadership over to another node. Nil does nothing.
 	Lead func(ctx context.Context, term uint64) error
 
 	// Timing holds timeouts. The zero value is LAN.
@@ -158,6 +162,9 @@ func (c Config) validate() (Config, error) {
 	}
 	if c.TrailingLogs == 0 {
 		c.TrailingLogs = 10240
+	}
+	if c.Checkpoints == nil {
+		c.Checkpoints = func() []Checkpoint { return nil }
 	}
 	if c.Handler == nil {
 		c.Handler = http.NotFoundHandler()

@@ -15,6 +15,8 @@ import (
 // is what it has handed over; this one is what the state machine has taken in.
 type machine struct {
 	inner raft.BatchingFSM
+	// diverged says that the state is not what the others made of the log.
+	diverged func() error
 
 	applied atomic.Uint64
 
@@ -79,7 +81,13 @@ func (m *machine) ApplyBatch(entries []*raft.Log) []any {
 	return responses
 }
 
-func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return m.inner.Snapshot() }
+// Snapshot is refused while the state is wrong: older snapshots and the log make a right one.
+func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
+	if err := m.diverged(); err != nil {
+		return nil, err
+	}
+	return m.inner.Snapshot()
+}
 
 func (m *machine) Restore(content io.ReadCloser) error {
 	var indexed *indexedSnapshot

@@ -74,7 +74,7 @@ func (n *Node) work(period context.Context) {
 }
 
 func (n *Node) workOnce(period context.Context) error {
-	if err := n.clockOff(); err != nil {
+	if err := n.unfit(); err != nil {
 		return err
 	}
 	term, err := n.establish(period)
@@ -87,9 +87,11 @@ func (n *Node) workOnce(period context.Context) error {
 	defer n.log.Info("no longer leading", "term", term)
 	agreeing, release := n.whileClockAgrees(period)
 	defer release()
-	err = n.cfg.Lead(agreeing, term)
-	if period.Err() == nil && agreeing.Err() != nil {
-		return context.Cause(agreeing)
+	fit, release := n.whileStateAgrees(agreeing)
+	defer release()
+	err = n.cfg.Lead(fit, term)
+	if period.Err() == nil && fit.Err() != nil {
+		return context.Cause(fit)
 	}
 	if err != nil {
 		return err
@@ -124,7 +126,7 @@ func leads(r *raft.Raft, term uint64) bool {
 }
 
 // handOver asks Raft to pass leadership to the most advanced other voter; to one
-// whose clock is right, when this node's is not.
+// that may lead, when this node may not.
 func (n *Node) handOver(ctx context.Context) error {
 	r := n.raft.Load()
 	if r == nil || !n.futures.enter() {

@@ -24,6 +24,7 @@ type Node struct {
 	reads   readRounds
 	peers   peerBook
 	clocks  clockBook
+	states  stateBook
 	reigns  reigns
 
 	// notify carries gains and losses of leadership from Raft.
@@ -86,6 +87,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n.lifetime, n.endLifetime = context.WithCancel(context.Background())
 	n.leading, n.endLeading = context.WithCancel(n.lifetime)
+	n.machine.diverged = n.Diverged
 	n.reads.run = n.readRound
 	n.reigns.lifetime, n.reigns.grace = n.lifetime, n.cfg.Timing.Heartbeat
 	n.client = newForwardConns(n.dialForward)
@@ -228,6 +230,7 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 	n.workers.Go(n.meetPeers)
 	n.workers.Go(func() { n.watchLeader(n.raft.Load()) })
 	n.workers.Go(n.watchClocks)
+	n.workers.Go(n.watchStates)
 	n.log.Info("node is up", "node", me.nodeID, "cluster", me.clusterID, "address", me.clusterAddr)
 	return me, nil
 }

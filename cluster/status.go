@@ -35,6 +35,11 @@ type Status struct {
 	// ClockError says why this node does not lead on account of its clock; nil
 	// when it may.
 	ClockError error
+	// StateError says why this node neither leads nor should be read on account of
+	// its state; nil when it may.
+	StateError error
+	// Divergences are the nodes that made another state of the log than this one.
+	Divergences []Divergence
 	// Members are sorted by ID.
 	Members []Member
 }
@@ -73,6 +78,7 @@ func (n *Node) Status() Status {
 	s.LastLogIndex = r.LastIndex()
 	clock := n.Clock()
 	s.ClockError = clock.Off()
+	s.StateError, s.Divergences = n.Diverged(), n.Divergences()
 	for _, server := range servers(r) {
 		m := Member{
 			ID:          string(server.ID),

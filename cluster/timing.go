@@ -31,6 +31,9 @@ type Timing struct {
 	// Clock is the pause between two comparisons of this node's clock with the
 	// others'.
 	Clock time.Duration
+	// Compare is the pause between two comparisons of this node's state with the
+	// others'.
+	Compare time.Duration
 }
 
 // LAN returns the timing for nodes a few milliseconds apart: after the leader
@@ -46,6 +49,7 @@ func LAN() Timing {
 		Establish:   30 * time.Second,
 		Retry:       time.Second,
 		Clock:       2 * time.Second,
+		Compare:     10 * time.Second,
 	}
 }
 
@@ -71,6 +75,7 @@ func WAN() Timing {
 		Establish:   2 * time.Minute,
 		Retry:       2 * time.Second,
 		Clock:       5 * time.Second,
+		Compare:     30 * time.Second,
 	}
 }
 
@@ -90,6 +95,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Establish, lan.Establish},
 		{&t.Retry, lan.Retry},
 		{&t.Clock, lan.Clock},
+		{&t.Compare, lan.Compare},
 	} {
 		if *f.have <= 0 {
 			*f.have = f.lan

@@ -42,6 +42,7 @@ func Timing() cluster.Timing {
 		Establish:   5 * time.Second,
 		Retry:       50 * time.Millisecond,
 		Clock:       50 * time.Millisecond,
+		Compare:     50 * time.Millisecond,
 	}
 }
 
