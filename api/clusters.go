@@ -57,6 +57,10 @@ func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 		s.writeHealth(w, http.StatusServiceUnavailable, "no leader is known")
 		return
 	}
+	if s.config.Cluster.Diverged() != nil {
+		s.writeHealth(w, http.StatusServiceUnavailable, "this node's state is not that of most nodes")
+		return
+	}
 	if err := s.config.State.View(func(View) error { return nil }); err != nil {
 		s.writeHealth(w, http.StatusServiceUnavailable, "the state cannot be read")
 		return

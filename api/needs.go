@@ -143,6 +143,10 @@ type Cluster interface {
 	// [NeverHeard] where it never has.
 	Staleness() time.Duration
 
+	// Diverged says why this node's state must not be read: it is not what most nodes made of the
+	// log. Nil when it may.
+	Diverged() error
+
 	// ForwardTransport carries requests to the leader, whatever the host of their URL. An error
 	// with a method NotSent() bool that answers true certainly did not reach the leader.
 	ForwardTransport() http.RoundTripper

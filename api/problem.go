@@ -38,6 +38,7 @@ const (
 	codeTimeout          = "timeout"
 	codeTooStale         = "too_stale"
 	codeInternal         = "internal_error"
+	codeDiverged         = "state_diverged"
 	codePruned           = "history_pruned"
 	codeTooManyStreams   = "too_many_streams"
 	codeTooSlow          = "stream_too_slow" // in logs only: the client takes nothing
@@ -108,6 +109,7 @@ func statuses() map[string]int {
 		codeTimeout:          http.StatusServiceUnavailable,
 		codeTooStale:         http.StatusServiceUnavailable,
 		codeInternal:         http.StatusInternalServerError,
+		codeDiverged:         http.StatusServiceUnavailable,
 		codePruned:           http.StatusGone,
 		codeTooManyStreams:   http.StatusTooManyRequests,
 		codeShuttingDown:     http.StatusServiceUnavailable,

@@ -16,6 +16,10 @@ func (s *Server) freshen(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if err := s.sound(); err != nil && !isClusterPath(r.URL.Path) {
+			s.fail(w, r, err)
+			return
+		}
 		mode, err := readModeOf(r)
 		if err != nil {
 			s.fail(w, r, err)
@@ -27,6 +31,17 @@ func (s *Server) freshen(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// sound refuses what would be read from a state that is wrong.
+func (s *Server) sound() error {
+	why := s.config.Cluster.Diverged()
+	if why == nil {
+		return nil
+	}
+	p := problem(codeDiverged, "this node's state is not what most nodes made of the log: ask another node")
+	p.Hint = why.Error()
+	return p
 }
 
 // readMode is how new the state must be.

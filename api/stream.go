@@ -174,6 +174,9 @@ func (f *follower) read(ctx context.Context) (end bool, err error) {
 	if s.streams.ending() {
 		return false, problem(codeShuttingDown, "this node is stopping: go on at another one")
 	}
+	if err := s.sound(); err != nil {
+		return false, err
+	}
 	who, err := s.config.Authenticator.Identify(ctx, f.token)
 	if err == nil {
 		err = s.config.Authorizer.Authorize(ctx, who, "event:list", EventStream{}.resource())

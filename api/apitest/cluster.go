@@ -24,6 +24,7 @@ type Cluster struct {
 	losing bool // leadership is lost when the node has next been asked about it
 	stale  time.Duration
 	url    string
+	wrong  error
 }
 
 // SetLeader makes a node the leader, or nobody.
@@ -38,6 +39,20 @@ func (c *Cluster) SetStaleness(age time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stale = age
+}
+
+// SetDiverged makes the node say that its state is wrong; nil: right.
+func (c *Cluster) SetDiverged(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong = why
+}
+
+// Diverged returns what SetDiverged said.
+func (c *Cluster) Diverged() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wrong
 }
 
 func (c *Cluster) setURL(url string) {

@@ -152,7 +152,7 @@ func (s *stream) serve(ctx context.Context, address string) result {
 // goesOnElsewhere reports whether another node may serve a stream that was ended with the code.
 func goesOnElsewhere(code string) bool {
 	switch code {
-	case "shutting_down", "internal_error", "timeout", "too_stale", "no_leader":
+	case "shutting_down", "internal_error", "timeout", "too_stale", "no_leader", "state_diverged":
 		return true
 	}
 	return false

@@ -155,7 +155,7 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 		ClusterID:    n.identity.ClusterID(),
 		Init:         n.identity.Birth() != nil, Join: n.config.Join,
 		Network: n.network, Questions: n.answerQuestion,
-		FSM: n.state, Handler: forwarded, Lead: n.lead, Halt: n.halt,
+		FSM: n.state, Checkpoints: checkpoints(n.state), Handler: forwarded, Lead: n.lead, Halt: n.halt,
 		Timing: n.config.timing(), Logger: n.log.With("component", "cluster"),
 	})
 	if err != nil {
@@ -205,7 +205,7 @@ func (n *node) status() types.Cluster {
 		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
 		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
 	}
-	c.Warnings = clockWarnings(s)
+	c.Warnings = append(clockWarnings(s), stateWarnings(s)...)
 	if s.Staleness == api.NeverHeard {
 		c.StalenessMS = -1
 	}
