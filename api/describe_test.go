@@ -94,6 +94,12 @@ func TestDescription(t *testing.T) {
 			t.Errorf("%s is not described", path)
 		}
 	}
+	events, _ := json.Marshal(got.at("paths", "/api/v1/events", "get"))
+	for _, part := range []string{`"Last-Event-ID"`, `"text/event-stream"`, `"since"`, `"application/json"`} {
+		if !strings.Contains(string(events), part) {
+			t.Errorf("the stream of events is described without %s: %s", part, events)
+		}
+	}
 	problem, _ := json.Marshal(got.at("components", "schemas", "Problem"))
 	if !strings.Contains(string(problem), `"code"`) {
 		t.Errorf("problems are not described: %s", problem)

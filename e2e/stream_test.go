@@ -119,6 +119,31 @@ func TestStreamAcrossKills(t *testing.T) {
 	t.Logf("%d events", len(want))
 }
 
+// A node that stops lets its streams go at once, and they go on elsewhere.
+func TestStreamOfANodeThatStops(t *testing.T) {
+	h := newCluster(t)
+	leader, followers := h.leader()
+	following, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer func() { end(); running.Wait() }()
+	f := h.followAll(following, "0", &running, leader, followers[0])
+	eventually(t, 10*time.Second, "a stream", func() bool { return f.servedBy(h.addrs[leader-1]) })
+	begun := time.Now()
+	h.mustDevcluster("stop", fmt.Sprint(leader))
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	c := h.client(followers...)
+	must(t)(c.CreateEnvironment(t.Context(), types.EnvironmentSpec{Name: "payments/production"}))
+	want := h.history(c, "0")
+	eventually(t, 10*time.Second, "the newest event", func() bool { return f.has(want[len(want)-1]) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if d := cmp.Diff(want, f.positions); d != "" || f.err != nil {
+		t.Errorf("%v (-want +got):\n%s", f.err, d)
+	}
+}
+
 // mustIndex returns the index of the log that a read sees now.
 func (h *house) mustIndex(c *client.Client) uint64 {
 	h.t.Helper()

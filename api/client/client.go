@@ -39,6 +39,9 @@ type Config struct {
 	// Consistency is what reads ask for unless a call says otherwise. Empty: linearizable.
 	Consistency types.Consistency
 
+	// MaxStale bounds how old an answer may be where Consistency is stale. Zero: however old.
+	MaxStale time.Duration
+
 	// UserAgent names the program in the broker's history. Empty: "broker-client".
 	UserAgent string
 

@@ -31,6 +31,9 @@ func (c *Client) do(ctx context.Context, what string, one *call, options ...Opti
 	}
 	one.header = http.Header{}
 	one.consistency = c.config.Consistency
+	if one.isRead() && one.consistency == types.Stale && c.config.MaxStale > 0 {
+		one.query.Set("max_stale", c.config.MaxStale.String())
+	}
 	if one.method == http.MethodPost {
 		// One key for all tries is what makes them one request.
 		one.header.Set(types.HeaderIdempotencyKey, rand.Text())

@@ -125,6 +125,7 @@ func (a *app) clientFor(where target) (*client.Client, error) {
 		UserAgent: "brokerctl/" + version(),
 
 		Consistency: types.Consistency(a.reading),
+		MaxStale:    a.maxStale,
 	})
 	if err != nil {
 		return nil, &usageError{err: err}

@@ -53,6 +53,12 @@ func (a *app) checkFlags(cmd *cobra.Command) error {
 	if !slices.Contains(readings, a.reading) {
 		return usage("--consistency must be %s", strings.Join(readings[1:], ", "))
 	}
+	switch {
+	case a.maxStale > 0 && a.reading == "":
+		a.reading = string(types.Stale)
+	case a.maxStale > 0 && a.reading != string(types.Stale):
+		return usage("--max-stale goes with --consistency stale: other reads are never older than what they say")
+	}
 	return a.checkFormat(cmd)
 }
 

@@ -29,6 +29,7 @@ type app struct {
 	caCert    string
 	timeout   time.Duration
 	reading   string // the consistency of reads
+	maxStale  time.Duration
 	format    string
 	field     string
 	quiet     bool
@@ -84,6 +85,8 @@ func (a *app) root() *cobra.Command {
 	a.timeout = 30 * time.Second
 	flags.Var((*durationFlag)(&a.timeout), "timeout", "give up after this long, with all tries")
 	flags.StringVar(&a.reading, "consistency", "", "how reads are made: linearizable (the default) sees every change that was answered, stale is what the node has, also without a leader, session is stale but for what this command did itself")
+	flags.Var((*durationFlag)(&a.maxStale), "max-stale", "with --consistency stale, which it implies: refuse what may be older, e.g. 5s")
+	flags.Lookup("max-stale").DefValue = "" // however old, rather than 0s
 	flags.StringVarP(&a.format, "format", "o", "table", "how to print: table, json, yaml or name")
 	flags.StringVar(&a.field, "field", "", "print only this field, e.g. expires_at or labels.team")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print names or ids only")
