@@ -5,7 +5,7 @@
 //
 // The package declares what it needs of others (see [Broker], [State], [Cluster], [Authenticator],
 // [Authorizer]) and starts no goroutine of its own. It refuses to hold state: no cache, no session; only open
-// streams are counted.
+// streams are counted, and share the newest events.
 //
 // Two rules one could break it with: no error, log line or validation message may echo a value that a
 // client sent in a body, and a write is carried to the leader a second time only when the first try

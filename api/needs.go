@@ -94,6 +94,7 @@ type View interface {
 	Leases(fsm.LeaseSelector, fsm.LeasePage) []fsm.Lease
 	LeaseEvents(fsm.LeaseID) []fsm.Event
 	EventsFrom(fsm.EventPage, fsm.EventFilter) (list []fsm.Event, next fsm.EventPosition, end bool)
+	ChosenEvents(fsm.EventFilter) func(*fsm.Event) bool
 	EventsSince(fsm.Instant) fsm.EventPosition
 	LastEvents(count, scan int, filter fsm.EventFilter) fsm.EventPosition
 	LeaseCounts() map[fsm.LeaseState]uint64

@@ -75,6 +75,7 @@ type Server struct {
 	inside  http.Handler
 	openAPI []byte
 	streams *streams
+	tail    *tail
 }
 
 // New returns a server. It starts nothing.
@@ -113,7 +114,7 @@ func New(config Config) (*Server, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	s := &Server{config: config, log: config.Logger, streams: newStreams(config.MaxStreams)}
+	s := &Server{config: config, log: config.Logger, streams: newStreams(config.MaxStreams), tail: &tail{state: config.State}}
 	if err := s.routes(); err != nil {
 		return nil, err
 	}

@@ -31,8 +31,8 @@ func (EventStream) resource() Resource { return Resource{Kind: "event"} }
 const (
 	streamContentType = "text/event-stream"
 	streamPage        = 256 // events between two looks at the caller's permission
-	// streamGrid is the distance of the instants at which streams read on. They are the same for all: what was
-	// applied meanwhile is committed once for all of them, and a burst of entries costs each one reading.
+	// streamGrid is the distance of the instants at which streams read on. They are the same for all, so that those
+	// which keep up share a reading, and a burst of entries costs one.
 	streamGrid = 50 * time.Millisecond
 )
 
@@ -79,7 +79,7 @@ func (s *Server) streamEvents(ctx context.Context, c *call, in *EventStream) (*h
 		if in.After == "" || in.After == "0" {
 			return nil // whatever is kept
 		}
-		return prunedBehind(follower.at, view.Meta())
+		return prunedBehind(follower.at, follower.pruned)
 	})
 	if err != nil {
 		return nil, err
@@ -103,13 +103,13 @@ func (s *Server) streamEvents(ctx context.Context, c *call, in *EventStream) (*h
 }
 
 // prunedBehind refuses a position behind which events are gone.
-func prunedBehind(at fsm.EventPosition, meta fsm.Meta) error {
-	if at.Index > meta.PrunedIndex {
+func prunedBehind(at fsm.EventPosition, pruned uint64) error {
+	if at.Index > pruned {
 		return nil
 	}
-	p := problem(codePruned, fmt.Sprintf("events behind this position have been pruned: history is complete behind index %d", meta.PrunedIndex))
+	p := problem(codePruned, fmt.Sprintf("events behind this position have been pruned: history is complete behind index %d", pruned))
 	p.Hint = "read again what is followed, then go on from the Broker-Index of that answer; or after=0 for all that is kept"
-	with(p, "oldest_index", meta.PrunedIndex)
+	with(p, "oldest_index", pruned)
 	return p
 }
 
@@ -133,6 +133,7 @@ type follower struct {
 	filter  fsm.EventFilter
 	at      fsm.EventPosition // the next event that is to be looked at
 	pruned  uint64            // how far history was pruned when the stream began
+	keepsUp bool              // it has read all that this node had
 	has     uint64            // the state holds all entries up to here, those that are no commands too
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -184,48 +185,58 @@ func (f *follower) read(ctx context.Context) (end bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	var list []fsm.Event
-	var next fsm.EventPosition
-	err = s.config.State.View(func(view View) error {
-		if meta := view.Meta(); meta.PrunedIndex > f.pruned {
-			if err := prunedBehind(f.at, meta); err != nil {
-				return err
-			}
-		}
-		list, next, end = view.EventsFrom(fsm.EventPage{From: f.at, Limit: streamPage, Scan: maxScan}, f.filter)
-		return nil
-	})
+	page, err := f.page()
+	if err == nil && page.pruned > f.pruned {
+		err = prunedBehind(f.at, page.pruned)
+	}
 	if err != nil {
 		return false, err
 	}
-	if end && next.Index <= f.has {
-		next = fsm.AfterEntry(f.has)
+	for _, message := range page.messages {
+		f.out.Write(message)
 	}
-	for i, one := range list {
-		following := next.Index
-		if i+1 < len(list) {
-			following = list[i+1].Index
-		}
-		if err := f.message(one, following); err != nil {
-			return false, err
-		}
+	if f.at = page.next; page.end && f.at.Index <= f.has {
+		f.at = fsm.AfterEntry(f.has) // what was waited for is no command
 	}
-	f.at = next
-	return end, nil
+	f.keepsUp = page.end
+	return page.end, nil
 }
 
-// message writes an event out. Its id is the log's index, or, when more of the same entry follows, index.ordinal.
-func (f *follower) message(event fsm.Event, following uint64) error {
-	behind := fsm.AfterEntry(event.Index)
-	if following == event.Index {
-		behind = event.After()
+// page reads on: where all streams are that have kept up, or where this one is.
+func (f *follower) page() (page tailPage, err error) {
+	state := f.server.config.State
+	if f.keepsUp {
+		if page, err = f.server.tail.behind(f.at); err != nil {
+			return page, err
+		}
+		choose := func(chosen func(*fsm.Event) bool) {
+			all := page.messages
+			page.messages = nil
+			for i := range page.events {
+				if chosen(&page.events[i]) {
+					page.messages = append(page.messages, all[i])
+				}
+			}
+		}
+		if f.filter.Plain() || len(page.events) == 0 {
+			choose(f.filter.Chosen)
+			return page, nil
+		}
+		// A later reading than that of the page: every lease of it is there.
+		return page, state.View(func(view View) error {
+			choose(view.ChosenEvents(f.filter))
+			return nil
+		})
 	}
-	data, err := json.Marshal(eventOf(event))
-	if err != nil {
-		return fmt.Errorf("encoding an event: %w", err)
+	err = state.View(func(view View) error {
+		page.pruned = view.Meta().PrunedIndex
+		page.events, page.next, page.end = view.EventsFrom(fsm.EventPage{From: f.at, Limit: streamPage, Scan: maxScan}, f.filter)
+		return nil
+	})
+	if err == nil {
+		page.messages, err = messages(page.events, page.next)
 	}
-	fmt.Fprintf(&f.out, "id: %s\nevent: %s\ndata: %s\n\n", positionText(behind), event.Type, data)
-	return nil
+	return page, err
 }
 
 // heartbeat shows that the stream lives, and how far it has come where nothing was chosen.

@@ -175,6 +175,57 @@ func TestStreamResumesBehindEveryMessage(t *testing.T) {
 	}
 }
 
+// Streams that keep up share what is read; each gets all of its own and nothing else, whenever it began.
+func TestManyStreams(t *testing.T) {
+	kit := apitest.Start(t, brief)
+	url := furnish(t, kit)
+	type pair struct {
+		query  string
+		stream *stream
+	}
+	var streams []pair
+	for round := range 4 {
+		for _, query := range []string{"", "&type=lease.issued", "&label=round%3D" + fmt.Sprint(round), "&account=admin&type=lease", "&actor=nobody"} {
+			from := fmt.Sprintf("?after=%d", kit.Index(t))
+			streams = append(streams, pair{from + query, follow(t, url, from+query)})
+		}
+		for range 5 {
+			id := issue(t, url, fmt.Sprintf(`{"labels":{"round":"%d"}}`, round))
+			expect(t, 200, url, "POST", "/api/v1/leases/"+id+"/revoke", `{}`)
+		}
+	}
+	for _, one := range streams {
+		items, _ := expect(t, 200, url, "GET", "/api/v1/events"+one.query+"&limit=1000", "").at("items").([]any)
+		var want []string
+		for _, item := range items {
+			e := item.(map[string]any)
+			want = append(want, fmt.Sprintf("%v.%v %v", e["index"], e["ordinal"], e["type"]))
+		}
+		if d := cmp.Diff(want, named(t, one.stream.events(len(want)))); d != "" {
+			t.Errorf("%s (-want +got):\n%s", one.query, d)
+		}
+	}
+}
+
+// Streams live longer than ordinary requests may.
+func TestStreamOutlivesTheLimitsOfRequests(t *testing.T) {
+	kit := apitest.Start(t, func(c *api.Config) { c.Heartbeat, c.RequestTimeout = 100*time.Millisecond, 50*time.Millisecond })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := api.HTTPServer(kit.Server, slog.New(slog.DiscardHandler))
+	server.ReadTimeout, server.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+	go func() { _ = server.Serve(listener) }() // until it is closed
+	t.Cleanup(func() { server.Close() })
+	s := follow(t, "http://"+listener.Addr().String(), "")
+	for range 4 { // the position, then heartbeats
+		if m, ok := s.next(); !ok || m.event != "" {
+			t.Fatalf("the stream went on with %q: %v", m, s.lines.Err())
+		}
+	}
+}
+
 // Pages and streams begin at the same places and choose alike.
 func TestEventsAreChosenAndBegun(t *testing.T) {
 	kit := apitest.Start(t, brief)

@@ -18,6 +18,11 @@ type EventPosition struct {
 // AfterEntry is the position behind every event of the entry at an index.
 func AfterEntry(index uint64) EventPosition { return EventPosition{Index: index + 1} }
 
+// Before reports whether a position comes before another.
+func (p EventPosition) Before(other EventPosition) bool {
+	return p.Index < other.Index || p.Index == other.Index && p.Ordinal < other.Ordinal
+}
+
 // After is the position behind an event.
 func (e Event) After() EventPosition { return EventPosition{Index: e.Index, Ordinal: e.Ordinal + 1} }
 
@@ -43,7 +48,7 @@ type EventPage struct {
 // EventsFrom returns the events of a page in log order, and where the next page begins. There is none
 // yet when end is true: next is then behind everything that this reading of the state holds.
 func (v *View) EventsFrom(page EventPage, filter EventFilter) (list []Event, next EventPosition, end bool) {
-	wanted := v.wanted(filter)
+	wanted := v.ChosenEvents(filter)
 	next, end = page.From, true
 	looked, index := 0, uint64(0)
 	v.walkEvents(page.From, filter.Lease, func(e Event) bool {
@@ -67,7 +72,7 @@ func (v *View) EventsFrom(page EventPage, filter EventFilter) (list []Event, nex
 // LastEvents returns the position from which the last count chosen events follow. It looks at no more
 // than scan events, so that fewer may follow.
 func (v *View) LastEvents(count, scan int, filter EventFilter) EventPosition {
-	wanted := v.wanted(filter)
+	wanted := v.ChosenEvents(filter)
 	from := AfterEntry(v.Meta().Index)
 	bucket, prefix := bucketOfEvents(filter.Lease)
 	c := v.tx.Bucket([]byte(bucket)).Cursor()
@@ -120,18 +125,26 @@ func bucketOfEvents(lease LeaseID) (bucket string, prefix []byte) {
 	return bucketEventsByLease, rowKey([]byte(lease), nil)
 }
 
-// wanted returns what tells the chosen events. It is made for one walk.
-func (v *View) wanted(f EventFilter) func(*Event) bool {
-	about := f.About
-	about.Now = 0
-	all := reflect.ValueOf(about).IsZero()
+// Plain reports whether the filter looks at events alone: then Chosen judges all of it.
+func (f EventFilter) Plain() bool {
+	f.About.Now = 0
+	return reflect.ValueOf(f.About).IsZero()
+}
+
+// Chosen judges an event by everything but what it is about.
+func (f EventFilter) Chosen(e *Event) bool {
+	return (len(f.Types) == 0 || slices.ContainsFunc(f.Types, e.Type.is)) && (f.Lease == "" || f.Lease == e.Lease) && (f.Actor == "" || f.Actor == e.Actor.Account)
+}
+
+// ChosenEvents returns what judges events, of this reading of the state, by the whole filter. It is made for one walk.
+func (v *View) ChosenEvents(f EventFilter) func(*Event) bool {
+	if f.Plain() {
+		return f.Chosen
+	}
 	chosen := v.chosen(&f.About)
 	return func(e *Event) bool {
-		if len(f.Types) > 0 && !slices.ContainsFunc(f.Types, e.Type.is) || f.Lease != "" && f.Lease != e.Lease || f.Actor != "" && f.Actor != e.Actor.Account {
+		if !f.Chosen(e) {
 			return false
-		}
-		if all {
-			return true
 		}
 		subject := e.about()
 		if e.Lease != "" {
