@@ -1,8 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,8 +32,8 @@ them stops or dies, another one goes on: no event is left out and none comes twi
 			if err != nil {
 				return err
 			}
-			out := &live[types.Event]{app: a, name: types.Event.Position, header: eventHeader(), cells: a.tailCells}
-			out.fit(types.Event{Index: 100000, Type: "connection.updated", LeaseID: "01JZ0000000000000000000000", Actor: "admin"})
+			out := &live[types.Event]{app: a, name: types.Event.Position, header: []string{"INDEX", "AT", "TYPE", "SUBJECT", "BY", "DETAILS"}, cells: a.tailCells}
+			out.fit(types.Event{Index: 100000, Type: "environment.created", Subject: "payments/production/orders-ro", Actor: "admin"})
 			if err := out.begin(); err != nil {
 				return err
 			}
@@ -54,13 +53,17 @@ them stops or dies, another one goes on: no event is left out and none comes twi
 	return cmd
 }
 
-// tailCells is eventCells for lines that stay: a time that is told relative to now would soon be wrong.
+// tailCells is eventCells for lines that stay and come one by one: a time that is told relative to now would soon be
+// wrong, and columns that are mostly empty would be wide all the same.
 func (a *app) tailCells(e types.Event) []string {
-	cells := a.eventCells(e)
-	if a.terminal {
-		cells[1] = e.At.Local().Format("2006-01-02 15:04:05.000")
+	if !a.terminal {
+		return a.eventCells(e)
 	}
-	return cells
+	details := pairs(e.Details)
+	if e.LeaseID != "" {
+		details = strings.TrimSpace("lease=" + e.LeaseID + " " + details)
+	}
+	return []string{number(e.Index), stamp(e.At), e.Type, e.Subject, first(e.Actor, "-"), details}
 }
 
 // fortune tells people when a stream is cut off and goes on.
@@ -82,11 +85,7 @@ func (a *app) fortune() client.FollowOptions {
 
 // pruned adds to the error of a position that history does not reach back to what can be done.
 func pruned(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	var problem *types.Problem
-	if errors.As(err, &problem) && problem.Code == "history_pruned" {
+	if client.Code(err) == "history_pruned" {
 		return &hintedError{err: err, hint: "--after 0 begins with all that is kept"}
 	}
 	return err

@@ -84,7 +84,7 @@ func TestWatching(t *testing.T) {
 
 	tail := s.watch(true, "event", "tail", "-n", "2")
 	tail.until(`(?m)^INDEX +AT +TYPE +SUBJECT`)
-	tail.until(`(?m)^\d+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +lease\.issued +payments/production/app  ` + before)
+	tail.until(`(?m)^\d+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} +lease\.issued +payments/production/app +admin +lease=` + before)
 	lines := s.watch(false, "event", "tail", "--after", "0", "--type", "lease.issued", "-o", "json")
 	leases := s.watch(true, "lease", "list", "-w", "--state", "active")
 	leases.until(`(?m)^ID +STATE +EXPIRES +NAME(.*\n)+` + before + ` +active`)
