@@ -279,7 +279,9 @@ func (f *follower) send() bool {
 		err = f.control.Flush()
 	}
 	f.spoke = time.Now()
-	f.out.Reset()
+	if f.out.Reset(); f.out.Cap() > 64<<10 {
+		f.out = bytes.Buffer{} // most streams are silent most of the time
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		f.call.code = codeTooSlow
 		f.server.log.Warn("the client of an event stream takes nothing and is cut off; it can go on from its last id", "request_id", f.call.id, "address", f.call.address, "after", f.server.config.StreamStall)
