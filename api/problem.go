@@ -82,6 +82,7 @@ func statuses() map[string]int {
 		string(fsm.CodeJoinTokenRefused):  http.StatusForbidden,
 		string(fsm.CodeNodeExists):        http.StatusConflict,
 		string(fsm.CodeNodeRemoved):       http.StatusConflict,
+		string(fsm.CodeLevelTooLow):       http.StatusConflict,
 
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,
 		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,

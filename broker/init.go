@@ -50,7 +50,7 @@ func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 		token.ExpiresAt = fsm.At(b.Now().Add(spec.TokenTTL))
 	}
 	body := &fsm.InitCluster{
-		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check,
+		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check, Level: fsm.FeatureLevel,
 		Authority: spec.Authority, GossipKey: spec.GossipKey, Node: spec.Node,
 	}
 	if j := spec.JoinToken; j != nil {

@@ -14,6 +14,8 @@ type handler struct {
 	// recall answers a repeated command from what the first one made. Nil: a key has no meaning for
 	// these commands and is not bound.
 	recall func(v *View, ref string) (any, bool)
+
+	level uint64 // feature level that the command came with; zero: 1
 }
 
 // handlers maps each command type to its apply function. The names are those of the golden files.
@@ -61,6 +63,8 @@ var handlers = map[CommandType]handler{
 	TypeRetireAuthority:   on("retire_authority", applyRetireAuthority, nil),
 	TypeRotateGossipKey:   on("rotate_gossip_key", applyRotateGossipKey, nil),
 	TypeCreateToken:       on("create_token", applyCreateToken, nil),
+	TypeRecordMember:      on("record_member", applyRecordMember, nil),
+	TypeRaiseFeatureLevel: on("raise_feature_level", applyRaiseFeatureLevel, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {
@@ -88,9 +92,9 @@ func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, ok := handlers[c.Type]
+	h, ok := handlerOf(c.Type)
 	if !ok || c.Version != 1 {
-		return nil, fmt.Errorf("command type %d version %d is not known to this version of the broker: upgrade this node", c.Type, c.Version)
+		return nil, fmt.Errorf("%w: command type %d version %d is not known to this version: upgrade this node", ErrNewerData, c.Type, c.Version)
 	}
 	t.begin(entry.Index, entry.Term, c.Actor)
 	result := &Result{Index: entry.Index}
@@ -106,6 +110,9 @@ func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
 		result.Value, result.Replayed = value, replayed
 	}
 	t.end()
+	if t.meta.FeatureLevel() > FeatureLevel {
+		return nil, newerData(t.meta.FeatureLevel())
+	}
 	result.At = t.now()
 	return result, nil
 }
@@ -115,6 +122,9 @@ func (t *txn) applyOnce(h handler, c Command, term uint64) (value any, replayed 
 	refusal = t.moveClock(c, term)
 	if c.Term != 0 && c.Term != term {
 		return nil, false, &Refusal{Code: CodeStaleTerm, Message: "the leadership period that proposed this command is over"}, nil
+	}
+	if refusal == nil {
+		refusal = t.tooNew(c)
 	}
 	if refusal != nil {
 		return nil, false, refusal, nil

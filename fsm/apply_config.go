@@ -41,7 +41,7 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 			return Meta{}, r
 		}
 	}
-	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck = c.ClusterID, t.now(), c.KeyCheck
+	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck, t.meta.Level = c.ClusterID, t.now(), c.KeyCheck, c.Level
 	a.CreatedAt, a.Version = t.now(), t.meta.Index
 	k.CreatedAt, k.Version = t.now(), t.meta.Index
 	accounts.put(t, a)

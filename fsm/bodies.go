@@ -15,6 +15,7 @@ type InitCluster struct {
 	GossipKey *RotateGossipKey `cbor:"11,keyasint,omitempty"`
 	Node      *Node            `cbor:"12,keyasint,omitempty"` // the first one's name and key
 	JoinToken *CreateJoinToken `cbor:"13,keyasint,omitempty"` // for the others
+	Level     uint64           `cbor:"30,keyasint,omitempty"` // feature level to begin at; zero means 1
 }
 
 // CreateEnvironment makes an environment. Value: Environment.

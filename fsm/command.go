@@ -63,6 +63,12 @@ const (
 	TypeCreateToken
 )
 
+// The commands about the cluster's own nodes.
+const (
+	TypeRecordMember      CommandType = 55
+	TypeRaiseFeatureLevel CommandType = 56
+)
+
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.
 type Command struct {
 	Type    CommandType     `cbor:"1,keyasint"`

@@ -68,6 +68,9 @@ var newBody = map[string]func() Body{
 	"retire_authority":   func() Body { return new(RetireAuthority) },
 	"rotate_gossip_key":  func() Body { return new(RotateGossipKey) },
 	"create_token":       func() Body { return new(CreateToken) },
+
+	"record_member":       func() Body { return new(RecordMember) },
+	"raise_feature_level": func() Body { return new(RaiseFeatureLevel) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

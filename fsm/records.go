@@ -145,6 +145,9 @@ type Meta struct {
 
 	// PrunedIndex is the greatest index of an event that was pruned: history is complete behind it.
 	PrunedIndex uint64 `cbor:"60,keyasint,omitempty"`
+
+	// Level is the feature level in force; zero means 1. See FeatureLevel.
+	Level uint64 `cbor:"30,keyasint,omitempty"`
 }
 
 // Actor says who caused a command.
@@ -209,8 +212,14 @@ const (
 	EventAuthorityRetired   EventType = "authority.retired"
 	EventGossipKeyRotated   EventType = "gossip_key.rotated"
 	EventTokenCreated       EventType = "token.created"
-	EventClockStepped       EventType = "clock.stepped"  // the clock moved far at once, or a leader saw its machine's being set
-	EventClockRepaired      EventType = "clock.repaired" // an operator had it set back
+	EventClockStepped       EventType = "clock.stepped"   // the clock moved far at once, or a leader saw its machine's being set
+	EventClockRepaired      EventType = "clock.repaired"  // an operator had it set back
+	EventMemberAdmitted     EventType = "member.admitted" // let in, without a vote yet
+	EventMemberMoved        EventType = "member.moved"
+	EventMemberPromoted     EventType = "member.promoted" // it votes
+	EventMemberDemoted      EventType = "member.demoted"
+	EventMemberRemoved      EventType = "member.removed"
+	EventLevelRaised        EventType = "level.raised" // a higher feature level is in force
 )
 
 // Event is one entry of history. It is written in the transaction of the change it records.

@@ -38,6 +38,7 @@ const (
 	CodeJoinTokenRefused  Code = "join_token_refused"
 	CodeNodeExists        Code = "node_exists"
 	CodeNodeRemoved       Code = "node_removed"
+	CodeLevelTooLow       Code = "feature_level_too_low"
 )
 
 // Refusal is a committed "no": the command was applied, changed nothing and says why. It is an error

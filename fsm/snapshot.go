@@ -92,6 +92,7 @@ func (s *State) Restore(r io.ReadCloser) error {
 		s.meta = (&View{tx: tx}).Meta()
 		s.index.Store(s.meta.Index)
 		s.checkpoints.restart(s.meta)
+		s.level.Store(s.meta.Level)
 		return nil
 	})
 }
@@ -122,7 +123,18 @@ func unpack(r io.Reader, path string) error {
 	if err != nil {
 		return err
 	}
-	return db.Close()
+	return errors.Join(readable(db), db.Close())
+}
+
+// readable returns ErrNewerData when the state in a file is at a feature level that this version does not read.
+func readable(db *bbolt.DB) (err error) {
+	defer catch(&err)
+	return db.View(func(tx *bbolt.Tx) error {
+		if level := (&View{tx: tx}).Meta().FeatureLevel(); level > FeatureLevel {
+			return newerData(level)
+		}
+		return nil
+	})
 }
 
 func removeIfThere(path string) error {

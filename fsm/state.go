@@ -39,6 +39,7 @@ type State struct {
 	open      *txn       // nil: everything is committed
 	meta      Meta       // of the last entry applied
 	index     atomic.Uint64
+	level     atomic.Uint64 // the feature level in force
 	unsettled atomic.Bool
 
 	generation atomic.Uint64 // changes with every change of the configuration
@@ -164,6 +165,7 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 	s.meta = t.meta
 	s.checkpoints.reached(s.meta)
 	s.index.Store(t.meta.Index)
+	s.level.Store(t.meta.Level)
 	s.unsettled.Store(true)
 	if t.configured {
 		t.configured = false

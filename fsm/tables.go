@@ -152,6 +152,7 @@ func buckets() []string {
 	list = append(list, bucketsOf(joinTokens)...)
 	list = append(list, bucketsOf(authorities)...)
 	list = append(list, bucketsOf(gossipKeys)...)
+	list = append(list, bucketsOf(memberships)...)
 	list = append(list, bucketsOf(keys)...)
 	list = append(list, bucketsOf(replies)...)
 	return append(list, bucketsOf(events)...)
