@@ -33,6 +33,9 @@ func proposeOnce[V any](ctx context.Context, p *period, req Request, body fsm.Bo
 	if err != nil {
 		return none, nil, err
 	}
+	if need, inForce := cmd.Needs(), p.State.FeatureLevel(); need > inForce {
+		return none, nil, fsm.LevelTooLow(need, inForce) // an older node would stop at it
+	}
 	cmd.Guarded = true
 	if req.Key != nil {
 		cmd.Key = fsm.NewKey(req.Actor.Account, req.Key.Route, req.Key.Value, req.Key.Body)

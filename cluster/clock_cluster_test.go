@@ -80,7 +80,7 @@ func TestWrongClockDoesNotLead(t *testing.T) {
 			clustertest.Eventually(t, "the clock to be right", func() bool { return wrong.Live().Status().ClockError == nil })
 			clustertest.Eventually(t, "leading again", func() bool {
 				if leader := c.Leader(); leader != wrong {
-					_ = leader.Live().TransferLeadership(t.Context()) // to whomever; again until it is this one
+					_ = leader.Live().TransferLeadership(t.Context(), "") // to whomever; again until it is this one
 				}
 				return wrong.Live().LeaderReady()
 			})

@@ -86,6 +86,27 @@ type Config struct {
 	// the context lives hands leadership over to another node. Nil does nothing.
 	Lead func(ctx context.Context, term uint64) error
 
+	// Roster remembers members beside Raft's configuration. Nil remembers nothing; a node that comes back with
+	// data of an earlier membership is then not told from one that kept them.
+	Roster Roster
+	// Levels are the feature levels. Nil is a single one.
+	Levels Levels
+	// HoldUpgrade keeps the cluster at its feature level until somebody raises it by hand.
+	HoldUpgrade bool
+	// Forget is called by the leader before a member is removed: whoever believes the node by a key is to
+	// believe it no more. It may be called again for the same node. Nil does nothing.
+	Forget func(ctx context.Context, nodeID string) error
+	// Removed is called, once, when this node has found out that it is no member any more. It must not block;
+	// the node is to be stopped then. Nil does nothing.
+	Removed func(error)
+	// Leave is called when the cluster has this node leave. It must not block; Node.Leave and Stop are to
+	// follow. Nil: it cannot be asked.
+	Leave func()
+	// PromoteAfter is for how long a node must have been well before it gets a vote. Zero is 2 s.
+	PromoteAfter time.Duration
+	// RemoveDeadAfter is after how long a member that nobody reaches is removed. Zero is never.
+	RemoveDeadAfter time.Duration
+
 	// Timing holds timeouts. The zero value is LAN.
 	Timing Timing
 	// SnapshotThreshold is after how many log entries a snapshot is taken. Zero
@@ -174,6 +195,15 @@ func (c Config) validate() (Config, error) {
 			<-ctx.Done()
 			return nil
 		}
+	}
+	if c.Roster == nil {
+		c.Roster = noRoster{}
+	}
+	if c.Levels == nil {
+		c.Levels = oneLevel{}
+	}
+	if c.PromoteAfter <= 0 {
+		c.PromoteAfter = 2 * time.Second
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -161,15 +161,12 @@ func (n *Node) forwardServer() *http.Server {
 			w.Header().Set(headerRefused, why)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		if !n.LeaderReady() {
-			refuse("the node asked does not lead")
+		done, ok := n.ServeAsLeader()
+		if !ok {
+			refuse("the node asked does not lead, or hands over")
 			return
 		}
-		if !n.forwarded.enter() {
-			refuse("the node asked is stopping")
-			return
-		}
-		defer n.forwarded.leave()
+		defer done()
 		from := req.Header.Get(headerForwardedBy)
 		req.Header.Del(headerForwardedBy)
 		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), forwardedKey{}, from)))

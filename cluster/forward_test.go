@@ -136,7 +136,7 @@ func TestForwardToFormerLeaderIsNotSent(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_ = leader.Live().TransferLeadership(t.Context())
+			_ = leader.Live().TransferLeadership(t.Context(), "")
 		}()
 		for moving := true; moving; {
 			select {

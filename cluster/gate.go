@@ -48,11 +48,21 @@ func (g *gate) close() {
 	}
 }
 
+// reopen lets in again, also while somebody is inside from before.
+func (g *gate) reopen() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = false
+}
+
 // wait closes the gate and blocks until nobody is inside.
 func (g *gate) wait(ctx context.Context) error {
 	g.close()
+	g.mu.Lock()
+	empty := g.empty
+	g.mu.Unlock()
 	select {
-	case <-g.empty:
+	case <-empty:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

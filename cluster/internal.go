@@ -54,6 +54,8 @@ func (e *refusedError) Error() string { return e.refusal.Error }
 func (n *Node) handleInternal(mux *http.ServeMux) {
 	n.handleClock(mux)
 	n.handleCheckpoints(mux)
+	n.handleReport(mux)
+	n.handleMembership(mux)
 	mux.HandleFunc("GET "+pathNode, func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, n.info(), nil)
 	})

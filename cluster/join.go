@@ -30,6 +30,10 @@ const progressStep = 5 * time.Second
 type joinRequest struct {
 	NodeID  string `json:"node_id"`
 	Address string `json:"address"`
+	// Instance names the node's data directory, Fresh says that there is no log in it.
+	Instance string `json:"instance,omitempty"`
+	Fresh    bool   `json:"fresh,omitempty"`
+	Level    uint64 `json:"feature_level,omitempty"` // the highest one it reads
 }
 
 // helloAnswer tells a node which cluster it talks to.
@@ -65,7 +69,7 @@ func (n *Node) askClusterID(ctx context.Context) (string, error) {
 
 // join asks the configured members until this node is a member too.
 func (n *Node) join(ctx context.Context, me self) error {
-	ask := joinRequest{NodeID: me.nodeID, Address: me.clusterAddr}
+	ask := n.request(me)
 	err := n.askMembers(ctx, n.cfg.Join, func(ctx context.Context, address string) error {
 		return n.call(ctx, address, pathAdmit, ask, nil)
 	})
@@ -73,6 +77,7 @@ func (n *Node) join(ctx context.Context, me self) error {
 		return err
 	}
 	// The leader has added this node; its log says so in a moment.
+	n.voice.raise()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for !n.inConfiguration(me.nodeID) {
@@ -138,7 +143,7 @@ func askAgain(ctx context.Context, addresses []string, timing Timing, log *slog.
 // move tells the cluster that this member is found at another address than the
 // log says, until the log says so too.
 func (n *Node) move(me self) {
-	ask := joinRequest{NodeID: me.nodeID, Address: me.clusterAddr}
+	ask := n.request(me)
 	addresses := []string{me.clusterAddr} // it may come to lead itself
 	for _, s := range servers(n.raft.Load()) {
 		switch {
@@ -210,7 +215,7 @@ func (n *Node) passToLeader(ctx context.Context, ask joinRequest) error {
 	return err
 }
 
-// admit makes a node a voting member. It is the leader's part of joining, and
+// admit makes a node a member. It is the leader's part of joining, and
 // safe to repeat.
 func (n *Node) admit(ctx context.Context, ask joinRequest) error {
 	n.peers.admission.Lock()
@@ -224,31 +229,7 @@ func (n *Node) admit(ctx context.Context, ask joinRequest) error {
 	if _, _, err := net.SplitHostPort(ask.Address); err != nil {
 		return fmt.Errorf("%w: %q is no address: %w", ErrJoinRefused, ask.Address, err)
 	}
-	r := n.raft.Load()
-	for _, s := range servers(r) {
-		sameID, sameAddress := string(s.ID) == ask.NodeID, string(s.Address) == ask.Address
-		switch {
-		case sameID && sameAddress:
-			return nil
-		case sameAddress:
-			return fmt.Errorf("%w: address %s belongs to node %q", ErrJoinRefused, ask.Address, s.ID)
-		case sameID && n.answers(ctx, s):
-			return fmt.Errorf("%w: node %q is a member already and alive at %s; give the new node another name", ErrJoinRefused, ask.NodeID, s.Address)
-		}
-	}
-	// A voter that nobody reaches could cost the quorum.
-	joining := raft.Server{ID: raft.ServerID(ask.NodeID), Address: raft.ServerAddress(ask.Address)}
-	if !n.answers(ctx, joining) {
-		return fmt.Errorf("the leader cannot reach node %q at %s: check its advertised address", ask.NodeID, ask.Address)
-	}
-	if !n.futures.enter() {
-		return ErrStopped
-	}
-	if err := n.await(ctx, r.AddVoter(joining.ID, joining.Address, 0, n.cfg.Timing.RPC)); err != nil {
-		return fmt.Errorf("adding node %q: %w", ask.NodeID, err)
-	}
-	n.log.Info("node joined", "node", ask.NodeID, "address", ask.Address)
-	return nil
+	return n.letIn(ctx, ask)
 }
 
 // answers reports whether that very node is reachable where it is said to be.

@@ -125,13 +125,27 @@ func TestJoinIsIdempotent(t *testing.T) {
 	c := clustertest.New(t, 3)
 	n := c.Followers(c.WaitLeader())[0]
 	c.Kill(n)
-	if err := os.Remove(filepath.Join(n.Dir, "raft.db")); err != nil {
-		t.Fatal(err)
-	}
+	empty(t, n.Dir)
 	c.Restart(n)
 	n.MustApply(c.Leader().MustPropose([]byte("x")))
 	if got := len(n.Live().Status().Members); got != 3 {
 		t.Errorf("%d members, want 3", got)
+	}
+}
+
+// empty loses everything in a directory but the node's name.
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.Name() != "node.json" {
+			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

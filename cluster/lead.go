@@ -57,11 +57,18 @@ func (n *Node) work(period context.Context) {
 	var pause time.Duration
 	for {
 		err := n.workOnce(period)
+		if asked, done := n.obey(err); asked {
+			if done {
+				<-period.Done() // Raft's news of it are on their way
+			}
+			pause = 0
+			continue
+		}
 		if period.Err() != nil {
 			return
 		}
 		n.log.Error("the leader's work ended early, handing leadership over", "error", err)
-		if err := n.handOver(period); err != nil && period.Err() == nil {
+		if err := n.handOver(period, ""); err != nil && period.Err() == nil {
 			n.log.Error("nobody took over, trying again", "error", err)
 		}
 		pause = n.retryPause(err, pause)
@@ -89,9 +96,12 @@ func (n *Node) workOnce(period context.Context) error {
 	defer release()
 	fit, release := n.whileStateAgrees(agreeing)
 	defer release()
-	err = n.cfg.Lead(fit, term)
-	if period.Err() == nil && fit.Err() != nil {
-		return context.Cause(fit)
+	unasked, done := n.whileNobodyAsks(fit)
+	defer done()
+	err = n.cfg.Lead(unasked, term)
+	var wish *handOverAsked
+	if errors.As(context.Cause(unasked), &wish) || period.Err() == nil && unasked.Err() != nil {
+		return context.Cause(unasked)
 	}
 	if err != nil {
 		return err
@@ -125,9 +135,9 @@ func leads(r *raft.Raft, term uint64) bool {
 	return r.CurrentTerm() == term && r.State() == raft.Leader && r.CurrentTerm() == term
 }
 
-// handOver asks Raft to pass leadership to the most advanced other voter; to one
-// that may lead, when this node may not.
-func (n *Node) handOver(ctx context.Context) error {
+// handOver asks Raft to pass leadership to the voter named, else to one that is well,
+// else to the most advanced other one; to one that may lead, when this node may not.
+func (n *Node) handOver(ctx context.Context, to string) error {
 	r := n.raft.Load()
 	if r == nil || !n.futures.enter() {
 		return ErrStopped
@@ -136,21 +146,18 @@ func (n *Node) handOver(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Election+n.cfg.Timing.RPC)
 	defer cancel()
 	transfer := r.LeadershipTransfer
-	if to, ok := n.successor(r); ok {
-		transfer = func() raft.Future { return r.LeadershipTransferToServer(to.ID, to.Address) }
+	next, ok := n.member(to)
+	if !ok {
+		next, ok = n.successor(r)
+	}
+	if !ok {
+		next, ok = n.fittest()
+	}
+	if ok {
+		transfer = func() raft.Future { return r.LeadershipTransferToServer(next.ID, next.Address) }
 	}
 	if err := n.await(ctx, transfer()); err != nil {
 		return fmt.Errorf("handing leadership over: %w", err)
 	}
 	return nil
-}
-
-// TransferLeadership passes leadership to another voter, the most advanced one.
-// It returns ErrNotLeader at a node that does not lead, and an error when no
-// other voter took over within an election timeout; this node then leads on.
-func (n *Node) TransferLeadership(ctx context.Context) error {
-	if !n.IsLeader() {
-		return ErrNotLeader
-	}
-	return n.handOver(ctx)
 }

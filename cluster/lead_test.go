@@ -51,7 +51,7 @@ func TestLeadershipPeriodsNeverOverlap(t *testing.T) {
 	p := &periods{}
 	c := clustertest.New(t, 3, &clustertest.Options{Configure: p.configure})
 	for range 6 {
-		if err := c.Leader().Live().TransferLeadership(within(t, 5*time.Second)); err != nil {
+		if err := c.Leader().Live().TransferLeadership(within(t, 5*time.Second), ""); err != nil {
 			t.Logf("transfer: %v", err)
 		}
 	}

@@ -38,11 +38,19 @@ type Node struct {
 	leading     context.Context
 	endLeading  context.CancelFunc
 
-	forwarded gate           // requests being served for other nodes by the handler
-	futures   gate           // unanswered futures of Raft
-	handlers  gate           // anything being served for other nodes
-	workers   sync.WaitGroup // every other goroutine of this node
-	led       chan struct{}  // closed when the one that leads has ended; nil before it began
+	serving  gate           // requests being served as leader
+	futures  gate           // unanswered futures of Raft
+	handlers gate           // anything being served for other nodes
+	workers  sync.WaitGroup // every other goroutine of this node
+	led      chan struct{}  // closed when the one that leads has ended; nil before it began
+
+	voice           *voice // what Raft is answered with; silent until this node was let in
+	contacts        contacts
+	handOvers       chan *handOverAsked // taken by the leader's work
+	stopping        atomic.Bool         // others had better not count on this node
+	caughtUp        atomic.Bool         // it has been up to date, and known a leader since
+	removed         atomic.Bool         // it is a member no more
+	rememberedLevel uint64              // what the data directory says; for watchMembers only
 
 	self atomic.Pointer[self]
 	raft atomic.Pointer[raft.Raft]
@@ -70,6 +78,7 @@ type self struct {
 	nodeID      string
 	clusterID   string
 	clusterAddr string
+	instance    string
 }
 
 // New checks the configuration and returns a node that does not run yet. It
@@ -84,6 +93,9 @@ func New(cfg Config) (*Node, error) {
 		log:     cfg.Logger,
 		machine: newMachine(cfg.FSM),
 		notify:  make(chan bool, notifyBuffer),
+
+		voice:     newVoice(),
+		handOvers: make(chan *handOverAsked),
 	}
 	n.lifetime, n.endLifetime = context.WithCancel(context.Background())
 	n.leading, n.endLeading = context.WithCancel(n.lifetime)
@@ -131,6 +143,9 @@ func (n *Node) start(ctx context.Context) error {
 		if err := checkIdentity(n.cfg.DataDir, stored, n.cfg.NodeID, n.cfg.ClusterID); err != nil {
 			return err
 		}
+		if err := n.checkMembership(stored); err != nil {
+			return err
+		}
 	}
 	if n.stores, err = openStores(n.cfg, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
 		return err
@@ -150,6 +165,12 @@ func (n *Node) start(ctx context.Context) error {
 		if id, err = n.place(ctx, stored, known); err != nil {
 			return err
 		}
+	}
+	if id, err = n.brand(id, member); err != nil {
+		return err
+	}
+	if member || n.cfg.Init {
+		n.voice.raise()
 	}
 	self, err := n.open(id, !member && n.cfg.Init)
 	if err != nil {
@@ -202,7 +223,7 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 		return self{}, fmt.Errorf("listening for other nodes at %s: %w", n.cfg.ClusterAddr, err)
 	}
 	n.port = port
-	me := self{nodeID: id.NodeID, clusterID: id.ClusterID, clusterAddr: n.cfg.ClusterAdvertise}
+	me := self{nodeID: id.NodeID, clusterID: id.ClusterID, clusterAddr: n.cfg.ClusterAdvertise, instance: id.Instance}
 	if me.clusterAddr == "" {
 		if me.clusterAddr, err = advertised(n.cfg.ClusterAddr, port.Addr()); err != nil {
 			return self{}, err
@@ -231,6 +252,8 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 	n.workers.Go(func() { n.watchLeader(n.raft.Load()) })
 	n.workers.Go(n.watchClocks)
 	n.workers.Go(n.watchStates)
+	n.workers.Go(n.watchMembers)
+	n.workers.Go(n.watchReady)
 	n.log.Info("node is up", "node", me.nodeID, "cluster", me.clusterID, "address", me.clusterAddr)
 	return me, nil
 }
@@ -290,26 +313,27 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 		}
 	}
 
+	n.BeginStop()
 	if graceful {
 		// Streams may last for ever: leave time for the rest.
 		grace, cancel := context.WithTimeout(ctx, stopGrace(ctx))
-		if err := n.forwarded.wait(grace); err != nil {
+		if err := n.serving.wait(grace); err != nil {
 			n.log.Warn("ending requests of other nodes that would not finish", "error", err)
 		}
 		cancel()
+		if n.LeaderReady() && n.otherVoters() > 0 {
+			if err := n.handOverWork(ctx, ""); err != nil {
+				n.log.Warn("stopping as leader without a successor", "error", err)
+			}
+		}
 	}
-	n.forwarded.close()
+	n.serving.close()
 	n.endLeading()
 	if n.led != nil {
 		select {
 		case <-n.led:
 		case <-ctx.Done():
 			try("waiting for the leader's work to end", context.Cause(ctx))
-		}
-	}
-	if graceful && n.IsLeader() && n.others() > 0 {
-		if err := n.handOver(ctx); err != nil {
-			n.log.Warn("stopping as leader without a successor", "error", err)
 		}
 	}
 	if n.gossip != nil {
@@ -374,11 +398,11 @@ func stopGrace(ctx context.Context) time.Duration {
 	return most
 }
 
-// others counts the members besides this one.
-func (n *Node) others() int {
+// otherVoters counts the voters besides this one.
+func (n *Node) otherVoters() int {
 	count := 0
 	if r := n.raft.Load(); r != nil {
-		for _, s := range servers(r) {
+		for _, s := range voters(r) {
 			if string(s.ID) != n.self.Load().nodeID {
 				count++
 			}

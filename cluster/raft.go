@@ -65,7 +65,7 @@ func (n *Node) openRaft(self self, begin bool) error {
 		MsgpackUseNewTimeFormat: true,
 	})
 	n.raftTransport = inner
-	transport := newTransport(n.lifetime, inner, n.raft.Load, n.stored, n.unfit)
+	transport := newTransport(n.lifetime, inner, n.raft.Load, n.stored, n.unfit, n.voice)
 	n.workers.Go(transport.pump)
 
 	if begin {

@@ -178,7 +178,7 @@ func TestRegisterIsLinearizable(t *testing.T) {
 		clustertest.Eventually(t, "some writes", func() bool { return r.acknowledged.Load() >= enough || ctx.Err() != nil })
 		leader := r.c.Leader()
 		if changes%3 == 2 {
-			_ = leader.Live().TransferLeadership(ctx) // another way to lose it
+			_ = leader.Live().TransferLeadership(ctx, "") // another way to lose it
 		} else {
 			r.c.Isolate(leader)
 			r.c.Leader()

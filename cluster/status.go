@@ -56,9 +56,31 @@ type Member struct {
 	// Self marks the node that gives the answer.
 	Self   bool
 	Health Health
+	// State is voter, non-voter for one that an operator keeps without a vote, or promoting.
+	State MemberState
+	// Trouble is why it would not get a vote now, as "is 700 log entries behind"; empty when nothing is wrong.
+	Trouble string
+	// Level is the highest feature level it reads; 0 until heard of.
+	Level uint64
+	// LastContact is how long ago it answered; nil when it never did.
+	LastContact *time.Duration
+	// Lag is how many log entries it had less than this node; nil when it does not answer.
+	Lag *uint64
+	// GossipAddr is empty until heard of.
+	GossipAddr string
 	// Clock is how far its clock is ahead of this node's; nil when unknown.
 	Clock *ClockOffset
 }
+
+// MemberState says whether a member votes, or is going to.
+type MemberState string
+
+// The states of members.
+const (
+	StateVoter     MemberState = "voter"
+	StateNonvoter  MemberState = "non-voter"
+	StatePromoting MemberState = "promoting"
+)
 
 // Status returns what this node knows.
 func (n *Node) Status() Status {
@@ -91,7 +113,8 @@ func (n *Node) Status() Status {
 		if m.Self {
 			info, health = n.info(), HealthAlive
 		}
-		m.APIAddr, m.Version, m.Health = info.API, info.Version, health
+		m.APIAddr, m.Version, m.Health, m.GossipAddr = info.API, info.Version, health, info.Gossip
+		n.tellContact(&m)
 		if o, known := clock.Offsets[m.ID]; known {
 			m.Clock = &o
 		}
@@ -99,6 +122,34 @@ func (n *Node) Status() Status {
 	}
 	sort.Slice(s.Members, func(i, j int) bool { return s.Members[i].ID < s.Members[j].ID })
 	return s
+}
+
+// tellContact adds what this node has seen of a member.
+func (n *Node) tellContact(m *Member) {
+	m.State = StateVoter
+	if !m.Voter {
+		m.State = StatePromoting
+		if known, _ := n.cfg.Roster.Member(m.ID); known.Held {
+			m.State = StateNonvoter
+		}
+	}
+	if m.Self {
+		m.Level, m.LastContact, m.Lag = n.cfg.Levels.Reads(), new(time.Duration), new(uint64)
+		return
+	}
+	one, ok := n.contacts.look(m.ID)
+	if !ok {
+		return
+	}
+	m.Trouble = one.trouble
+	m.Health = HealthFailed
+	if !one.answeredAt.IsZero() {
+		ago := time.Since(one.answeredAt)
+		m.LastContact, m.Level, m.Version = &ago, reads(one.report.Level), one.report.Version
+	}
+	if one.silentSince.IsZero() {
+		m.Health, m.Lag = HealthAlive, &one.lag
+	}
 }
 
 // NodeID returns the node's name; empty before Start where the configuration

@@ -31,6 +31,12 @@ type identity struct {
 	Format    int    `json:"format"`
 	NodeID    string `json:"node_id"`
 	ClusterID string `json:"cluster_id"`
+	// Instance is the name of this very directory; see brand.
+	Instance string `json:"instance,omitempty"`
+	// Level is the highest feature level that the log was written at, as far as this node knows.
+	Level uint64 `json:"feature_level,omitempty"`
+	// RemovedAt is set once the node is no member any more.
+	RemovedAt *time.Time `json:"removed_at,omitempty"`
 }
 
 // readIdentity returns the stored identity and whether there is one.

@@ -33,6 +33,8 @@ type transport struct {
 	stored func(index uint64) error
 	// unfit says why this node must not stand for election; nil when it may.
 	unfit func() error
+	// voice is silent until Raft may be answered at all.
+	voice *voice
 }
 
 var (
@@ -41,7 +43,7 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(lifetime context.Context, inner *raft.NetworkTransport, running func() *raft.Raft, stored func(uint64) error, unfit func() error) *transport {
+func newTransport(lifetime context.Context, inner *raft.NetworkTransport, running func() *raft.Raft, stored func(uint64) error, unfit func() error, voice *voice) *transport {
 	t := &transport{
 		NetworkTransport: inner,
 		lifetime:         lifetime,
@@ -49,6 +51,7 @@ func newTransport(lifetime context.Context, inner *raft.NetworkTransport, runnin
 		raft:             running,
 		stored:           stored,
 		unfit:            unfit,
+		voice:            voice,
 		rpcs:             make(chan raft.RPC),
 		beats:            make(chan raft.RPC, 1),
 	}
@@ -82,6 +85,11 @@ func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // pump passes on what other nodes ask until the node ends.
 func (t *transport) pump() {
+	select {
+	case <-t.voice.open:
+	case <-t.lifetime.Done():
+		return
+	}
 	for {
 		var rpc raft.RPC
 		select {
@@ -107,6 +115,10 @@ func (t *transport) pump() {
 // and waits for Raft.
 func (t *transport) heartbeat(rpc raft.RPC) {
 	beat := rpc.Command.(*raft.AppendEntriesRequest)
+	if t.voice.silent() {
+		rpc.Respond(&raft.AppendEntriesResponse{}, errNotMember)
+		return
+	}
 	if r := t.raft(); r != nil && follows(r, beat) {
 		rpc.Respond(&raft.AppendEntriesResponse{
 			RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax},

@@ -27,7 +27,7 @@ func TestCommitIndexIsLoweredToWhatTheMessageVouchesFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				asked := make(chan raft.RPC)
-				transport := &transport{lifetime: t.Context(), asked: asked, rpcs: make(chan raft.RPC)}
+				transport := &transport{lifetime: t.Context(), asked: asked, rpcs: make(chan raft.RPC), voice: raised()}
 				go transport.pump()
 				asked <- raft.RPC{Command: &raft.AppendEntriesRequest{
 					PrevLogEntry:      uint64(row.previous),
@@ -51,6 +51,7 @@ func TestHeartbeatOfAnotherLeaderWaitsForRaft(t *testing.T) {
 			raft:     func() *raft.Raft { return nil },
 			rpcs:     make(chan raft.RPC),
 			beats:    make(chan raft.RPC, 1),
+			voice:    raised(),
 		}
 		answers := make(chan raft.RPCResponse, 1)
 		go transport.heartbeat(raft.RPC{Command: &raft.AppendEntriesRequest{Term: 7}, RespChan: answers})
@@ -111,4 +112,35 @@ func TestAcknowledgementsWaitForTheOwnDisk(t *testing.T) {
 	if diff := cmp.Diff([]uint64{7, 9}, asked); diff != "" {
 		t.Errorf("asked for (-want +got):\n%s", diff)
 	}
+}
+
+func raised() *voice {
+	v := newVoice()
+	v.raise()
+	return v
+}
+
+// A node that was not let in answers nothing that Raft asks: no vote, no heartbeat.
+func TestSilentBeforeLetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := make(chan raft.RPC, 1)
+		transport := &transport{lifetime: t.Context(), asked: asked, rpcs: make(chan raft.RPC), beats: make(chan raft.RPC, 1), voice: newVoice()}
+		go transport.pump()
+		asked <- raft.RPC{Command: &raft.RequestVoteRequest{Term: 7}}
+		answers := make(chan raft.RPCResponse, 1)
+		transport.heartbeat(raft.RPC{Command: &raft.AppendEntriesRequest{Term: 7}, RespChan: answers})
+		if got := <-answers; got.Error == nil || got.Response.(*raft.AppendEntriesResponse).Success {
+			t.Errorf("a heartbeat was answered: %+v", got)
+		}
+		synctest.Wait()
+		select {
+		case <-transport.Consumer():
+			t.Error("Raft was asked for a vote")
+		default:
+		}
+		transport.voice.raise()
+		if _, ok := (<-transport.Consumer()).Command.(*raft.RequestVoteRequest); !ok {
+			t.Error("the vote was lost")
+		}
+	})
 }

@@ -73,7 +73,7 @@ type Node struct {
 	running bool
 }
 
-// New starts a cluster of size nodes and waits for its leader.
+// New starts a cluster of size nodes and waits for its leader, and until all of them vote.
 func New(t testing.TB, size int, opts ...*Options) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, board: newSwitchboard()}
@@ -86,8 +86,32 @@ func New(t testing.TB, size int, opts ...*Options) *Cluster {
 	for range size {
 		c.Add()
 	}
-	c.Leader()
+	c.AllVote()
 	return c
+}
+
+// AllVote waits until every running node votes and knows it.
+func (c *Cluster) AllVote() {
+	c.t.Helper()
+	leader := c.Leader()
+	Eventually(c.t, "everybody to vote", func() bool {
+		for _, n := range c.Nodes {
+			if n.Running() && (!n.votes(n.ID) || !leader.votes(n.ID) || !n.votes(leader.ID)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// votes reports whether this node knows another one as a voter.
+func (n *Node) votes(id string) bool {
+	for _, m := range n.Live().Status().Members {
+		if m.ID == id {
+			return m.Voter
+		}
+	}
+	return false
 }
 
 // Add starts one more node. The first begins the cluster, others join it.
@@ -116,6 +140,7 @@ func (c *Cluster) Config(n *Node) cluster.Config {
 		Timing:            Timing(),
 		UnsafeNoSync:      true,
 		SnapshotThreshold: 1 << 20,
+		PromoteAfter:      40 * time.Millisecond,
 	}
 	cfg.ClusterAdvertise = cfg.ClusterAddr
 	if n == c.Nodes[0] {

@@ -1,0 +1,440 @@
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"broker/cluster"
+	"broker/cluster/clustertest"
+)
+
+// roster remembers members in memory, for all nodes of a test.
+type roster struct {
+	mu      sync.Mutex
+	members map[string]cluster.Remembered
+	notes   []string
+}
+
+func (r *roster) Member(id string) (cluster.Remembered, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, ok := r.members[id]
+	return m, ok
+}
+
+func (r *roster) Note(_ context.Context, note cluster.Note) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members == nil {
+		r.members = make(map[string]cluster.Remembered)
+	}
+	m := r.members[note.NodeID]
+	switch note.Change {
+	case cluster.ChangeNoted, cluster.ChangeAdmitted:
+		m.Instance = note.Instance
+	case cluster.ChangePromoted:
+		m.Held = false
+	case cluster.ChangeDemoted:
+		m.Held = true
+	}
+	r.members[note.NodeID] = m
+	if note.Change == cluster.ChangeRemoved {
+		delete(r.members, note.NodeID)
+	}
+	r.notes = append(r.notes, note.NodeID+" "+string(note.Change))
+	return nil
+}
+
+func (r *roster) has(note string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.notes, note)
+}
+
+// watched is a cluster whose nodes say when they find that they were removed.
+type watched struct {
+	*clustertest.Cluster
+	roster *roster
+
+	mu      sync.Mutex
+	removed map[string]error
+	leave   map[string]bool
+	forgot  []string
+}
+
+func newWatched(t *testing.T, size int, change func(*cluster.Config)) *watched {
+	t.Helper()
+	w := &watched{roster: &roster{}, removed: make(map[string]error), leave: make(map[string]bool)}
+	w.Cluster = clustertest.New(t, size, &clustertest.Options{Configure: func(node *clustertest.Node, cfg *cluster.Config) {
+		cfg.Roster = w.roster
+		cfg.Removed = func(err error) { w.mu.Lock(); defer w.mu.Unlock(); w.removed[node.ID] = err }
+		cfg.Leave = func() { w.mu.Lock(); defer w.mu.Unlock(); w.leave[node.ID] = true }
+		cfg.Forget = func(_ context.Context, id string) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.forgot = append(w.forgot, id)
+			return nil
+		}
+		if change != nil {
+			change(cfg)
+		}
+	}})
+	return w
+}
+
+func (w *watched) removedAt(n *clustertest.Node) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.removed[n.ID]
+}
+
+func memberOf(n *clustertest.Node, id string) (cluster.Member, bool) {
+	for _, m := range n.Live().Status().Members {
+		if m.ID == id {
+			return m, true
+		}
+	}
+	return cluster.Member{}, false
+}
+
+// throughout fails the test when a condition stops to hold within a length of time.
+func throughout(t *testing.T, length time.Duration, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(length); time.Now().Before(end); <-tick.C {
+		if !holds() {
+			t.Fatal(what)
+		}
+	}
+}
+
+// A second node that has not proved itself cannot cost a cluster of one its quorum.
+func TestUnprovedNodeCostsNoQuorum(t *testing.T) {
+	c := clustertest.New(t, 1, &clustertest.Options{Configure: func(_ *clustertest.Node, cfg *cluster.Config) {
+		cfg.PromoteAfter = time.Hour
+	}})
+	one := c.Nodes[0]
+	two := c.Add()
+	if m, ok := memberOf(one, "n2"); !ok || m.Voter {
+		t.Fatalf("a node that has just joined is %+v", m)
+	}
+	two.MustApply(one.MustPropose([]byte("with it")))
+	c.Kill(two)
+	one.MustPropose([]byte("without it"))
+	if err := one.Live().PromoteMember(within(t, 5*time.Second), "n2", ""); !errors.Is(err, cluster.ErrUnready) || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("promoting a dead node: %v", err)
+	}
+	c.Restart(two)
+	clustertest.Eventually(t, "the second node to be promoted by hand", func() bool {
+		return one.Live().PromoteMember(within(t, 5*time.Second), "n2", "") == nil
+	})
+	if m, _ := memberOf(one, "n2"); !m.Voter {
+		t.Errorf("promoted by hand, and is %+v", m)
+	}
+	if err := one.Live().PromoteMember(within(t, 5*time.Second), "n9", ""); !errors.Is(err, cluster.ErrNoMember) {
+		t.Errorf("promoting nobody: %v", err)
+	}
+}
+
+// The node hears of its removal, does not start again, and disturbs nobody.
+func TestRemovedNodeStops(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	gone := w.Followers(leader)[0]
+	term := leader.Live().Term()
+	if err := leader.Live().RemoveMember(within(t, 5*time.Second), gone.ID, "sold", false); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "the node to hear of its removal", func() bool { return w.removedAt(gone) != nil })
+	if err := w.removedAt(gone); !errors.Is(err, cluster.ErrRemoved) || !strings.Contains(err.Error(), "empty "+gone.Dir+" and let it join as a new node") {
+		t.Errorf("it says %v", err)
+	}
+	if w.mu.Lock(); !slices.Equal(w.forgot, []string{gone.ID}) {
+		t.Errorf("forgotten: %v", w.forgot)
+	}
+	w.mu.Unlock()
+	if !w.roster.has(gone.ID + " removed") {
+		t.Error("the removal was not recorded")
+	}
+	leader.MustPropose([]byte("without it"))
+	if got := w.Leader().Live().Term(); got != term {
+		t.Errorf("the term grew from %d to %d", term, got)
+	}
+	w.Stop(gone)
+	again, err := cluster.New(w.Config(gone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Start(within(t, 5*time.Second)); !errors.Is(err, cluster.ErrRemoved) {
+		t.Errorf("starting it again: %v", err)
+	}
+	// With an empty directory it is a new node.
+	if err := os.RemoveAll(gone.Dir); err != nil {
+		t.Fatal(err)
+	}
+	w.Restart(gone)
+	w.AllVote()
+}
+
+// A node that was away while it was removed finds out from the others.
+func TestRemovedWhileAway(t *testing.T) {
+	w := newWatched(t, 4, nil)
+	leader := w.WaitLeader()
+	gone := w.Followers(leader)[0]
+	w.Kill(gone)
+	if err := leader.Live().RemoveMember(within(t, 5*time.Second), gone.ID, "", false); err != nil {
+		t.Fatal(err)
+	}
+	term := leader.Live().Term()
+	w.Restart(gone)
+	clustertest.Eventually(t, "the node to hear of its removal", func() bool { return w.removedAt(gone) != nil })
+	if got := leader.Live().Term(); got != term {
+		t.Errorf("it raised the term from %d to %d", term, got)
+	}
+}
+
+func TestRemovingLeaderTransfersFirst(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	old := w.WaitLeader()
+	if err := old.Live().RemoveMember(within(t, 5*time.Second), old.ID, "", false); !errors.Is(err, cluster.ErrNotLeader) {
+		t.Fatalf("the leader asked to remove itself: %v", err)
+	}
+	var successor *clustertest.Node
+	clustertest.Eventually(t, "another leader", func() bool { successor = w.Leader(); return successor != old })
+	if err := successor.Live().RemoveMember(within(t, 5*time.Second), old.ID, "", false); err != nil {
+		t.Fatal(err)
+	}
+	clustertest.Eventually(t, "it to hear of its removal", func() bool { return w.removedAt(old) != nil })
+	successor.MustPropose([]byte("goes on"))
+}
+
+func TestRemovalKeepsQuorum(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	dead, alive := w.Followers(leader)[0], w.Followers(leader)[1]
+	w.Kill(dead)
+	for doing, change := range map[string]func() error{
+		"removing": func() error { return leader.Live().RemoveMember(within(t, 5*time.Second), alive.ID, "", false) },
+		"demoting": func() error { return leader.Live().DemoteMember(within(t, 5*time.Second), alive.ID, "") },
+	} {
+		err := change()
+		if !errors.Is(err, cluster.ErrQuorum) || !strings.Contains(err.Error(), dead.ID+" does not answer, and 2 are needed") {
+			t.Errorf("%s one of two that are left: %v", doing, err)
+		}
+	}
+	if err := leader.Live().RemoveMember(within(t, 5*time.Second), dead.ID, "", false); err != nil {
+		t.Errorf("removing the dead one: %v", err)
+	}
+	if err := leader.Live().RemoveMember(within(t, 5*time.Second), alive.ID, "", false); err != nil {
+		t.Errorf("removing the second of two that are well: %v", err)
+	}
+	if err := leader.Live().RemoveMember(within(t, 5*time.Second), leader.ID, "", true); !errors.Is(err, cluster.ErrQuorum) {
+		t.Errorf("removing the last one by force: %v", err)
+	}
+	if err := leader.Live().RemoveMember(within(t, 5*time.Second), "n9", "", true); !errors.Is(err, cluster.ErrNoMember) {
+		t.Errorf("removing nobody: %v", err)
+	}
+	leader.MustPropose([]byte("goes on alone"))
+}
+
+// A node demoted by hand stays so, until it is promoted by hand.
+func TestDemotedStaysSo(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	n := w.Followers(leader)[0]
+	if err := leader.Live().DemoteMember(within(t, 5*time.Second), n.ID, "slow"); err != nil {
+		t.Fatal(err)
+	}
+	throughout(t, 300*time.Millisecond, "it got its vote back by itself", func() bool {
+		m, ok := memberOf(leader, n.ID)
+		return ok && !m.Voter
+	})
+	n.MustApply(leader.MustPropose([]byte("it follows")))
+	clustertest.Eventually(t, "it to be promoted", func() bool {
+		return leader.Live().PromoteMember(within(t, 5*time.Second), n.ID, "") == nil
+	})
+	w.AllVote()
+}
+
+func TestDeadNodesAreRemovedWhenWanted(t *testing.T) {
+	w := newWatched(t, 4, func(cfg *cluster.Config) { cfg.RemoveDeadAfter = 300 * time.Millisecond })
+	leader := w.WaitLeader()
+	first, second := w.Followers(leader)[0], w.Followers(leader)[1]
+	w.Kill(first)
+	clustertest.Eventually(t, "the dead node to be removed", func() bool {
+		_, there := memberOf(leader, first.ID)
+		return !there
+	})
+	if !w.roster.has(first.ID + " removed") {
+		t.Error("the removal was not recorded")
+	}
+	// Of three voters none is removed unasked.
+	w.Kill(second)
+	throughout(t, time.Second, "a cluster of three lost a voter", func() bool {
+		_, there := memberOf(leader, second.ID)
+		return there
+	})
+	leader.MustPropose([]byte("goes on"))
+}
+
+// A voter that lost its disk has forgotten what it acknowledged. Were it to vote under its old name, a node that
+// lacks acknowledged entries could win.
+func TestLostDiskDoesNotVote(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	behind, lost := w.Followers(leader)[0], w.Followers(leader)[1]
+	w.Isolate(behind)
+	var index uint64
+	clustertest.Eventually(t, "entries that only two nodes have", func() bool {
+		_, at, err := leader.Live().Propose(within(t, 5*time.Second), []byte("acknowledged"))
+		index = at
+		return err == nil
+	})
+	lost.MustApply(index)
+	w.Kill(lost)
+	empty(t, lost.Dir)
+	w.Kill(leader)
+	w.Heal()
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		w.Restart(lost) // returns when it has been let in
+	}()
+	// Two of three are there, and must not elect a leader: the entry would be lost.
+	throughout(t, 4*clustertest.Timing().Heartbeat, "a node leads that lacks an acknowledged entry", func() bool {
+		return !behind.Live().IsLeader()
+	})
+	w.Restart(leader)
+	<-back
+	w.Leader()
+	for _, n := range w.Nodes {
+		n.MustApply(index)
+		if !slices.ContainsFunc(n.Journal().Entries(), func(e clustertest.Entry) bool { return e.Data == "acknowledged" }) {
+			t.Errorf("%s lacks the acknowledged entry", n.ID)
+		}
+	}
+	w.AllVote()
+}
+
+// A data directory of an earlier membership is not taken for the member's.
+func TestDataOfEarlierMembership(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	n := w.Followers(leader)[0]
+	w.Kill(n)
+	kept := t.TempDir()
+	if err := os.CopyFS(kept, os.DirFS(n.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	empty(t, n.Dir)
+	w.Restart(n) // a new disk
+	w.AllVote()
+	w.Kill(n)
+	cfg := w.Config(n) // the old one, elsewhere
+	cfg.DataDir, cfg.ClusterAddr, cfg.ClusterAdvertise = kept, "elsewhere.test:8421", "elsewhere.test:8421"
+	old, err := cluster.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := old.Start(within(t, 10*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := old.Stop(within(t, 10*time.Second)); err != nil {
+			t.Error(err)
+		}
+	}()
+	throughout(t, 500*time.Millisecond, "the old directory took the member's place", func() bool {
+		m, ok := memberOf(leader, n.ID)
+		return ok && m.ClusterAddr == n.ID+".test:8421"
+	})
+}
+
+// A node whose log is lost does not begin its cluster once more.
+func TestLostLogBeginsNoCluster(t *testing.T) {
+	cfg := plain(t, "n1")
+	cfg.Init = true
+	n := mustStart(t, cfg)
+	mustLead(t, n)
+	stop(t, n)
+	if err := os.Remove(filepath.Join(cfg.DataDir, "raft.db")); err != nil {
+		t.Fatal(err)
+	}
+	cfg.FSM = &clustertest.Journal{}
+	if _, err := start(t, cfg); !errors.Is(err, cluster.ErrIdentity) || !strings.Contains(err.Error(), "would make a second one") {
+		t.Errorf("without its log: %v", err)
+	}
+}
+
+func TestLeaving(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	for _, n := range []*clustertest.Node{w.Followers(leader)[0], leader} {
+		asker := w.WaitLeader()
+		if err := asker.Live().AskToLeave(within(t, 5*time.Second), n.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.mu.Lock()
+		asked := w.leave[n.ID]
+		w.mu.Unlock()
+		if !asked {
+			t.Fatalf("%s was not asked to leave", n.ID)
+		}
+		if err := n.Live().Leave(within(t, 10*time.Second), "moving house"); err != nil {
+			t.Fatal(err)
+		}
+		w.Stop(n)
+		if err := w.removedAt(n); err != nil {
+			t.Errorf("%s takes its leaving for a removal: %v", n.ID, err)
+		}
+	}
+	last := w.Nodes[slices.IndexFunc(w.Nodes, (*clustertest.Node).Running)]
+	clustertest.Eventually(t, "the last one to lead alone", last.Live().LeaderReady)
+	if got := len(last.Live().Status().Members); got != 1 {
+		t.Errorf("%d members are left", got)
+	}
+	if err := last.Live().AskToLeave(within(t, 5*time.Second), last.ID); !errors.Is(err, cluster.ErrQuorum) {
+		t.Errorf("the last one leaves: %v", err)
+	}
+}
+
+func TestTransferToNamedNode(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	for _, to := range w.Followers(leader) {
+		clustertest.Eventually(t, fmt.Sprintf("%s to lead", to.ID), func() bool {
+			now := w.Leader()
+			return now == to || now.Live().TransferLeadership(within(t, 5*time.Second), to.ID) == nil && w.Leader() == to
+		})
+	}
+	if err := w.Leader().Live().TransferLeadership(within(t, 5*time.Second), "n9"); !errors.Is(err, cluster.ErrNoMember) {
+		t.Errorf("to nobody: %v", err)
+	}
+	w.MustPropose([]byte("goes on"))
+}
+
+func TestReadyOnlyWhenCaughtUp(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	for _, n := range w.Nodes {
+		clustertest.Eventually(t, n.ID+" to be ready", func() bool { return n.Live().Ready() == nil })
+	}
+	n := w.Followers(leader)[0]
+	w.Isolate(n)
+	clustertest.Eventually(t, "a node without a leader to be not ready", func() bool { return errors.Is(n.Live().Ready(), cluster.ErrNoLeader) })
+	w.Heal()
+	clustertest.Eventually(t, "it to be ready again", func() bool { return n.Live().Ready() == nil })
+	n.Live().BeginStop()
+	if err := n.Live().Ready(); err == nil || !strings.Contains(err.Error(), "stopping") {
+		t.Errorf("while it stops: %v", err)
+	}
+}
