@@ -57,6 +57,9 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 		header.Set(types.HeaderNode, s.config.Cluster.NodeID())
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
+		if s.parting.Load() && !forwarded {
+			header.Set("Connection", "close")
+		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 	})
 }

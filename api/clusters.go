@@ -30,6 +30,7 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 			out.Leases[string(state)] = count
 		}
 		s.tellClock(&out, view.Meta().Clock)
+		out.FeatureLevel = view.Meta().FeatureLevel()
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID
 		}
@@ -51,10 +52,11 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	s.writeHealth(w, http.StatusOK, "ok")
 }
 
-// serveReady answers whether this node can take requests: it knows a leader and its state can be read.
+// serveReady answers whether requests had better come here: this node has caught up with a leader and is not
+// about to stop.
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
-	if _, _, ok := s.config.Cluster.Leader(); !ok {
-		s.writeHealth(w, http.StatusServiceUnavailable, "no leader is known")
+	if err := s.config.Cluster.Ready(); err != nil {
+		s.writeHealth(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
 	if s.config.Cluster.Diverged() != nil {

@@ -32,9 +32,10 @@ func (s *Server) lead(next http.Handler) http.Handler {
 		var waitingSince time.Time
 		for {
 			var answer *recorded
+			ctx, served, leads := s.config.Cluster.ServeAsLeader(r.Context())
 			switch {
-			case s.config.Cluster.LeaderReady():
-				answer = s.here(next, r)
+			case leads:
+				answer = s.here(next, r.WithContext(ctx), served)
 			case c.forwarded: // it has stopped to lead just now
 				writeProblem(w, r, problem(codeNotLeader, "the node asked for this change does not lead any more; nothing was done"))
 				return
@@ -93,7 +94,8 @@ func (a *recorded) writeTo(w http.ResponseWriter) {
 }
 
 // here runs the handler at this node and keeps its answer until it is known to be final.
-func (s *Server) here(next http.Handler, r *http.Request) *recorded {
+func (s *Server) here(next http.Handler, r *http.Request, served func()) *recorded {
+	defer served()
 	c := callOf(r.Context())
 	answer := &recorded{header: c.header.Clone()}
 	own := *c

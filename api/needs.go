@@ -130,6 +130,13 @@ type Cluster interface {
 	// LeaderReady reports whether this node leads and has applied what came before.
 	LeaderReady() bool
 
+	// ServeAsLeader is LeaderReady for a request that the leader is about to serve, with the returned context.
+	// Leadership is not handed over before done is called.
+	ServeAsLeader(context.Context) (ctx context.Context, done func(), ok bool)
+
+	// Ready returns why requests had better go to another node, nil when they are welcome.
+	Ready() error
+
 	// Leader names the leading node, and reports whether one is known.
 	Leader() (id, clusterAddr string, ok bool)
 

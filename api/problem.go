@@ -91,6 +91,9 @@ func statuses() map[string]int {
 		string(broker.CodeTooMany):               http.StatusConflict,
 		string(broker.CodeRateLimited):           http.StatusTooManyRequests,
 		string(broker.CodeConnectionBusy):        http.StatusServiceUnavailable,
+		string(broker.CodeQuorumAtRisk):          http.StatusConflict,
+		string(broker.CodeMemberUnready):         http.StatusConflict,
+		string(broker.CodeMemberTooOld):          http.StatusConflict,
 
 		codeMalformed:        http.StatusBadRequest,
 		codeUnknownField:     http.StatusUnprocessableEntity,

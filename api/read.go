@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"broker/api/types"
@@ -161,5 +162,5 @@ func pause(ctx context.Context, wait time.Duration) bool {
 func isWrite(method string) bool { return method != http.MethodGet && method != http.MethodHead }
 
 func isClusterPath(path string) bool {
-	return path == apiPrefix+"/cluster" || path == apiPrefix+"/cluster/members"
+	return path == apiPrefix+"/cluster" || path == apiPrefix+"/cluster/members" || strings.HasPrefix(path, apiPrefix+"/cluster/members/")
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +23,7 @@ type Config struct {
 	Broker        Broker        // makes changes while this node leads; required
 	State         State         // the local copy of the replicated state; required
 	Cluster       Cluster       // leadership, freshness, forwarding; required
+	Members       Members       // who belongs to the cluster; required
 	Authenticator Authenticator // tells whose token it is; required
 	Authorizer    Authorizer    // decides what an account may do; required, see [AllowAll]
 
@@ -76,13 +78,15 @@ type Server struct {
 	openAPI []byte
 	streams *streams
 	tail    *tail
+
+	parting atomic.Bool // see Part
 }
 
 // New returns a server. It starts nothing.
 func New(config Config) (*Server, error) {
-	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Status == nil ||
+	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Members == nil || config.Status == nil ||
 		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil {
-		return nil, errors.New("the API needs a broker, state, cluster, status, authenticator, authorizer, providers and trust")
+		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, providers and trust")
 	}
 	if config.RequestTimeout <= 0 {
 		config.RequestTimeout = 30 * time.Second
@@ -128,6 +132,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.public.Se
 // Forwarded returns the handler for requests that another node of the cluster forwards. It believes
 // what that node says about the client's address, so it must be reachable for members only.
 func (s *Server) Forwarded() http.Handler { return s.inside }
+
+// Part has every connection be closed after its next answer, so that clients which keep theirs look for another
+// node before this one is gone. Requests are answered as before.
+func (s *Server) Part() { s.parting.Store(true) }
 
 // HTTPServer returns an http.Server for a handler with the limits that hold before a request is read.
 // Its caller listens, serves and shuts down.
@@ -208,6 +216,7 @@ func (s *Server) routes() error {
 	r.events(streaming)
 	r.providers()
 	r.cluster()
+	r.members()
 	r.clock()
 	r.trust()
 

@@ -161,7 +161,7 @@ func (n *Node) forwardServer() *http.Server {
 			w.Header().Set(headerRefused, why)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
-		done, ok := n.ServeAsLeader()
+		ctx, done, ok := n.ServeAsLeader(req.Context())
 		if !ok {
 			refuse("the node asked does not lead, or hands over")
 			return
@@ -169,7 +169,7 @@ func (n *Node) forwardServer() *http.Server {
 		defer done()
 		from := req.Header.Get(headerForwardedBy)
 		req.Header.Del(headerForwardedBy)
-		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(req.Context(), forwardedKey{}, from)))
+		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(ctx, forwardedKey{}, from)))
 	}))
 }
 

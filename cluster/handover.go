@@ -4,22 +4,39 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
 
-// ServeAsLeader reports whether this node leads and takes requests as leader. It counts one until done is called:
-// leadership is not handed over before.
-func (n *Node) ServeAsLeader() (done func(), ok bool) {
+// ServeAsLeader reports whether this node leads and takes a request as leader, to be served with the returned
+// context. Leadership is not handed over before done is called.
+func (n *Node) ServeAsLeader(ctx context.Context) (serving context.Context, done func(), ok bool) {
+	if _, ok := ctx.Value(servedKey{}).(*served); ok {
+		return ctx, func() {}, n.LeaderReady() // it came from another node, and counts already
+	}
 	if !n.serving.enter() {
-		return nil, false
+		return ctx, nil, false
 	}
+	one := &served{leave: sync.OnceFunc(n.serving.leave)}
 	if !n.LeaderReady() {
-		n.serving.leave()
-		return nil, false
+		one.leave()
+		return ctx, nil, false
 	}
-	return n.serving.leave, true
+	return context.WithValue(ctx, servedKey{}, one), one.leave, true
+}
+
+type servedKey struct{}
+
+// served is a request that is being served by the leader.
+type served struct{ leave func() }
+
+// stepAside has the request of a context be waited for no more: it is what hands over.
+func stepAside(ctx context.Context) {
+	if one, ok := ctx.Value(servedKey{}).(*served); ok {
+		one.leave()
+	}
 }
 
 // handOverAsked ends the leader's work because somebody wants another leader.
@@ -44,6 +61,7 @@ func (n *Node) TransferLeadership(ctx context.Context, to string) error {
 	if s, ok := n.member(to); to != "" && (!ok || s.Suffrage != raft.Voter) {
 		return fmt.Errorf("%w %q that votes", ErrNoMember, to)
 	}
+	stepAside(ctx)
 	grace, cancel := context.WithTimeout(ctx, stopGrace(ctx))
 	defer cancel()
 	if err := n.serving.wait(grace); err != nil {

@@ -30,14 +30,8 @@ func (n *Node) raiseLevel(ctx context.Context) error {
 
 func (n *Node) raise(ctx context.Context, to uint64) error {
 	// Asked once more, now: a node may have been exchanged for an older one.
-	for _, s := range servers(n.raft.Load()) {
-		got, err := n.report(ctx, s)
-		if err != nil {
-			return fmt.Errorf("%w: node %q does not answer: start it, or remove it if it is gone for good", ErrTooOld, s.ID)
-		}
-		if reads(got.Level) < to {
-			return fmt.Errorf("%w: node %q (version %s) reads up to level %d: upgrade it to a version that reads level %d", ErrTooOld, s.ID, got.Version, reads(got.Level), to)
-		}
+	if err := n.allRead(ctx, to); err != nil {
+		return err
 	}
 	from := n.cfg.Levels.InForce()
 	if err := n.cfg.Levels.Raise(ctx, to); err != nil {
@@ -47,25 +41,43 @@ func (n *Node) raise(ctx context.Context, to uint64) error {
 	return nil
 }
 
-// FinishUpgrade puts the highest feature level in force that this node reads, and returns it. It returns an error
-// wrapping ErrTooOld that names the member which does not read it, or does not answer; also ErrNotLeader.
-func (n *Node) FinishUpgrade(ctx context.Context) (level uint64, err error) {
+// allRead returns an error wrapping ErrTooOld that names a member which does not read a level, or does not say.
+func (n *Node) allRead(ctx context.Context, level uint64) error {
+	for _, s := range servers(n.raft.Load()) {
+		got, err := n.report(ctx, s)
+		if err != nil {
+			return fmt.Errorf("%w: node %q does not answer: start it, or remove it if it is gone for good", ErrTooOld, s.ID)
+		}
+		if reads(got.Level) < level {
+			return fmt.Errorf("%w: node %q (version %s) reads up to level %d: upgrade it to a version that reads level %d", ErrTooOld, s.ID, got.Version, reads(got.Level), level)
+		}
+	}
+	return nil
+}
+
+// FinishUpgrade puts the highest feature level in force that any member reads, and returns it; in a dry run it only
+// returns it. It returns an error wrapping ErrTooOld that names a member which does not read it, or does not
+// answer; also ErrNotLeader.
+func (n *Node) FinishUpgrade(ctx context.Context, dryRun bool) (level uint64, err error) {
 	if !n.LeaderReady() {
 		return 0, ErrNotLeader
 	}
 	n.peers.admission.Lock()
 	defer n.peers.admission.Unlock()
-	to := n.cfg.Levels.Reads()
-	// A leader of the older version does not know what the others read beyond it.
+	level = n.cfg.Levels.Reads()
 	for _, s := range servers(n.raft.Load()) {
-		if got, err := n.report(ctx, s); err == nil && reads(got.Level) > to {
-			return 0, fmt.Errorf("%w: node %q, which leads, reads up to level %d, node %q up to level %d: upgrade %s too", ErrTooOld, n.NodeID(), to, s.ID, got.Level, n.NodeID())
+		// A leader of the older version too is one that has to be upgraded.
+		if got, err := n.report(ctx, s); err == nil {
+			level = max(level, reads(got.Level))
 		}
 	}
-	if to <= n.cfg.Levels.InForce() {
+	switch {
+	case level <= n.cfg.Levels.InForce():
 		return n.cfg.Levels.InForce(), nil
+	case dryRun:
+		return level, n.allRead(ctx, level)
 	}
-	return to, n.raise(ctx, to)
+	return level, n.raise(ctx, level)
 }
 
 // rememberLevel writes the level in force into the data directory, so that an older version finds it before it

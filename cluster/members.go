@@ -141,6 +141,28 @@ func (n *Node) RemoveMember(ctx context.Context, id, reason string, force bool) 
 	return n.remove(ctx, s, reason)
 }
 
+// CheckRemoval returns what RemoveMember and DemoteMember would refuse, and changes nothing.
+func (n *Node) CheckRemoval(ctx context.Context, id string, force bool) error {
+	if err := n.CheckMember(id); err != nil {
+		return err
+	}
+	if err := n.quorumWithout(ctx, raft.ServerID(id)); err != nil && (!force || len(voters(n.raft.Load())) == 1) {
+		return fmt.Errorf("removing node %q: %w", id, err)
+	}
+	return nil
+}
+
+// CheckMember returns an error wrapping ErrNoMember where the cluster has no such node.
+func (n *Node) CheckMember(id string) error {
+	if !n.LeaderReady() {
+		return ErrNotLeader
+	}
+	if _, ok := n.member(id); !ok {
+		return fmt.Errorf("%w %q", ErrNoMember, id)
+	}
+	return nil
+}
+
 // remove is RemoveMember without its checks. The caller holds the admission.
 func (n *Node) remove(ctx context.Context, s raft.Server, reason string) error {
 	id := string(s.ID)

@@ -82,6 +82,19 @@ func (c *Cluster) LeaderReady() bool {
 	return leads
 }
 
+// ServeAsLeader is LeaderReady.
+func (c *Cluster) ServeAsLeader(ctx context.Context) (context.Context, func(), bool) {
+	return ctx, func() {}, c.LeaderReady()
+}
+
+// Ready is nil while there is a leader.
+func (c *Cluster) Ready() error {
+	if _, _, ok := c.Leader(); !ok {
+		return errors.New("there is no leader")
+	}
+	return nil
+}
+
 // Leader names the leader.
 func (c *Cluster) Leader() (string, string, bool) {
 	c.mu.Lock()

@@ -33,6 +33,7 @@ type Kit struct {
 	Broker  *broker.Broker
 	Fake    *providertest.Fake // the outside system behind provider "fake"
 	Cluster *Cluster           // the leader's
+	Members *Members
 	Server  *api.Server
 
 	config api.Config
@@ -86,8 +87,9 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 
 	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
 	kit.Cluster.SetLeader("n1")
+	kit.Members = &Members{Cluster: kit.Cluster}
 	kit.config = api.Config{
-		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Providers: registry, Authorizer: api.AllowAll{},
+		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Members: kit.Members, Providers: registry, Authorizer: api.AllowAll{},
 		Authenticator:  authenticator{&access.Tokens{State: state, Hasher: keyring}},
 		Status:         kit.Cluster.Status,
 		Trust:          first,
@@ -191,10 +193,10 @@ func (c *Cluster) status() types.Cluster {
 	})
 	out := types.Cluster{
 		ID: "01TESTCLUSTER", Node: c.ID, Leader: c.leader, Term: 1, AppliedIndex: index, CommitIndex: index,
-		Members: []types.Member{{ID: c.ID, APIAddress: c.url, Voter: true, Alive: true, Leader: c.leader == c.ID, AppliedIndex: index}},
+		Members: []types.Member{{ID: c.ID, APIAddress: c.url, Voter: true, State: "voter", Alive: true, Leader: c.leader == c.ID, AppliedIndex: index}},
 	}
 	if c.ID != "n1" {
-		out.Members = append(out.Members, types.Member{ID: "n1", Voter: true, Alive: c.leader == "n1", Leader: c.leader == "n1"})
+		out.Members = append(out.Members, types.Member{ID: "n1", Voter: true, State: "voter", Alive: c.leader == "n1", Leader: c.leader == "n1"})
 	}
 	return out
 }

@@ -13,6 +13,7 @@ type Cluster struct {
 	StalenessMS  int64             `json:"staleness_ms" doc:"Milliseconds since the answering node last heard of a leader; -1 when it never did"`
 	Members      []Member          `json:"members" nullable:"false"`
 	Leases       map[string]uint64 `json:"leases" doc:"Leases by state, those that have not ended"`
+	FeatureLevel uint64            `json:"feature_level" doc:"In force: what every node must be able to read"`
 
 	ClockAt      *time.Time `json:"clock_at,omitempty" doc:"The ledger's clock, by which leases end"`
 	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
@@ -20,18 +21,6 @@ type Cluster struct {
 
 	// ExpirySuspendedSince is when the cluster lost its quorum: until it is back nothing is revoked.
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
-}
-
-// Member is one node of the cluster.
-type Member struct {
-	ID             string `json:"id"`
-	APIAddress     string `json:"api_address,omitempty" doc:"URL of its API"`
-	ClusterAddress string `json:"cluster_address,omitempty"`
-	Voter          bool   `json:"voter"`
-	Leader         bool   `json:"leader"`
-	Alive          bool   `json:"alive" doc:"As the answering node sees it"`
-	AppliedIndex   uint64 `json:"applied_index,omitempty" doc:"When the answering node knows it"`
-	ClockOffsetMS  *int64 `json:"clock_offset_ms,omitempty" doc:"Milliseconds that its clock is ahead of the answering node's; absent when unknown"`
 }
 
 // Health answers the health routes.

@@ -15,6 +15,7 @@ func (a *app) clusterCommand() *cobra.Command {
 		Short: "The cluster itself; see also status",
 	}
 	noun.AddCommand(a.clusterClock(), a.joinTokenCommand(), a.authorityCommand(), a.gossipKeyCommand())
+	noun.AddCommand(a.memberCommands()...)
 	return noun
 }
 

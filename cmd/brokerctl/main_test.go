@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,6 +24,8 @@ func TestMain(m *testing.M) {
 //
 //	variable NAME FILE     set a variable to the content of a file (stdout for the last output)
 //	leader ID|none         decide who leads
+//	refuse CODE TEXT       have changes of the cluster's nodes refused; accept: no more
+//	asked PATTERN          check that the cluster was asked for such a change
 //	perm MODE FILE         check a file's permissions
 //	logins N               check how many logins the outside system has
 //	stick, unstick         have no login removed any more, or again
@@ -57,6 +60,18 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"variable": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+			},
+			"refuse": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value("kit").(*apitest.Kit).Members.Refuse(apitest.Refusal(args[0], args[1]))
+			},
+			"accept": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Value("kit").(*apitest.Kit).Members.Refuse(nil)
+			},
+			"asked": func(ts *testscript.TestScript, _ bool, args []string) {
+				asked := strings.Join(ts.Value("kit").(*apitest.Kit).Members.Asked(), "\n")
+				if !regexp.MustCompile("(?m)^admin: " + args[0] + "$").MatchString(asked) {
+					ts.Fatalf("the cluster was asked:\n%s", asked)
+				}
 			},
 			"leader": func(ts *testscript.TestScript, _ bool, args []string) {
 				id := args[0]

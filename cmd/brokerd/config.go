@@ -54,6 +54,10 @@ type config struct {
 	SweepInterval    time.Duration `koanf:"sweep_interval"`
 	SweepQuarantine  time.Duration `koanf:"sweep_quarantine"`
 	Timing           string        `koanf:"timing"`
+	PromoteAfter     time.Duration `koanf:"promote_after"`
+	RemoveDeadAfter  time.Duration `koanf:"remove_dead_after"`
+	Upgrade          string        `koanf:"upgrade"`
+	DrainTime        time.Duration `koanf:"drain_time"`
 	LogLevel         string        `koanf:"log_level"`
 	LogFormat        string        `koanf:"log_format"`
 	DebugListen      string        `koanf:"debug_listen"`
@@ -65,7 +69,12 @@ type config struct {
 // Format writes nothing, for every verb: a configuration may hold a join token.
 func (c config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "configuration of node %s", c.NodeID) }
 
-const defaultDataDir = "/var/lib/broker"
+const (
+	defaultDataDir = "/var/lib/broker"
+
+	minRemoveDeadAfter = time.Minute
+	maxDrainTime       = time.Minute
+)
 
 // serverFlags declares every option with its default and what it means. Flags have dashes where
 // variables and the file have underscores.
@@ -99,6 +108,10 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Duration("sweep-interval", 10*time.Minute, "about how often outside systems are searched for logins that no lease knows")
 	f.Duration("sweep-quarantine", 5*time.Minute, "how far apart two sweeps must see such a login before it is removed")
 	f.String("timing", "default", "how patient the nodes are with each other: lan (fails over in about a second), default (two), wan (ten)")
+	f.Duration("promote-after", 2*time.Second, "how long a node that joined must be well before it votes; the same on every node")
+	f.Duration("remove-dead-after", 0, "remove a node that nobody has reached for so long, never one of three; 0: never; the same on every node")
+	f.String("upgrade", "auto", "auto: use what came with a new version as soon as every node runs it; hold: when told to, by \"brokerctl cluster upgrade finalize\"")
+	f.Duration("drain-time", time.Second, "how long the node says that it is not ready, and serves on, before it stops: longer than the pause between two checks of a load balancer")
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "json", "json or text")
 	f.String("debug-listen", "", "loopback address of Go's profiles, open to everybody on this machine (default: none)")
@@ -218,6 +231,14 @@ func (c config) complete() (config, error) {
 		return c, wrong("join_token_ttl: 1m to %s, not %s", shortDuration(broker.MaxJoinTokenTTL), c.JoinTokenTTL)
 	case c.JoinTokenUses < 1 || c.JoinTokenUses > broker.MaxJoinTokenUses:
 		return c, wrong("join_token_uses: 1 to %d, not %d", broker.MaxJoinTokenUses, c.JoinTokenUses)
+	case c.PromoteAfter <= 0:
+		return c, wrong("promote_after: more than 0, not %s", c.PromoteAfter)
+	case c.RemoveDeadAfter < 0 || c.RemoveDeadAfter > 0 && c.RemoveDeadAfter < minRemoveDeadAfter:
+		return c, wrong("remove_dead_after: 0, or at least %s, not %s: a restart must not cost a node its membership", minRemoveDeadAfter, c.RemoveDeadAfter)
+	case c.Upgrade != "auto" && c.Upgrade != "hold":
+		return c, wrong("upgrade: %q is neither auto nor hold", c.Upgrade)
+	case c.DrainTime < 0 || c.DrainTime > maxDrainTime:
+		return c, wrong("drain_time: 0 to %s, not %s", maxDrainTime, c.DrainTime)
 	case c.AdminTokenTTL < 0:
 		return c, wrong("admin_token_ttl: not negative")
 	}

@@ -160,7 +160,7 @@ func checkNodeDirs(o devOptions) error {
 	return nil
 }
 
-// startDevNodes brings the nodes up one after another and waits until one of them leads and serves.
+// startDevNodes brings the nodes up one after another and waits until all of them serve and vote.
 func startDevNodes(ctx context.Context, o devOptions, log *slog.Logger, stdout io.Writer) ([]*node, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -181,15 +181,26 @@ func startDevNodes(ctx context.Context, o devOptions, log *slog.Logger, stdout i
 		nodes = append(nodes, n)
 	}
 	for {
-		if slices.ContainsFunc(nodes, func(n *node) bool { return n.broker.Leading() }) {
+		if !slices.ContainsFunc(nodes, func(n *node) bool { return n.cluster.Ready() != nil || !n.allVote() }) &&
+			slices.ContainsFunc(nodes, func(n *node) bool { return n.broker.Leading() }) {
 			return nodes, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nodes, errors.New("no node leads after a minute")
+			return nodes, errors.New("the nodes are not ready after a minute")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// allVote reports whether every member votes, as far as this node knows.
+func (n *node) allVote() bool {
+	for _, m := range n.cluster.Status().Members {
+		if !m.Voter {
+			return false
+		}
+	}
+	return true
 }
 
 func devConfig(o devOptions, i int, before []*node) (config, error) {
@@ -200,6 +211,7 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 		HistoryTTL: 30 * 24 * time.Hour, SweepInterval: 10 * time.Minute, SweepQuarantine: 5 * time.Minute,
 		JoinTokenTTL: broker.MaxJoinTokenTTL, JoinTokenUses: broker.MaxJoinTokenUses,
 		Timing: "default", APITLS: "auto", LogLevel: o.logLevel, LogFormat: "json",
+		PromoteAfter: 200 * time.Millisecond, Upgrade: "auto",
 	}
 	ports := []int{o.port + i*portsPerNode, o.port + i*portsPerNode + 1, o.port + i*portsPerNode + 2}
 	if o.port == 0 {

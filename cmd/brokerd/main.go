@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"broker/cluster"
+	"broker/fsm"
 )
 
 // version is set when a release is built.
@@ -31,7 +35,12 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage.
+// exitForGood is the exit code of a node that starting again does not help: it was removed from the cluster, or
+// its data are of a newer version. A service manager had better not try.
+const exitForGood = 3
+
+// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage, 3 for one that
+// starting again does not help.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "brokerd",
@@ -54,6 +63,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if isUsage(err) {
 		fmt.Fprintf(stderr, "hint: %s --help tells what is possible\n", cmd.CommandPath())
 		return 2
+	}
+	if errors.Is(err, cluster.ErrRemoved) || errors.Is(err, cluster.ErrNewerData) || errors.Is(err, fsm.ErrNewerData) {
+		return exitForGood
 	}
 	return 1
 }

@@ -30,7 +30,7 @@ import (
 	"broker/seal"
 )
 
-// stopTimeout bounds a graceful stop.
+// stopTimeout bounds a graceful stop, besides the time to drain.
 const stopTimeout = 20 * time.Second
 
 // concreteProviders lists every kind of outside system that this daemon knows; those for measuring only
@@ -61,7 +61,9 @@ type node struct {
 	http    *http.Server
 	debug   *http.Server // profiles; nil: none
 	url     string
-	failed  chan error // the API stopped serving by itself
+	api     *api.Server
+	failed  chan error    // why the node cannot go on, though nobody told it to stop
+	leave   chan struct{} // the cluster has the node leave
 
 	// adminToken is what a new cluster gives its first account; it is shown on stdout, once and
 	// before it is committed, unless it stands in a file.
@@ -73,7 +75,7 @@ type node struct {
 
 // startNode brings a node up. It returns when the node is a member of its cluster and serves.
 func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer) (n *node, err error) {
-	n = &node{config: c, log: log, stdout: stdout, failed: make(chan error, 1)}
+	n = &node{config: c, log: log, stdout: stdout, failed: make(chan error, 2), leave: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			n.stop()
@@ -97,6 +99,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if err != nil {
 		return n, err
 	}
+	n.api = server
 	inside := server.Forwarded()
 	forwarded.Store(&inside)
 	listener, err := net.Listen("tcp", c.APIListen)
@@ -133,6 +136,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 // halt ends the process: a node that cannot apply or store what the others do is of no use to them.
 func (n *node) halt(err error) {
 	n.log.Error("this node cannot go on", "error", err)
+	if errors.Is(err, fsm.ErrNewerData) {
+		os.Exit(exitForGood)
+	}
 	os.Exit(1)
 }
 
@@ -156,6 +162,9 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 		Init:         n.identity.Birth() != nil, Join: n.config.Join,
 		Network: n.network, Questions: n.answerQuestion,
 		FSM: n.state, Checkpoints: checkpoints(n.state), Handler: forwarded, Lead: n.lead, Halt: n.halt,
+		Roster: roster{n}, Levels: levels{n}, HoldUpgrade: n.config.Upgrade == "hold",
+		PromoteAfter: n.config.PromoteAfter, RemoveDeadAfter: n.config.RemoveDeadAfter,
+		Forget: n.forget, Removed: n.wasRemoved, Leave: n.toldToLeave,
 		Timing: n.config.timing(), Logger: n.log.With("component", "cluster"),
 	})
 	if err != nil {
@@ -187,7 +196,7 @@ func (n *node) lead(ctx context.Context, term uint64) error {
 
 func (n *node) newServer() (*api.Server, error) {
 	return api.New(api.Config{
-		Broker: n.broker, State: api.StateOf(n.state), Cluster: n.cluster,
+		Broker: n.broker, State: api.StateOf(n.state), Cluster: n.cluster, Members: members{n},
 		Authenticator: tokens{&access.Tokens{State: n.state, Hasher: n.keyring}},
 		Authorizer:    api.AllowAll{}, // one admin account so far
 		Providers:     n.broker.Providers,
@@ -217,6 +226,12 @@ func (n *node) status() types.Cluster {
 		member := types.Member{
 			ID: m.ID, APIAddress: m.APIAddr, ClusterAddress: m.ClusterAddr,
 			Voter: m.Voter, Leader: m.Leader, Alive: m.Health == cluster.HealthAlive || m.Self,
+			GossipAddress: m.GossipAddr, Version: m.Version, FeatureLevel: m.Level,
+			State: string(m.State), Trouble: m.Trouble, Lag: m.Lag,
+		}
+		if m.LastContact != nil {
+			ms := m.LastContact.Milliseconds()
+			member.LastContactMS = &ms
 		}
 		if m.Self {
 			member.APIAddress, member.AppliedIndex = n.url, s.AppliedIndex
@@ -230,10 +245,14 @@ func (n *node) status() types.Cluster {
 	return c
 }
 
-// stop takes the node down: requests that run are finished, leadership goes to another node.
+// stop takes the node down. It says that it is not ready and serves on, while leadership goes to another node and
+// clients find others; then it closes its API, finishes what runs, and ends.
 func (n *node) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), n.config.DrainTime+stopTimeout)
 	defer cancel()
+	if n.cluster != nil && n.cluster.NodeID() != "" && n.http != nil {
+		n.drain(ctx)
+	}
 	if n.http != nil {
 		if err := n.http.Shutdown(ctx); err != nil {
 			n.log.Warn("stopping the API", "error", err)
@@ -262,6 +281,23 @@ func (n *node) stop() {
 		if err := n.debug.Close(); err != nil {
 			n.log.Warn("closing the profiles", "error", err)
 		}
+	}
+}
+
+// drain has clients and leadership go elsewhere. A node that is alone has nowhere to send them.
+func (n *node) drain(ctx context.Context) {
+	if len(n.cluster.Status().Members) < 2 {
+		return
+	}
+	drained := time.After(n.config.DrainTime)
+	n.cluster.BeginStop()
+	n.api.Part()
+	if err := n.cluster.TransferLeadership(ctx, ""); err != nil && !errors.Is(err, cluster.ErrNotLeader) {
+		n.log.Warn("stopping without a successor as leader", "error", err)
+	}
+	select {
+	case <-drained:
+	case <-ctx.Done():
 	}
 }
 

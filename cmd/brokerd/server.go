@@ -49,10 +49,20 @@ func serve(ctx context.Context, c config, stdout io.Writer) error {
 	select {
 	case <-ctx.Done():
 		n.log.Info("stopping")
+	case <-n.leave:
+		n.log.Info("leaving the cluster")
+		err = n.leaveCluster()
 	case err = <-n.failed:
 	}
 	n.stop()
 	return err
+}
+
+// leaveCluster has the others take this node out of the cluster.
+func (n *node) leaveCluster() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	return n.cluster.Leave(ctx, "it was told to leave")
 }
 
 func newAccessor() (fsm.TokenAccessor, error) {

@@ -163,7 +163,7 @@ func (n *node) removed() {
 }
 
 // errRemoved is what a node ends with that was removed.
-var errRemoved = errors.New("this node was removed from the cluster: to bring it back, give it an empty data directory and a new join token (\"brokerctl cluster join-token create\")")
+var errRemoved = fmt.Errorf("%w: to bring it back, give it an empty data directory and a new join token (\"brokerctl cluster join-token create\")", cluster.ErrRemoved)
 
 func (n *node) renewCertificates() error {
 	if !n.identity.RenewalDue(n.config.apiNames(), time.Now()) {
