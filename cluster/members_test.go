@@ -155,7 +155,7 @@ func TestRemovedNodeStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	clustertest.Eventually(t, "the node to hear of its removal", func() bool { return w.removedAt(gone) != nil })
-	if err := w.removedAt(gone); !errors.Is(err, cluster.ErrRemoved) || !strings.Contains(err.Error(), "empty "+gone.Dir+" and let it join as a new node") {
+	if err := w.removedAt(gone); !errors.Is(err, cluster.ErrRemoved) || !strings.Contains(err.Error(), "give it an empty data directory instead of "+gone.Dir) {
 		t.Errorf("it says %v", err)
 	}
 	if w.mu.Lock(); !slices.Equal(w.forgot, []string{gone.ID}) {

@@ -129,7 +129,7 @@ func (n *Node) noteRemoval() (at time.Time, first bool) {
 }
 
 func removedError(dir string, at time.Time) error {
-	return fmt.Errorf("%w on %s: to make it a member again, empty %s and let it join as a new node", ErrRemoved, at.UTC().Format(time.DateOnly), dir)
+	return fmt.Errorf("%w on %s: to bring it back, give it an empty data directory instead of %s, and let it join as a new node", ErrRemoved, at.UTC().Format(time.DateOnly), dir)
 }
 
 // AskToLeave has a member leave: finish what it does, hand leadership over, be removed and stop. It returns once the

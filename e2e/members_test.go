@@ -36,7 +36,7 @@ func TestRemoveAndLeave(t *testing.T) {
 	again := exec.CommandContext(t.Context(), filepath.Join(binDir, "brokerd"), "server", "--node-id", node(leader), "--data-dir", filepath.Join(h.dir, node(leader), "data"),
 		"--api-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "")
 	out, err := again.CombinedOutput()
-	if err == nil || again.ProcessState.ExitCode() != 3 || !strings.Contains(string(out), "let it join as a new node") {
+	if err == nil || again.ProcessState.ExitCode() != 3 || !strings.Contains(string(out), "give it an empty data directory") {
 		t.Errorf("starting a removed node: %v\n%s", err, out) // 3 tells a service manager not to try again
 	}
 	h.addrs[leader-1] = h.addrs[followers[0]-1] // nobody is there any more
