@@ -77,3 +77,24 @@ func unknownCommand(t *testing.T) []byte {
 	}
 	return data
 }
+
+// A command above the level in force, were one to get into the log, is refused by all nodes that read it.
+func TestCommandAboveTheLevelIsRefused(t *testing.T) {
+	const later CommandType = 9998
+	before := nextHandlers
+	t.Cleanup(func() { nextHandlers = before })
+	nextHandlers = map[CommandType]handler{
+		later: since(FeatureLevel+1, on("later", func(t *txn, _ *struct{}) (uint64, *Refusal) { return t.meta.Index, nil }, nil)),
+	}
+	cmd := Command{Type: later, Version: 1, Body: []byte{0xa0}}
+	data, err := cmd.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t)
+	s.meta.Level = FeatureLevel
+	r := s.Apply(&raft.Log{Index: 1, Term: 1, Data: data}).(*Result)
+	if cmd.Needs() != FeatureLevel+1 || r.Refusal == nil || r.Refusal.Code != CodeLevelTooLow || len(s.meta.Hash) > 0 {
+		t.Errorf("needs level %d, answered %+v", cmd.Needs(), r)
+	}
+}
