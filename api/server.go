@@ -44,7 +44,7 @@ type Config struct {
 	// LeaderTimeout bounds how long a request waits for a leader. Zero: 10 s.
 	LeaderTimeout time.Duration
 
-	// RetryPause is the pause between two looks for a leader. Zero: 50 ms.
+	// RetryPause is the pause between two looks for a leader. Zero: 20 ms.
 	RetryPause time.Duration
 
 	// MaxBody is the largest body of a request in bytes. Zero: 1 MiB.
@@ -95,7 +95,7 @@ func New(config Config) (*Server, error) {
 		config.LeaderTimeout = 10 * time.Second
 	}
 	if config.RetryPause <= 0 {
-		config.RetryPause = 50 * time.Millisecond
+		config.RetryPause = 20 * time.Millisecond
 	}
 	if config.MaxBody <= 0 {
 		config.MaxBody = 1 << 20

@@ -67,10 +67,11 @@ func (n *Node) TransferLeadership(ctx context.Context, to string) error {
 	if err := n.serving.wait(grace); err != nil {
 		n.log.Warn("handing over before all requests are finished", "error", err)
 	}
-	if !n.stopping.Load() {
-		defer n.serving.reopen()
+	err := n.handOverWork(ctx, to)
+	if err != nil || !n.stopping.Load() {
+		n.serving.reopen()
 	}
-	return n.handOverWork(ctx, to)
+	return err
 }
 
 // handOverWork ends the leader's work, then has another voter take over.
