@@ -227,7 +227,11 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	m.mustNotHaveFailed()
 	slices.Sort(gaps)
 	t.Logf("hand-over gaps %v, median %s", gaps, gaps[len(gaps)/2].Round(time.Millisecond))
-	if median := gaps[len(gaps)/2]; median > 300*time.Millisecond {
+	most := 300 * time.Millisecond
+	if raceFlag == "-race=true" { // which makes the daemons several times slower
+		most = time.Second
+	}
+	if median := gaps[len(gaps)/2]; median > most {
 		t.Errorf("the median hand-over took %s", median)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -97,7 +98,9 @@ leaves the cluster without a leader if they do not.`,
 				if err := a.confirm("Removing node " + args[0] + " for ever"); err != nil {
 					return err
 				}
-				if err := c.RemoveMember(cmd.Context(), args[0], reason, force); err != nil {
+				err := c.RemoveMember(cmd.Context(), args[0], reason, force)
+				// The answer may have been on its way through the very node that is refused now.
+				if err != nil && (!unanswered(err) || awaitGone(cmd.Context(), c, args[0]) != nil) {
 					return err
 				}
 			}
@@ -186,7 +189,7 @@ func (a *app) clusterTransfer() *cobra.Command {
 	return cmd
 }
 
-// leaveWait is how long leave waits for the node to be gone.
+// leaveWait is how long commands wait for a node to be gone.
 const leaveWait = 30 * time.Second
 
 func (a *app) clusterLeave() *cobra.Command {
@@ -214,7 +217,7 @@ that does not answer there is "remove". It is refused when the nodes that stay a
 			}
 			if !change.dryRun {
 				if err := awaitGone(cmd.Context(), c, args[0]); err != nil {
-					return err
+					return fmt.Errorf("node %s has agreed to leave and is a member still: its log tells why: %w", args[0], err)
 				}
 			}
 			change.done(a, "gone from the cluster", "node "+args[0])
@@ -224,6 +227,12 @@ that does not answer there is "remove". It is refused when the nodes that stay a
 	change.addTo(cmd, false)
 	a.answers(cmd, types.Member{})
 	return cmd
+}
+
+// unanswered reports whether nobody knows what became of a request.
+func unanswered(err error) bool {
+	var problem *types.Problem
+	return errors.Is(err, client.ErrOutcomeUnknown) || errors.As(err, &problem) && problem.Code == "outcome_unknown"
 }
 
 // awaitGone waits until a node is a member no more.
@@ -241,7 +250,7 @@ func awaitGone(ctx context.Context, c *client.Client, id string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("node %s has agreed to leave and is a member still after %s: its log tells why", id, leaveWait)
+			return fmt.Errorf("it is not gone after %s", leaveWait)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
