@@ -39,13 +39,22 @@ func (n *Node) handleMembership(mux *http.ServeMux) {
 		member, err := n.isMember(req.Context(), req.PathValue("id"))
 		reply(w, membershipAnswer{member}, err)
 	})
-	mux.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST "+pathLeave, func(w http.ResponseWriter, req *http.Request) {
+		_, leader, _ := n.leaderAddr()
+		if peer, known := peerFrom(req.Context()); known && peer != leader {
+			reply(w, nil, fmt.Errorf("node %q does not lead: only the leader has others leave", peer))
+			return
+		}
 		reply(w, struct{}{}, n.askedToLeave())
 	})
 	mux.HandleFunc("POST "+pathRemove, func(w http.ResponseWriter, req *http.Request) {
 		var ask removeRequest
 		if err := json.NewDecoder(io.LimitReader(req.Body, maxInternalBody)).Decode(&ask); err != nil {
 			reply(w, nil, fmt.Errorf("reading the request: %w", err))
+			return
+		}
+		if peer, known := peerFrom(req.Context()); known && peer != ask.NodeID {
+			reply(w, nil, fmt.Errorf("node %q asks for the removal of %q: a node may ask for its own only", peer, ask.NodeID))
 			return
 		}
 		err := n.RemoveMember(req.Context(), ask.NodeID, ask.Reason, false)
