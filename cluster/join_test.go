@@ -207,7 +207,7 @@ func TestJoinRefusals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = n.Start(within(t, 500*time.Millisecond))
+		err = n.Start(within(t, 3*time.Second)) // time for one refusal, on a busy disk
 		if err == nil || !strings.Contains(err.Error(), "check its advertised address") {
 			t.Errorf("got %v", err)
 		}
