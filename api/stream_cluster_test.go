@@ -34,8 +34,12 @@ func (l liveNode) ReadIndex(ctx context.Context) (uint64, error) { return l.Live
 func (l liveNode) WaitApplied(ctx context.Context, i uint64) error {
 	return l.Live().WaitApplied(ctx, i)
 }
-func (l liveNode) Staleness() time.Duration            { return l.Live().Staleness() }
-func (l liveNode) Diverged() error                     { return l.Live().Diverged() }
+func (l liveNode) Staleness() time.Duration { return l.Live().Staleness() }
+func (l liveNode) Diverged() error          { return l.Live().Diverged() }
+func (l liveNode) Ready() error             { return l.Live().Ready() }
+func (l liveNode) ServeAsLeader(ctx context.Context) (context.Context, func(), bool) {
+	return l.Live().ServeAsLeader(ctx)
+}
 func (l liveNode) ForwardTransport() http.RoundTripper { return l.Live().ForwardTransport() }
 
 // anybody identifies every token.
@@ -75,7 +79,7 @@ func serve(t *testing.T, size int) *serving {
 		states = append(states, state)
 		c.FSM = state
 		server, err := api.New(api.Config{
-			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
+			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, Members: struct{ api.Members }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
 			Authenticator: anybody{}, Authorizer: api.AllowAll{}, Status: func() types.Cluster { return types.Cluster{} },
 			Heartbeat: 50 * time.Millisecond,
 		})

@@ -27,6 +27,8 @@ type report struct {
 	Hold      bool   `json:"h,omitempty"`
 	LastIndex uint64 `json:"x,omitempty"` // of its log
 	Applied   uint64 `json:"p,omitempty"`
+	// Diverged: its state is not that of most nodes.
+	Diverged bool `json:"d,omitempty"`
 	// StaleMS is for how long it has not heard of a leader; negative: it never has.
 	StaleMS int64 `json:"t,omitempty"`
 }
@@ -39,6 +41,7 @@ func (n *Node) ownReport() report {
 	own := report{
 		NodeID: n.NodeID(), Fresh: n.isFresh(), Stopping: n.stopping.Load(), Version: n.cfg.Version,
 		Level: n.cfg.Levels.Reads(), Hold: n.cfg.HoldUpgrade, Applied: n.AppliedIndex(), StaleMS: -1,
+		Diverged: n.Diverged() != nil,
 	}
 	if me := n.self.Load(); me != nil {
 		own.Instance = me.instance
@@ -175,6 +178,8 @@ func (n *Node) troubleOf(s raft.Server, got report, lag uint64) string {
 		return "has another data directory than the one that was let in"
 	case got.Stopping:
 		return "is stopping"
+	case got.Diverged:
+		return "has another state than most nodes"
 	case reads(got.Level) < n.cfg.Levels.InForce():
 		return fmt.Sprintf("reads feature level %d and the cluster is at level %d", reads(got.Level), n.cfg.Levels.InForce())
 	case lag > maxTrail:

@@ -34,6 +34,8 @@ func (n *Node) Ready() error {
 		return ErrNoLeader
 	case !n.caughtUp.Load():
 		return errCatchUp
+	case n.Diverged() != nil:
+		return n.Diverged()
 	}
 	if commit, applied := r.CommitIndex(), n.AppliedIndex(); commit > applied+maxBehind {
 		return fmt.Errorf("the node is %d log entries behind", commit-applied)
