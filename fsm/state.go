@@ -87,10 +87,14 @@ func openFile(path string) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("opening the state file: %w", err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
+		filed := tx.Bucket([]byte(bucketStuck)) != nil
 		for _, name := range buckets() {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
+		}
+		if !filed {
+			return fillStuck(tx) // a snapshot of an earlier version
 		}
 		return nil
 	})
