@@ -28,13 +28,14 @@ type plan struct {
 // Issue gives the caller a lease. The order of steps is the protocol: the intent is committed before
 // the outside system is called, and values are returned only after the lease is active in the log.
 // Errors: *fsm.Refusal, *InvalidError, *UnavailableError, ErrNotLeader, ErrOutcomeUnknown.
-func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (Issued, error) {
+func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (issued Issued, err error) {
+	defer func(began time.Time) { b.issueAsked(spec, req, err, began) }(time.Now())
 	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return Issued{}, err
 	}
 	began := p.Now()
-	issued, err := p.issue(work, ctx, req, spec)
+	issued, err = p.issue(work, ctx, req, spec)
 	if err == nil && !issued.Replayed && !req.DryRun {
 		p.company.took(p.Now().Sub(began))
 	}
