@@ -105,6 +105,9 @@ type Config struct {
 	// acknowledged entries: for tests only.
 	UnsafeNoSync bool
 
+	// Observer hears how the log goes. Nil is nobody.
+	Observer Observer
+
 	// Now is the wall clock of this machine. Nil is time.Now.
 	Now func() time.Time
 

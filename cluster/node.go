@@ -31,6 +31,8 @@ type Node struct {
 	notify chan bool
 	// established is the term this node leads in, once it has; else 0.
 	established atomic.Uint64
+	// tally is for Status.
+	tally tally
 
 	// lifetime ends when the node is down; leading ends first.
 	lifetime    context.Context
@@ -91,7 +93,7 @@ func New(cfg Config) (*Node, error) {
 	n.reads.run = n.readRound
 	n.reigns.lifetime, n.reigns.grace = n.lifetime, n.cfg.Timing.Heartbeat
 	n.client = newForwardConns(n.dialForward)
-	n.reigns.begins = n.client.drop
+	n.reigns.begins = n.leaderChanged
 	return n, nil
 }
 
@@ -136,6 +138,7 @@ func (n *Node) start(ctx context.Context) error {
 		return err
 	}
 	n.stores.journal.mayDefer = n.leadsOthers
+	n.stores.journal.sync = n.timedFlush(n.stores.journal.sync)
 	member, err := n.stores.hasState()
 	if err != nil {
 		return fmt.Errorf("looking into the log: %w", err)

@@ -32,6 +32,10 @@ type Status struct {
 	LastLogIndex uint64
 	// Staleness is as Node.Staleness has it.
 	Staleness time.Duration
+	// Candidacies counts how often this node stood for election since it was
+	// started, LeaderChanges how often it came to know of another leader or term.
+	Candidacies   uint64
+	LeaderChanges uint64
 	// ClockError says why this node does not lead on account of its clock; nil
 	// when it may.
 	ClockError error
@@ -62,7 +66,10 @@ type Member struct {
 
 // Status returns what this node knows.
 func (n *Node) Status() Status {
-	s := Status{State: "starting", AppliedIndex: n.AppliedIndex(), Staleness: n.Staleness()}
+	s := Status{
+		State: "starting", AppliedIndex: n.AppliedIndex(), Staleness: n.Staleness(),
+		Candidacies: n.tally.candidacies.Load(), LeaderChanges: n.tally.leaderChanges.Load(),
+	}
 	if me := n.self.Load(); me != nil {
 		s.NodeID, s.ClusterID, s.ClusterAddr = me.nodeID, me.clusterID, me.clusterAddr
 	}
