@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"broker/api/types"
 )
@@ -51,14 +52,29 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 	s.writeHealth(w, http.StatusOK, "ok")
 }
 
-// serveReady answers whether this node can take requests: it knows a leader and its state can be read.
-func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
+// readyTimeout bounds how long a node may take to show that it is ready.
+const readyTimeout = 2 * time.Second
+
+// serveReady answers whether this node can take requests: a leader answers it, and what that one had
+// committed when it was asked is in this node's state. Questions at the same time share an answer.
+func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	if _, _, ok := s.config.Cluster.Leader(); !ok {
 		s.writeHealth(w, http.StatusServiceUnavailable, "no leader is known")
 		return
 	}
 	if s.config.Cluster.Diverged() != nil {
 		s.writeHealth(w, http.StatusServiceUnavailable, "this node's state is not that of most nodes")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	index, err := s.config.Cluster.ReadIndex(ctx)
+	if err != nil {
+		s.writeHealth(w, http.StatusServiceUnavailable, "the leader does not answer")
+		return
+	}
+	if err := s.config.Cluster.WaitApplied(ctx, index); err != nil {
+		s.writeHealth(w, http.StatusServiceUnavailable, "this node is still catching up with the leader")
 		return
 	}
 	if err := s.config.State.View(func(View) error { return nil }); err != nil {

@@ -282,7 +282,7 @@ func (p *period) abort(ctx context.Context, pl plan, lease fsm.Lease, cause erro
 		p.schedule(l)
 		p.drive(l)
 	} // otherwise the wheel rolls the lease back at its create deadline
-	p.log.Warn("making a login failed", "lease", lease.ID, "connection", lease.Connection, "kind", pe.Kind.String(), "not_sent", pe.NotSent, "error", pe)
+	p.log.WarnContext(ctx, "making a login failed", "lease", lease.ID, "connection", lease.Connection, "kind", pe.Kind.String(), "not_sent", pe.NotSent, "error", pe)
 	if pe.Kind == providers.KindRejected || pe.Kind == providers.KindUnsupported || pe.Kind == providers.KindExists {
 		r := &fsm.Refusal{Code: CodeProviderRejected, Message: fmt.Sprintf("connection %q refused to make a login: %s", pl.connection.Name, pe)}
 		return withHint(r, pe).With("lease_id", string(lease.ID))
