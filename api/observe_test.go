@@ -37,7 +37,9 @@ func (n *requestNotes) Answered(route, method string, status int, _ time.Duratio
 	n.note("%s %s %d", method, route, status)
 }
 
-func (n *requestNotes) Forwarded(outcome api.ForwardOutcome, _ time.Duration) { n.note("forward %s", outcome) }
+func (n *requestNotes) Forwarded(outcome api.ForwardOutcome, _ time.Duration) {
+	n.note("forward %s", outcome)
+}
 
 func (n *requestNotes) want(t *testing.T, what string, want ...string) {
 	t.Helper()

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"broker/access"
 	"broker/api"
 	"broker/api/types"
@@ -28,6 +30,7 @@ import (
 	"broker/providers/noop"
 	"broker/providers/postgres"
 	"broker/seal"
+	"broker/telemetry"
 )
 
 // stopTimeout bounds a graceful stop.
@@ -60,8 +63,14 @@ type node struct {
 	cluster *cluster.Node
 	http    *http.Server
 	debug   *http.Server // profiles; nil: none
-	url     string
-	failed  chan error // the API stopped serving by itself
+
+	metrics       *telemetry.Metrics
+	metricsServer *http.Server       // metrics without a token; nil: none
+	tracing       *telemetry.Tracing // nil: no traces are sent
+	tracer        trace.Tracer       // nil: nothing is traced
+
+	url    string
+	failed chan error // the API stopped serving by itself
 
 	// adminToken is what a new cluster gives its first account; it is shown on stdout, once and
 	// before it is committed, unless it stands in a file.
@@ -88,9 +97,16 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: n.halt}); err != nil {
 		return n, err
 	}
+	registry, err := concreteProviders(c.BenchProviders)
+	if err != nil {
+		return n, err
+	}
+	if err := n.observe(ctx, registry); err != nil {
+		return n, err
+	}
 	// The cluster needs the API's handler for forwarded requests, the API needs the cluster.
 	var forwarded atomic.Pointer[http.Handler]
-	if err := n.newCluster(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*forwarded.Load()).ServeHTTP(w, r) })); err != nil {
+	if err := n.newCluster(registry, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*forwarded.Load()).ServeHTTP(w, r) })); err != nil {
 		return n, err
 	}
 	server, err := n.newServer()
@@ -99,6 +115,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	}
 	inside := server.Forwarded()
 	forwarded.Store(&inside)
+	if n.metricsServer, err = serveMetrics(c.MetricsListen, n.metrics.Handler(), log); err != nil {
+		return n, err
+	}
 	listener, err := net.Listen("tcp", c.APIListen)
 	if err != nil {
 		return n, fmt.Errorf("listening for the API: %w", err)
@@ -136,11 +155,7 @@ func (n *node) halt(err error) {
 	os.Exit(1)
 }
 
-func (n *node) newCluster(forwarded http.Handler) (err error) {
-	registry, err := concreteProviders(n.config.BenchProviders)
-	if err != nil {
-		return err
-	}
+func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) (err error) {
 	dialer, err := providers.NewDialer(providers.DialerConfig{Allow: n.config.AllowNetworks})
 	if err != nil {
 		return usageError{fmt.Errorf("allow_networks: %w", err)}
@@ -156,14 +171,14 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 		Init:         n.identity.Birth() != nil, Join: n.config.Join,
 		Network: n.network, Questions: n.answerQuestion,
 		FSM: n.state, Checkpoints: checkpoints(n.state), Handler: forwarded, Lead: n.lead, Halt: n.halt,
-		Timing: n.config.timing(), Logger: n.log.With("component", "cluster"),
+		Timing: n.config.timing(), Observer: n.metrics, Logger: n.log.With("component", "cluster"),
 	})
 	if err != nil {
 		return err
 	}
 	n.broker, err = broker.New(broker.Config{
 		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
-		NodeID: n.config.NodeID, Logger: n.log, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
+		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err
 }
@@ -194,6 +209,9 @@ func (n *node) newServer() (*api.Server, error) {
 		Trust:         trustMaker{n},
 		Status:        n.status,
 		Version:       version,
+		Metrics:       n.metrics.Handler(),
+		Observer:      n.metrics,
+		Tracer:        n.tracer,
 		Logger:        n.log.With("component", "api"),
 	})
 }
@@ -234,6 +252,7 @@ func (n *node) status() types.Cluster {
 func (n *node) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	defer n.stopObserving(ctx)
 	if n.http != nil {
 		if err := n.http.Shutdown(ctx); err != nil {
 			n.log.Warn("stopping the API", "error", err)
