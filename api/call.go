@@ -42,7 +42,7 @@ func callOf(ctx context.Context) *call {
 }
 
 // instance is the URI that names the request in problems.
-func (c *call) instance() string { return "urn:broker:request:" + c.id }
+func (c *call) instance() string { return types.InstanceOf(c.id) }
 
 // request returns what the broker wants to know of every change.
 func (c *call) request(dryRun bool) broker.Request {
