@@ -279,6 +279,22 @@ func TestMetricsListen(t *testing.T) {
 	}
 }
 
+// Only who says so shows metrics to other machines.
+func TestMetricsExposed(t *testing.T) {
+	for _, c := range []struct {
+		listen  string
+		exposed bool
+		allowed bool
+	}{
+		{"", false, true}, {"127.0.0.1:9464", false, true}, {"[::1]:9464", false, true}, {"localhost:9464", false, true},
+		{"0.0.0.0:9464", false, false}, {":9464", false, false}, {"10.0.0.1:9464", false, false}, {"10.0.0.1:9464", true, true}, {"10.0.0.1", true, false},
+	} {
+		if err := (config{MetricsListen: c.listen, MetricsExposed: c.exposed}).checkMetrics(); (err == nil) != c.allowed {
+			t.Errorf("%q, exposed %t: %v", c.listen, c.exposed, err)
+		}
+	}
+}
+
 func mustRead(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.FromSlash(path))
