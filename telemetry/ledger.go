@@ -84,7 +84,7 @@ func (f *ledgerFigures) collectConnections(to chan<- prometheus.Metric, census f
 }
 
 func tellInstantOf(to chan<- prometheus.Metric, desc *prometheus.Desc, at fsm.Instant, labels ...string) {
-	if at != 0 {
-		tell(to, desc, float64(at)/1000, labels...)
+	if !at.IsZero() {
+		tellInstant(to, desc, at.Time(), labels...)
 	}
 }

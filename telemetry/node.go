@@ -40,7 +40,7 @@ func newNodeFigures(c Config) *nodeFigures {
 	f.ledgerLead = f.number("broker_ledger_clock_lead_seconds", "By how much the ledger's clock is ahead of this node's. It is behind by up to 15 s when nothing happens.")
 	f.overdue = f.number("broker_ledger_overdue_seconds", "For how long the first due lease in this node's ledger has been due without its end being begun; 0 when none is.")
 	f.featureLevel = f.number("broker_feature_level", "The level of features that the cluster works at.")
-	f.certificate = f.number("broker_certificate_end_timestamp_seconds", "When this node's certificate for the other nodes ends.")
+	f.certificate = f.number("broker_certificate_end_timestamp_seconds", "When this node's certificate ends, for the other nodes or for the API.", "purpose")
 	f.snapshot = f.number("broker_snapshot_timestamp_seconds", "When the newest scheduled snapshot that this node knows of was complete.")
 	return f
 }
@@ -66,8 +66,16 @@ func (f *nodeFigures) Collect(to chan<- prometheus.Metric) {
 			tell(to, f.featureLevel, float64(value))
 		}
 	}
-	tellInstant(to, f.certificate, f.config.CertificateEndsAt)
-	tellInstant(to, f.snapshot, f.config.SnapshotAt)
+	if ends := f.config.CertificatesEndAt; ends != nil {
+		for purpose, at := range ends() {
+			tellInstant(to, f.certificate, at, purpose)
+		}
+	}
+	if snapshot := f.config.SnapshotAt; snapshot != nil {
+		if at, known := snapshot(); known {
+			tellInstant(to, f.snapshot, at)
+		}
+	}
 }
 
 func (f *nodeFigures) collectLog(to chan<- prometheus.Metric, s cluster.Status) {
@@ -98,11 +106,6 @@ func (f *nodeFigures) collectLog(to chan<- prometheus.Metric, s cluster.Status) 
 	}
 }
 
-func tellInstant(to chan<- prometheus.Metric, desc *prometheus.Desc, read func() (time.Time, bool)) {
-	if read == nil {
-		return
-	}
-	if at, known := read(); known {
-		tell(to, desc, float64(at.UnixMilli())/1000)
-	}
+func tellInstant(to chan<- prometheus.Metric, desc *prometheus.Desc, at time.Time, labels ...string) {
+	tell(to, desc, float64(at.UnixMilli())/1000, labels...)
 }

@@ -35,9 +35,9 @@ type Config struct {
 	// FeatureLevel returns the level that the cluster works at. Nil, or false: it is not shown.
 	FeatureLevel func() (level uint64, known bool)
 
-	// CertificateEndsAt returns when this node's certificate for the other nodes ends. Nil, or false: it is not
-	// shown.
-	CertificateEndsAt func() (at time.Time, known bool)
+	// CertificatesEndAt returns when this node's certificates end, by what they are for: "cluster", "api". Nil:
+	// they are not shown.
+	CertificatesEndAt func() map[string]time.Time
 
 	// SnapshotAt returns when the newest scheduled snapshot was complete. Nil, or false: it is not shown.
 	SnapshotAt func() (at time.Time, known bool)

@@ -131,12 +131,12 @@ func TestLedgerFiguresAreTheLeaders(t *testing.T) {
 // What other parts of the program know is shown once they tell it.
 func TestAges(t *testing.T) {
 	m := mustMetrics(t, func(c *telemetry.Config) {
-		c.CertificateEndsAt = func() (time.Time, bool) { return now, true }
+		c.CertificatesEndAt = func() map[string]time.Time { return map[string]time.Time{"cluster": now} }
 		c.SnapshotAt = func() (time.Time, bool) { return time.Time{}, false }
 		c.FeatureLevel = func() (uint64, bool) { return 2, true }
 	})
 	want(t, scrape(t, m), map[string]string{
-		"broker_certificate_end_timestamp_seconds": "1.767323045e+09", "broker_snapshot_timestamp_seconds": "", "broker_feature_level": "2",
+		`broker_certificate_end_timestamp_seconds{purpose="cluster"}`: "1.767323045e+09", "broker_snapshot_timestamp_seconds": "", "broker_feature_level": "2",
 	})
 }
 

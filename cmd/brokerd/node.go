@@ -69,6 +69,8 @@ type node struct {
 	tracing       *telemetry.Tracing // nil: no traces are sent
 	tracer        trace.Tracer       // nil: nothing is traced
 
+	apiCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil: the API serves no TLS
+
 	url    string
 	failed chan error // the API stopped serving by itself
 
@@ -115,9 +117,6 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	}
 	inside := server.Forwarded()
 	forwarded.Store(&inside)
-	if n.metricsServer, err = serveMetrics(c.MetricsListen, n.metrics.Handler(), log); err != nil {
-		return n, err
-	}
 	listener, err := net.Listen("tcp", c.APIListen)
 	if err != nil {
 		return n, fmt.Errorf("listening for the API: %w", err)
@@ -133,7 +132,11 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 		if err != nil {
 			return n, errors.Join(err, listener.Close())
 		}
+		n.apiCertificate = config.GetCertificate
 		listener = tls.NewListener(listener, config)
+	}
+	if n.metricsServer, err = serveMetrics(c.MetricsListen, n.metrics.Handler(), log); err != nil {
+		return n, errors.Join(err, listener.Close())
 	}
 	go func() {
 		if err := n.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +26,8 @@ func (n *node) observe(ctx context.Context, registry *providers.Registry) (err e
 		Status:  func() cluster.Status { return n.cluster.Status() },
 		View:    func(read func(*fsm.View) error) error { return n.state.View(read) },
 		Figures: func() (broker.Figures, bool) { return n.broker.Figures() },
+
+		CertificatesEndAt: n.certificatesEndAt,
 	})
 	if err != nil {
 		return err
@@ -43,6 +46,25 @@ func (n *node) observe(ctx context.Context, registry *providers.Registry) (err e
 		n.tracer = n.tracing.Tracer()
 	}
 	return nil
+}
+
+// certificatesEndAt tells until when the certificates are valid that this node shows.
+func (n *node) certificatesEndAt() map[string]time.Time {
+	ends := map[string]time.Time{}
+	if at := n.identity.ExpiresAt(); !at.IsZero() {
+		ends["cluster"] = at
+	}
+	if n.apiCertificate == nil {
+		return ends
+	}
+	certificate, err := n.apiCertificate(nil)
+	if err != nil || len(certificate.Certificate) == 0 {
+		return ends
+	}
+	if leaf, err := x509.ParseCertificate(certificate.Certificate[0]); err == nil {
+		ends["api"] = leaf.NotAfter
+	}
+	return ends
 }
 
 // serveMetrics serves metrics at an address of their own, without a token. An empty address is no server.

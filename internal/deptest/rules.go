@@ -51,7 +51,7 @@ func Rules() []Rule {
 		{Name: "the client sees wire types only", For: []string{"api/client", "api/client/..."},
 			May: []string{"api/types", "api/client/..."}, Never: serverLibraries},
 		{Name: "telemetry sees what it shows", For: []string{"telemetry"},
-			May:   []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "cluster", "fsm", "providers"},
+			May:   []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "cluster", "cluster/trust", "fsm", "providers"},
 			Never: []string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}},
 		{Name: "brokerctl sees the client and wire types only", For: []string{"cmd/brokerctl"},
 			May: []string{"api/types", "api/client/..."}, Never: serverLibraries},
