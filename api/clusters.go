@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broker/api/types"
+	"broker/fsm"
 )
 
 // ClusterGet asks how this node sees the cluster.
@@ -26,11 +27,18 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		out.Members = []types.Member{}
 	}
 	err := s.view(c, func(view View) error {
+		census := view.Census(fsm.At(s.config.Now()))
 		out.Leases = map[string]uint64{}
-		for state, count := range view.LeaseCounts() {
+		for state, count := range census.Leases {
 			out.Leases[string(state)] = count
 		}
-		s.tellClock(&out, view.Meta().Clock)
+		out.Trouble = types.Trouble{Overdue: census.Overdue, Stuck: census.Stuck}
+		for _, one := range census.Connections {
+			out.Trouble.Missing += one.Missing
+			out.Trouble.Orphans += one.Orphans
+		}
+		out.Version = s.config.Version
+		s.tellClock(&out, census.Clock)
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID
 		}

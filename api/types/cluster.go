@@ -13,6 +13,8 @@ type Cluster struct {
 	StalenessMS  int64             `json:"staleness_ms" doc:"Milliseconds since the answering node last heard of a leader; -1 when it never did"`
 	Members      []Member          `json:"members" nullable:"false"`
 	Leases       map[string]uint64 `json:"leases" doc:"Leases by state, those that have not ended"`
+	Trouble      Trouble           `json:"trouble"`
+	Version      string            `json:"version,omitempty" doc:"Of the program of the answering node"`
 
 	ClockAt      *time.Time `json:"clock_at,omitempty" doc:"The ledger's clock, by which leases end"`
 	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
@@ -32,6 +34,14 @@ type Member struct {
 	Alive          bool   `json:"alive" doc:"As the answering node sees it"`
 	AppliedIndex   uint64 `json:"applied_index,omitempty" doc:"When the answering node knows it"`
 	ClockOffsetMS  *int64 `json:"clock_offset_ms,omitempty" doc:"Milliseconds that its clock is ahead of the answering node's; absent when unknown"`
+}
+
+// Trouble counts what should not last, up to 100 000 of each.
+type Trouble struct {
+	Overdue uint64 `json:"overdue" doc:"Leases whose time is over and whose removal has not begun"`
+	Stuck   uint64 `json:"stuck" doc:"Leases whose login could not be removed several times"`
+	Missing uint64 `json:"missing" doc:"Active leases whose login was gone in the newest sweep"`
+	Orphans uint64 `json:"orphans" doc:"Logins that no live lease knows, as the newest sweeps left them"`
 }
 
 // Health answers the health routes.
