@@ -24,7 +24,7 @@ type nodeStatus struct {
 	Voter       bool           `json:"voter"`
 	Version     string         `json:"version,omitempty"`
 	Applied     uint64         `json:"applied_index,omitempty"`
-	Behind      uint64         `json:"entries_behind,omitempty"` // the highest index that any node knows to be committed
+	Behind      uint64         `json:"entries_behind,omitempty"`  // the highest index that any node knows to be committed
 	ClockMS     *int64         `json:"clock_offset_ms,omitempty"` // ahead of the clock of the node whose view counts
 	StalenessMS int64          `json:"staleness_ms"`
 	View        *types.Cluster `json:"view,omitempty"` // the whole answer

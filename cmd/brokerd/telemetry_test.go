@@ -127,6 +127,9 @@ func TestWatchedCluster(t *testing.T) {
 	})
 	served := w.served()
 	t.Run("every metric is documented", func(t *testing.T) { wantDocumented(t, served) })
+	t.Run("no label tells whose lease it is", func(t *testing.T) {
+		w.wantNoLabel(t, "canary-name", "orders-ro", "admin", "payments", kept.Lease.ID, kept.Lease.Username, revoked.Lease.ID, w.nodes[0].adminToken)
+	})
 	t.Run("rules and dashboard name metrics that are served", func(t *testing.T) { wantServed(t, served) })
 }
 
@@ -144,6 +147,27 @@ func (w *watchedCluster) served() map[string]string {
 		}
 	}
 	return served
+}
+
+// wantNoLabel looks through the labels of all nodes.
+func (w *watchedCluster) wantNoLabel(t *testing.T, canaries ...string) {
+	for _, n := range w.nodes {
+		families, err := n.metrics.Gatherer().Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, one := range f.GetMetric() {
+				for _, label := range one.GetLabel() {
+					for _, canary := range canaries {
+						if strings.Contains(label.GetValue(), canary) {
+							t.Errorf("%s has the label %s=%q", f.GetName(), label.GetName(), label.GetValue())
+						}
+					}
+				}
+			}
+		}
+	}
 }
 
 // wantDocumented compares with the table of metrics, in both directions.
@@ -226,7 +250,7 @@ func (w *watchedCluster) wantOneTrace(issued types.Issued) {
 		}
 		for _, attribute := range s.Attributes {
 			for _, secret := range secrets {
-				if strings.Contains(attribute.Value.Emit(), secret) {
+				if strings.Contains(attribute.Value.String(), secret) {
 					w.t.Errorf("%s tells %s", title(s), attribute.Key)
 				}
 			}
@@ -239,9 +263,9 @@ func title(s tracetest.SpanStub) string {
 	for _, attribute := range s.Attributes {
 		switch attribute.Key {
 		case "broker.command":
-			return s.Name + " " + attribute.Value.Emit()
+			return s.Name + " " + attribute.Value.String()
 		case "broker.node":
-			return s.Name + " at " + attribute.Value.Emit()
+			return s.Name + " at " + attribute.Value.String()
 		}
 	}
 	return s.Name
