@@ -1,11 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -19,6 +21,7 @@ import (
 
 	"broker/api/client"
 	"broker/api/types"
+	"broker/cluster/trust"
 	"broker/providers/postgres/postgrestest"
 )
 
@@ -300,6 +303,24 @@ func TestMetricsListen(t *testing.T) {
 	}
 	if _, err := serveMetrics(address, handler, log); err == nil {
 		t.Error("two servers at one address")
+	}
+}
+
+// The API's certificate may be another than the one for the nodes, and end at another time.
+func TestCertificatesEndAt(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	n := &node{identity: &trust.Identity{}}
+	if ends := n.certificatesEndAt(); len(ends) > 0 {
+		t.Errorf("a node without certificates: %v", ends)
+	}
+	n.apiCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &server.TLS.Certificates[0], nil }
+	if ends := n.certificatesEndAt(); len(ends) != 1 || !ends["api"].Equal(server.Certificate().NotAfter) {
+		t.Errorf("with a certificate of the API: %v", ends)
+	}
+	n.apiCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("none yet") }
+	if ends := n.certificatesEndAt(); len(ends) > 0 {
+		t.Errorf("before the node has one: %v", ends)
 	}
 }
 
