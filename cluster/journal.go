@@ -149,7 +149,7 @@ func noGap(bolt *raftboltdb.BoltStore, entries []*raft.Log) error {
 	if err != nil || last == 0 || len(entries) == 0 || entries[0].Index <= last+1 {
 		return err
 	}
-	return fmt.Errorf("the log ends at %d and the journal begins at %d: entries that were acknowledged are lost; give this node an empty directory and a new name", last, entries[0].Index)
+	return fmt.Errorf("%w: the log ends at %d and the journal begins at %d, so that entries that were acknowledged are lost: %s", ErrDamaged, last, entries[0].Index, startAnew)
 }
 
 // FirstIndex returns the first index of the log; 0 when it is empty.

@@ -253,7 +253,7 @@ func TestJournalDamaged(t *testing.T) {
 			bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFile)})
 			must(t, err)
 			defer bolt.Close()
-			if _, err := openJournal(dir, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "damaged") {
+			if _, err := openJournal(dir, bolt, 4096, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "damaged") {
 				t.Errorf("opening a damaged journal: %v", err)
 			}
 		})
@@ -275,7 +275,7 @@ func TestJournalWithAGap(t *testing.T) {
 	must(t, err)
 	defer bolt.Close()
 	must(t, bolt.DeleteRange(8, 8))
-	if _, err := openJournal(torn, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "lost") {
+	if _, err := openJournal(torn, bolt, 4096, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "lost") {
 		t.Errorf("opening a log with a gap: %v", err)
 	}
 }

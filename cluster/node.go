@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,8 +103,8 @@ func New(cfg Config) (*Node, error) {
 // member has let it in, for which Start asks until ctx ends. A leader need not
 // exist when Start returns. After an error the node is down and stays so.
 //
-// Start returns errors wrapping ErrIdentity, ErrNotMember, ErrJoinRefused or
-// ErrForeignCluster for what a person must mend.
+// Start returns errors wrapping ErrIdentity, ErrDamaged, ErrNotMember,
+// ErrJoinRefused or ErrForeignCluster for what a person must mend.
 func (n *Node) Start(ctx context.Context) error {
 	n.mu.Lock()
 	if n.started || n.stopped != nil {
@@ -123,7 +124,7 @@ func (n *Node) Start(ctx context.Context) error {
 
 func (n *Node) start(ctx context.Context) error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("creating the data directory: %w", err)
+		return fmt.Errorf("making the data directory: %w", err)
 	}
 	stored, known, err := readIdentity(n.cfg.DataDir)
 	if err != nil {
@@ -144,7 +145,12 @@ func (n *Node) start(ctx context.Context) error {
 		return fmt.Errorf("looking into the log: %w", err)
 	}
 	if member && !known {
-		return fmt.Errorf("%w: %s holds a log but no %s", ErrIdentity, n.cfg.DataDir, identityFile)
+		return fmt.Errorf("%w: there is a log but no %s: put it back; it names this node and its cluster", ErrIdentity, filepath.Join(n.cfg.DataDir, identityFile))
+	}
+	if member {
+		if err := n.checkJoin(ctx, stored); err != nil {
+			return err
+		}
 	}
 
 	n.peerClient = n.newPeerClient()

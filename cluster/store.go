@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 const (
 	identityFile   = "node.json"
 	logFile        = "raft.db"
+	snapshotDir    = "snapshots"
 	logCacheSize   = 2048
 	keptSnapshots  = 2
 	lockTimeout    = 2 * time.Second
@@ -45,13 +45,13 @@ func readIdentity(dir string) (identity, bool, error) {
 	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
-		return identity{}, false, fmt.Errorf("%w: %s is damaged: %w", ErrIdentity, path, err)
+		return identity{}, false, fmt.Errorf("%w: %s is damaged (%w): put it back; it names this node and its cluster", ErrIdentity, path, err)
 	}
 	switch {
 	case id.Format > identityFormat:
-		return identity{}, false, fmt.Errorf("%w: %s was written by a newer version of this program", ErrIdentity, path)
+		return identity{}, false, fmt.Errorf("%w: %s was written by a newer version of this program: start that one again", ErrIdentity, path)
 	case id.NodeID == "" || id.ClusterID == "":
-		return identity{}, false, fmt.Errorf("%w: %s is damaged: it names no node or no cluster", ErrIdentity, path)
+		return identity{}, false, fmt.Errorf("%w: %s is damaged: put it back; it names this node and its cluster", ErrIdentity, path)
 	}
 	return id, true, nil
 }
@@ -119,6 +119,9 @@ type stores struct {
 
 func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
 	dir := cfg.DataDir
+	if err := checkFiles(dir); err != nil {
+		return nil, err
+	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{
 		Path: filepath.Join(dir, logFile),
 		// Freelist: the map is fast with many free pages, and it need not be
@@ -132,7 +135,7 @@ func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
 		MsgpackUseNewTimeFormat: true,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening the log: %s is in use by another process", dir)
+		return nil, fmt.Errorf("opening the log: %s is in use by another process", filepath.Join(dir, logFile))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
@@ -152,8 +155,8 @@ func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the snapshots: %w", err), s.close())
 	}
-	s.snapshots = &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, "snapshots")}
-	if err := s.snapshots.tighten(); err != nil {
+	s.snapshots = &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, snapshotDir), log: s.journal, warn: logger.Warn}
+	if err := errors.Join(s.snapshots.tighten(), s.snapshots.check()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -165,61 +168,4 @@ func (s *stores) hasState() (bool, error) {
 
 func (s *stores) close() error {
 	return errors.Join(s.journal.close(), s.bolt.Close())
-}
-
-// indexedSnapshots is a snapshot store whose opened snapshots know the log
-// index they stand for, since the state machine's Restore is given only bytes,
-// and whose files nobody else may read.
-type indexedSnapshots struct {
-	raft.SnapshotStore
-	dir string
-}
-
-// indexedSnapshot is the content of a snapshot together with its index.
-type indexedSnapshot struct {
-	io.ReadCloser
-	index uint64
-}
-
-func (s *indexedSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	meta, content, err := s.SnapshotStore.Open(id)
-	if err != nil {
-		return nil, nil, err
-	}
-	return meta, &indexedSnapshot{ReadCloser: content, index: meta.Index}, nil
-}
-
-func (s *indexedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
-	configurationIndex uint64, trans raft.Transport,
-) (raft.SnapshotSink, error) {
-	sink, err := s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.tighten(); err != nil {
-		return nil, errors.Join(err, sink.Cancel())
-	}
-	return sink, nil
-}
-
-// tighten takes everybody else's permissions from the snapshots: the file store
-// leaves them to the process's umask.
-func (s *indexedSnapshots) tighten() error {
-	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
-		mode := fs.FileMode(0o600)
-		if err == nil && entry.IsDir() {
-			mode = 0o700
-		}
-		if err == nil {
-			err = os.Chmod(path, mode)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // reaped meanwhile
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("protecting the snapshots: %w", err)
-	}
-	return nil
 }

@@ -90,7 +90,7 @@ func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
 	}
 	h, ok := handlers[c.Type]
 	if !ok || c.Version != 1 {
-		return nil, fmt.Errorf("command type %d version %d is not known to this version of the broker: upgrade this node", c.Type, c.Version)
+		return nil, fmt.Errorf("%w: command type %d version %d is not known here", ErrNewer, c.Type, c.Version)
 	}
 	t.begin(entry.Index, entry.Term, c.Actor)
 	result := &Result{Index: entry.Index}

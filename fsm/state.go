@@ -47,6 +47,9 @@ type State struct {
 	checkpoints checkpoints
 }
 
+// ErrNewer is returned when the log or a snapshot was written by a newer version of the broker.
+var ErrNewer = errors.New("this was written by a newer version of the broker: start that one again")
+
 // ErrClosed is returned when the state is used after Close.
 var ErrClosed = errors.New("the state is closed")
 

@@ -31,7 +31,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage.
+// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage, 3 for
+// what somebody has to mend first.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "brokerd",
@@ -53,7 +54,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "error:", err)
 	if isUsage(err) {
 		fmt.Fprintf(stderr, "hint: %s --help tells what is possible\n", cmd.CommandPath())
-		return 2
+	} else if says := hint(err); says != "" {
+		fmt.Fprintln(stderr, "hint:", says)
 	}
-	return 1
+	return exitCode(err)
 }

@@ -71,6 +71,7 @@ type node struct {
 
 	apiCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil: the API serves no TLS
 
+	dir    *dataDir // nil: not taken yet
 	url    string
 	failed chan error // the API stopped serving by itself
 
@@ -91,6 +92,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 		}
 	}()
 	if n.debug, err = serveDebug(c.DebugListen, log); err != nil {
+		return n, err
+	}
+	if n.dir, err = takeDataDir(c.DataDir); err != nil {
 		return n, err
 	}
 	if err := n.identify(ctx); err != nil {
@@ -155,7 +159,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 // halt ends the process: a node that cannot apply or store what the others do is of no use to them.
 func (n *node) halt(err error) {
 	n.log.Error("this node cannot go on", "error", err)
-	os.Exit(1)
+	os.Exit(exitCode(err))
 }
 
 func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) (err error) {
@@ -278,6 +282,11 @@ func (n *node) stop() {
 	if n.state != nil {
 		if err := n.state.Close(); err != nil {
 			n.log.Warn("closing the state", "error", err)
+		}
+	}
+	if n.dir != nil {
+		if err := n.dir.release(); err != nil {
+			n.log.Warn("releasing the data directory", "error", err)
 		}
 	}
 	if n.debug != nil {
