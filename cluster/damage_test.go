@@ -76,8 +76,10 @@ func TestDamagedDirectory(t *testing.T) {
 		"log cut short":    {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), half) }, cluster.ErrDamaged, "cut short", "raft.db"},
 		"log of nonsense":  {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), garbage) }, cluster.ErrDamaged, "empty directory", "raft.db"},
 		"log half damaged": {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), damageTail) }, cluster.ErrDamaged, "empty directory", "raft.db"},
-		"log empty":        {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), func([]byte) []byte { return nil }) }, cluster.ErrDamaged, "missing or empty", "raft.db"},
-		"log missing":      {func(t *testing.T, dir string) { mustRemove(t, filepath.Join(dir, "raft.db")) }, cluster.ErrDamaged, "votes", "raft.db"},
+		"log empty": {func(t *testing.T, dir string) {
+			change(t, filepath.Join(dir, "raft.db"), func([]byte) []byte { return nil })
+		}, cluster.ErrDamaged, "missing or empty", "raft.db"},
+		"log missing": {func(t *testing.T, dir string) { mustRemove(t, filepath.Join(dir, "raft.db")) }, cluster.ErrDamaged, "votes", "raft.db"},
 		"journal cut short": {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.journal0"), half) },
 			cluster.ErrDamaged, "cut short", "raft.journal0"},
 		"journal missing": {func(t *testing.T, dir string) { mustRemove(t, filepath.Join(dir, "raft.journal1")) },

@@ -77,7 +77,9 @@ func (n *Node) workOnce(period context.Context) error {
 	if err := n.unfit(); err != nil {
 		return err
 	}
-	term, err := n.establish(period)
+	fit, release := n.whileFit(period)
+	defer release()
+	term, err := n.establish(fit)
 	if err != nil {
 		return fmt.Errorf("establishing leadership: %w", err)
 	}
@@ -85,10 +87,6 @@ func (n *Node) workOnce(period context.Context) error {
 	defer n.established.Store(0)
 	n.log.Info("leading", "term", term)
 	defer n.log.Info("no longer leading", "term", term)
-	agreeing, release := n.whileClockAgrees(period)
-	defer release()
-	fit, release := n.whileStateAgrees(agreeing)
-	defer release()
 	err = n.cfg.Lead(fit, term)
 	if period.Err() == nil && fit.Err() != nil {
 		return context.Cause(fit)
@@ -136,10 +134,15 @@ func (n *Node) handOver(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Election+n.cfg.Timing.RPC)
 	defer cancel()
 	transfer := r.LeadershipTransfer
-	if to, ok := n.successor(r); ok {
+	to, chosen := n.successor(r)
+	if chosen {
 		transfer = func() raft.Future { return r.LeadershipTransferToServer(to.ID, to.Address) }
 	}
-	if err := n.await(ctx, transfer()); err != nil {
+	err := n.await(ctx, transfer())
+	if err != nil && chosen && n.diskOff() != nil {
+		err = n.push(to)
+	}
+	if err != nil {
 		return fmt.Errorf("handing leadership over: %w", err)
 	}
 	return nil

@@ -26,6 +26,9 @@ type Node struct {
 	peers   peerBook
 	clocks  clockBook
 	states  stateBook
+	disk    diskBook
+	disks   diskReports
+	fitness fitness
 	reigns  reigns
 
 	// notify carries gains and losses of leadership from Raft.
@@ -45,6 +48,8 @@ type Node struct {
 	futures   gate           // unanswered futures of Raft
 	handlers  gate           // anything being served for other nodes
 	workers   sync.WaitGroup // every other goroutine of this node
+	probes    sync.WaitGroup // those that probe the disk, which may hang
+	probing   sync.Mutex     // held by the one that does
 	led       chan struct{}  // closed when the one that leads has ended; nil before it began
 
 	self atomic.Pointer[self]
@@ -92,6 +97,7 @@ func New(cfg Config) (*Node, error) {
 	n.leading, n.endLeading = context.WithCancel(n.lifetime)
 	n.machine.diverged = n.Diverged
 	n.reads.run = n.readRound
+	n.disk.bound = n.cfg.Timing.Disk
 	n.reigns.lifetime, n.reigns.grace = n.lifetime, n.cfg.Timing.Heartbeat
 	n.client = newForwardConns(n.dialForward)
 	n.reigns.begins = n.leaderChanged
@@ -135,7 +141,7 @@ func (n *Node) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.stores, err = openStores(n.cfg, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
+	if n.stores, err = openStores(n.cfg, &n.disk, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
 		return err
 	}
 	n.stores.journal.mayDefer = n.leadsOthers
@@ -240,6 +246,7 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 	n.workers.Go(func() { n.watchLeader(n.raft.Load()) })
 	n.workers.Go(n.watchClocks)
 	n.workers.Go(n.watchStates)
+	n.workers.Go(n.watchDisk)
 	n.log.Info("node is up", "node", me.nodeID, "cluster", me.clusterID, "address", me.clusterAddr)
 	return me, nil
 }
@@ -354,6 +361,7 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	n.reads.wait()
 	n.workers.Wait()
 	try("ending requests of other nodes", n.handlers.wait(ctx))
+	try("probing the disk", n.waitProbes(ctx))
 	if n.stores != nil && raftErr == nil {
 		// Under a Raft that goes on, the log had better stay open.
 		try("closing the log", within(ctx, n.stores.close)) // a disk that hangs must not hold the process

@@ -75,7 +75,7 @@ func (n *Node) openRaft(self self, begin bool) error {
 			ID:       config.LocalID,
 			Address:  transport.LocalAddr(),
 		}}}
-		if err := raft.BootstrapCluster(config, n.stores.logs, n.stores.bolt, n.stores.snapshots, transport, alone); err != nil {
+		if err := raft.BootstrapCluster(config, n.stores.logs, n.stores.stable, n.stores.snapshots, transport, alone); err != nil {
 			return fmt.Errorf("beginning a new cluster: %w", err)
 		}
 	}
@@ -95,7 +95,7 @@ func (n *Node) newRaft(config *raft.Config, transport raft.Transport) (r *raft.R
 			err = damaged(filepath.Join(n.cfg.DataDir, logFile), p)
 		}
 	}()
-	r, err = raft.NewRaft(config, n.machine, n.stores.logs, n.stores.bolt, n.stores.snapshots, transport)
+	r, err = raft.NewRaft(config, n.machine, n.stores.logs, n.stores.stable, n.stores.snapshots, transport)
 	err = n.stores.snapshots.started(err)
 	if err != nil && n.machine.refused != nil {
 		// Raft only tells its log why.

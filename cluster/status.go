@@ -44,6 +44,8 @@ type Status struct {
 	StateError error
 	// Divergences are the nodes that made another state of the log than this one.
 	Divergences []Divergence
+	// Disk is what this node knows of its disk.
+	Disk DiskView
 	// Members are sorted by ID.
 	Members []Member
 }
@@ -62,6 +64,9 @@ type Member struct {
 	Health Health
 	// Clock is how far its clock is ahead of this node's; nil when unknown.
 	Clock *ClockOffset
+	// Disk is what somebody should know of its disk; empty when there is nothing, or the node has not
+	// answered lately.
+	Disk []string
 }
 
 // Status returns what this node knows.
@@ -86,6 +91,7 @@ func (n *Node) Status() Status {
 	clock := n.Clock()
 	s.ClockError = clock.Off()
 	s.StateError, s.Divergences = n.Diverged(), n.Divergences()
+	s.Disk = n.Disk()
 	for _, server := range servers(r) {
 		m := Member{
 			ID:          string(server.ID),
@@ -97,6 +103,15 @@ func (n *Node) Status() Status {
 		info, health := n.peers.look(m.ID)
 		if m.Self {
 			info, health = n.info(), HealthAlive
+		}
+		report, fresh := n.disks.latest(m.ID, n.clockAge())
+		if m.Self {
+			report, fresh = n.diskReport(), true
+		}
+		for _, says := range []string{report.Trouble, report.LowSpace} {
+			if fresh && says != "" {
+				m.Disk = append(m.Disk, says)
+			}
 		}
 		m.APIAddr, m.Version, m.Health = info.API, info.Version, health
 		if o, known := clock.Offsets[m.ID]; known {

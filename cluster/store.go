@@ -114,10 +114,11 @@ type stores struct {
 	bolt      *raftboltdb.BoltStore // terms and votes, and all but the newest entries of the log
 	journal   *journal
 	logs      raft.LogStore
+	stable    raft.StableStore // bolt, watched
 	snapshots *indexedSnapshots
 }
 
-func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
+func openStores(cfg Config, disk *diskBook, logger hclog.Logger) (*stores, error) {
 	dir := cfg.DataDir
 	if err := checkFiles(dir); err != nil {
 		return nil, err
@@ -140,15 +141,16 @@ func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	s := &stores{bolt: bolt}
-	if s.journal, err = openJournal(dir, bolt, journalSize, cfg.UnsafeNoSync, logger.Warn, cfg.Halt); err != nil {
+	s := &stores{bolt: bolt, stable: watchedStable{bolt, disk, cfg.Halt}}
+	if s.journal, err = openJournal(dir, bolt, journalSize, cfg.Flush, logger.Warn, cfg.Halt); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), bolt.Close())
 	}
+	s.journal.watch = disk.begin
 	var log raft.LogStore = s.journal
 	if cfg.WrapLog != nil {
 		log = cfg.WrapLog(log)
 	}
-	if s.logs, err = raft.NewLogCache(logCacheSize, monotonic{log}); err != nil {
+	if s.logs, err = raft.NewLogCache(logCacheSize, monotonic{watchedLog{log, disk}}); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), s.close())
 	}
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, keptSnapshots, logger)
@@ -168,4 +170,44 @@ func (s *stores) hasState() (bool, error) {
 
 func (s *stores) close() error {
 	return errors.Join(s.journal.close(), s.bolt.Close())
+}
+
+// watchedLog has a node know how long Raft waits for its log.
+type watchedLog struct {
+	raft.LogStore
+	disk *diskBook
+}
+
+func (l watchedLog) StoreLogs(entries []*raft.Log) error {
+	end := l.disk.begin(false)
+	err := l.LogStore.StoreLogs(entries)
+	end(err)
+	return err
+}
+
+// watchedStable is where terms and votes are kept. Raft panics when they cannot be written: a node that
+// ends says why instead.
+type watchedStable struct {
+	raft.StableStore
+	disk *diskBook
+	halt func(error)
+}
+
+func (s watchedStable) Set(key, value []byte) error {
+	return s.write(func() error { return s.StableStore.Set(key, value) })
+}
+
+func (s watchedStable) SetUint64(key []byte, value uint64) error {
+	return s.write(func() error { return s.StableStore.SetUint64(key, value) })
+}
+
+func (s watchedStable) write(set func() error) error {
+	end := s.disk.begin(false)
+	err := set()
+	end(err)
+	if err != nil {
+		err = fmt.Errorf("writing this node's term and vote: %w", err)
+		s.halt(err)
+	}
+	return err
 }

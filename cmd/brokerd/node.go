@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -158,7 +159,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 
 // halt ends the process: a node that cannot apply or store what the others do is of no use to them.
 func (n *node) halt(err error) {
-	n.log.Error("this node cannot go on", "error", err)
+	n.log.Error("this node cannot go on", "error", err, "hint", hint(err))
 	os.Exit(exitCode(err))
 }
 
@@ -230,7 +231,7 @@ func (n *node) status() types.Cluster {
 		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
 		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
 	}
-	c.Warnings = append(clockWarnings(s), stateWarnings(s)...)
+	c.Warnings = slices.Concat(clockWarnings(s), stateWarnings(s), diskWarnings(s))
 	if s.Staleness == api.NeverHeard {
 		c.StalenessMS = -1
 	}
