@@ -16,16 +16,11 @@ type Greeting struct {
 	At time.Time
 }
 
-// Greet asks the node at a cluster address who it is, as somebody who wants to join would; a nil network is
-// plain TCP. It changes nothing there.
-func Greet(ctx context.Context, network Network, address string) (Greeting, error) {
-	if network == nil {
-		network = PlainTCP{}
-	}
+// Greet asks the node at a cluster address who it is, and changes nothing there. dial connects to it over
+// ProtocolJoin: as a member does, or as a stranger with a join token.
+func Greet(ctx context.Context, dial func(ctx context.Context, address string) (net.Conn, error), address string) (Greeting, error) {
 	client := &http.Transport{
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			return network.Dial(ctx, address, ProtocolJoin, "")
-		},
+		DialContext:       func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address) },
 		DisableKeepAlives: true,
 	}
 	defer client.CloseIdleConnections()
@@ -56,9 +51,12 @@ func (d *dated) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// ReadIdentity returns which node of which cluster a data directory belongs to; empty when to none yet. It
-// returns an error wrapping ErrIdentity when that cannot be read.
-func ReadIdentity(dir string) (nodeID, clusterID string, err error) {
-	id, _, err := readIdentity(dir)
-	return id.NodeID, id.ClusterID, err
+// CheckIdentity returns an error wrapping ErrIdentity when what a data directory says of its node and cluster cannot
+// be read, or names others than these; empty ones agree with everything.
+func CheckIdentity(dir, nodeID, clusterID string) error {
+	id, known, err := readIdentity(dir)
+	if err != nil || !known {
+		return err
+	}
+	return checkIdentity(dir, id, nodeID, clusterID)
 }

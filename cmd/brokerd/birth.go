@@ -53,7 +53,7 @@ func (n *node) identify(ctx context.Context) (err error) {
 	case len(c.Join) > 0:
 		err = n.enroll(ctx)
 	default:
-		return errors.New("the data directory is empty: either begin a new cluster (--init) or name a member of one (--join)")
+		return mendError{errors.New("the data directory is empty: either begin a new cluster (--init) or name a member of one (--join)")}
 	}
 	if err != nil {
 		return err

@@ -132,7 +132,10 @@ func check(ctx context.Context, options *pflag.FlagSet, health bool) *report {
 	m := r.checkMember(c)
 	r.checkDataDir(c)
 	r.checkDisk(c.DataDir)
-	r.checkKeyFile(c)
+	r.checkKeyFile(c, m)
+	if c.APICertFile != "" {
+		r.checkCertificate("API certificate", c.APICertFile, c.APIKeyFile, c.clientNames(), time.Now())
+	}
 	r.checkPorts(ctx, c, m)
 	greetings := r.checkPeers(ctx, c, m)
 	r.checkClock(greetings)

@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,7 +15,7 @@ import (
 const certificateWarning = 14 * 24 * time.Hour
 
 // checkCertificate looks at a certificate and its key as files: that they can be read and belong together,
-// that nobody else can read the key, that the certificate is valid now and for a while, for servers, and for
+// that not everybody can read the key, that the certificate is valid now and for a while, for servers, and for
 // every one of the names (host names or addresses).
 func (r *report) checkCertificate(check, certFile, keyFile string, names []string, now time.Time) {
 	info, err := os.Stat(keyFile)
@@ -21,8 +23,8 @@ func (r *report) checkCertificate(check, certFile, keyFile string, names []strin
 		r.fail(check, "reading the key: %v", err)
 		return
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		r.fail(check, "others can read the key %s (mode %04o): run chmod 600 on it", keyFile, info.Mode().Perm())
+	if info.Mode().Perm()&0o007 != 0 {
+		r.fail(check, "everybody can read the key %s (mode %04o): run chmod o= on it", keyFile, info.Mode().Perm())
 		return
 	}
 	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -31,8 +33,18 @@ func (r *report) checkCertificate(check, certFile, keyFile string, names []strin
 		return
 	}
 	cert := pair.Leaf
-	if problem := certificateProblem(cert, names, now); problem != "" {
+	if problem := certificateProblem(cert, now); problem != "" {
 		r.fail(check, "%s %s", certFile, problem)
+		return
+	}
+	var missing []string
+	for _, name := range names {
+		if cert.VerifyHostname(name) != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		r.warn(check, "%s is not valid for %s: whoever connects to that refuses it", certFile, strings.Join(missing, ", "))
 		return
 	}
 	left := cert.NotAfter.Sub(now)
@@ -44,7 +56,7 @@ func (r *report) checkCertificate(check, certFile, keyFile string, names []strin
 }
 
 // certificateProblem says why a certificate is of no use; empty when it is.
-func certificateProblem(cert *x509.Certificate, names []string, now time.Time) string {
+func certificateProblem(cert *x509.Certificate, now time.Time) string {
 	switch {
 	case now.After(cert.NotAfter):
 		return fmt.Sprintf("ended at %s: renew it", cert.NotAfter.UTC().Format(time.RFC3339))
@@ -58,14 +70,14 @@ func certificateProblem(cert *x509.Certificate, names []string, now time.Time) s
 	if !server {
 		return "is not for servers: have one made with the usage serverAuth"
 	}
-	var missing []string
-	for _, name := range names {
-		if cert.VerifyHostname(name) != nil {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) > 0 {
-		return "is not valid for " + strings.Join(missing, ", ") + ": have one made that names what clients connect to"
-	}
 	return ""
+}
+
+// clientNames lists what clients are told to connect to.
+func (c config) clientNames() []string {
+	names := slices.Clone(c.APINames)
+	if u, err := url.Parse(c.APIAdvertise); err == nil && u.Hostname() != "" && !slices.Contains(names, u.Hostname()) {
+		names = append(names, u.Hostname())
+	}
+	return names
 }

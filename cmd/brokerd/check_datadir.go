@@ -2,34 +2,31 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"broker/cluster"
+	"broker/cluster/trust"
 	"broker/seal"
 )
 
 // member is what the data directory says of the node, and whether that runs.
 type member struct {
-	nodeID, clusterID string // empty: the directory belongs to no node yet
-	running           bool
-	holder            string // who runs
+	identity *trust.Identity // nil: the directory belongs to no member of a cluster yet
+	running  bool
+	holder   string // who runs
 }
 
 // checkMember looks whom the data directory belongs to.
-func (r *report) checkMember(c config) member {
+func (r *report) checkMember(c config) (m member) {
 	const check = "identity"
-	var m member
-	var err error
-	if m.nodeID, m.clusterID, err = cluster.ReadIdentity(c.DataDir); err != nil {
-		r.fail(check, "%v", err)
-		return m
-	}
 	if f, err := os.Open(filepath.Join(c.DataDir, lockFile)); err == nil {
 		m.running, err = locked(f)
 		_ = f.Close() // it was only asked
@@ -37,24 +34,71 @@ func (r *report) checkMember(c config) member {
 			r.warn(check, "%v", err)
 		}
 		if m.running {
-			m.holder = strings.Replace(holderOf(c.DataDir), "another brokerd", "the running brokerd", 1)
+			m.holder = strings.TrimSuffix(strings.Replace(holderOf(c.DataDir), "another brokerd", "the running brokerd", 1), ",")
 		}
 	}
-	switch {
-	case m.nodeID == "" && c.Init:
-		r.ok(check, "new; %s begins a cluster", c.NodeID)
-	case m.nodeID == "" && len(c.Join) > 0:
-		r.ok(check, "new; %s joins a cluster", c.NodeID)
-	case m.nodeID == "":
-		r.fail(check, "%s is empty: say --init on the first node of a cluster, --join with the address of a member on every other", c.DataDir)
-	case m.nodeID != c.NodeID:
-		r.fail(check, "%s belongs to node %q and not to %q: give the node its own directory, or its own name back", c.DataDir, m.nodeID, c.NodeID)
+	identity, known, err := trust.Open(c.DataDir)
+	if err != nil {
+		r.fail(check, "%v", err)
+		return m
+	}
+	if !known || identity.ClusterID() == "" {
+		r.checkBeginning(check, c)
+		return m
+	}
+	nodeID := ""
+	if c.nodeIDGiven {
+		nodeID = c.NodeID
+	}
+	m.identity = identity
+	switch err := cluster.CheckIdentity(c.DataDir, identity.NodeID(), identity.ClusterID()); {
+	case nodeID != "" && nodeID != identity.NodeID():
+		r.fail(check, "%s belongs to node %q and not to %q: give the node its own directory, or its own name back", c.DataDir, identity.NodeID(), nodeID)
+	case err != nil:
+		r.fail(check, "%v", err)
 	case m.running:
-		r.ok(check, "%s of cluster %s, held by %s", m.nodeID, m.clusterID, strings.TrimSuffix(m.holder, ","))
+		r.ok(check, "%s of cluster %s, held by %s", identity.NodeID(), identity.ClusterID(), m.holder)
 	default:
-		r.ok(check, "%s of cluster %s", m.nodeID, m.clusterID)
+		r.ok(check, "%s of cluster %s", identity.NodeID(), identity.ClusterID())
+	}
+	switch end := identity.ExpiresAt(); {
+	case end.IsZero():
+	case time.Now().After(end):
+		r.warn("certificate", "the node's ended at %s; it is renewed as soon as the node reaches the others", end.UTC().Format(time.RFC3339))
+	default:
+		r.ok("certificate", "the node's, until %s; it renews itself", end.UTC().Format(time.RFC3339))
 	}
 	return m
+}
+
+// checkBeginning looks how a node begins whose directory belongs to no cluster.
+func (r *report) checkBeginning(check string, c config) {
+	switch {
+	case c.Init:
+		r.ok(check, "new; %s begins a cluster", c.NodeID)
+	case len(c.Join) == 0:
+		r.fail(check, "%s is empty: say --init on the first node of a cluster, --join with the address of a member on every other", c.DataDir)
+	default:
+		r.ok(check, "new; %s joins a cluster", c.NodeID)
+		if _, err := c.joinAuthority(); err != nil {
+			r.fail("join token", "%v", err)
+		} else {
+			r.ok("join token", "whole; whether it is still valid the cluster knows")
+		}
+	}
+}
+
+// joinAuthority returns the authority of the cluster that the join token is for.
+func (c config) joinAuthority() (trust.Fingerprint, error) {
+	text, err := c.readJoinToken()
+	if err != nil {
+		return trust.Fingerprint{}, err
+	}
+	token, err := trust.ParseJoinToken(text)
+	if err != nil {
+		return trust.Fingerprint{}, fmt.Errorf("reading the join token: %w", err)
+	}
+	return token.Authority(), nil
 }
 
 // checkDataDir looks at the directory's owner and modes.
@@ -105,11 +149,11 @@ func existing(path string) string {
 }
 
 // checkKeyFile looks whether the key file can be read.
-func (r *report) checkKeyFile(c config) {
+func (r *report) checkKeyFile(c config, m member) {
 	const check = "key file"
 	_, err := os.Stat(c.KeyFile)
-	if errors.Is(err, fs.ErrNotExist) && c.Init {
-		r.ok(check, "%s is not there yet; the first node makes it", c.KeyFile)
+	if errors.Is(err, fs.ErrNotExist) && m.identity == nil {
+		r.ok(check, "%s is not there yet; the first node makes it, and sends it to those that join", c.KeyFile)
 		return
 	}
 	if _, err := seal.Load(c.KeyFile); err != nil {

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"broker/cluster"
+	"broker/cluster/trust"
 )
 
 // checkPorts looks whether the node could listen at its addresses.
@@ -30,7 +30,7 @@ func (r *report) checkPorts(ctx context.Context, c config, m member) {
 		case err == nil:
 			r.ok(p.check, "%s is free", p.address)
 		case errors.Is(err, syscall.EADDRINUSE) && m.running:
-			r.ok(p.check, "%s is held, by %s as it seems", p.address, strings.TrimSuffix(m.holder, ","))
+			r.ok(p.check, "%s is held, by %s as it seems", p.address, m.holder)
 		default:
 			says := hint(err)
 			if says == "" {
@@ -71,7 +71,8 @@ type heard struct {
 	err   error
 }
 
-// checkPeers asks the nodes named in join who they are.
+// checkPeers asks the nodes named in join who they are: as a member where this node is one, else with the join
+// token. Only whoever belongs to the same cluster counts as an answer.
 func (r *report) checkPeers(ctx context.Context, c config, m member) []heard {
 	const check = "peers"
 	var peers []string
@@ -80,28 +81,43 @@ func (r *report) checkPeers(ctx context.Context, c config, m member) []heard {
 			peers = append(peers, address)
 		}
 	}
-	all := greetAll(ctx, peers)
+	if len(peers) == 0 {
+		return nil
+	}
+	dial := func(ctx context.Context, address string) (net.Conn, error) {
+		return cluster.NewTLS(m.identity, nil, nil).Dial(ctx, address, cluster.ProtocolJoin, m.identity.ClusterID())
+	}
+	if m.identity == nil {
+		authority, err := c.joinAuthority()
+		if err != nil {
+			return nil // it has been said
+		}
+		dial = func(ctx context.Context, address string) (net.Conn, error) {
+			return cluster.DialPinned(ctx, address, authority, time.Now())
+		}
+	}
+	all := greetAll(ctx, dial, peers)
 	reached := 0
-	var foreign bool
 	for _, h := range all {
 		switch {
-		case h.err == nil && m.clusterID != "" && h.ClusterID != m.clusterID:
-			foreign = true
-			r.fail(check, "%s belongs to cluster %s, and the data directory to %s: give the node an empty directory, or its own cluster's addresses", h.address, h.ClusterID, m.clusterID)
 		case h.err == nil:
 			reached++
 			r.ok(check, "%s of cluster %s", h.address, h.ClusterID)
+		case errors.Is(h.err, cluster.ErrRemoved):
+			r.fail(check, "%v: give it an empty directory, a new name and a join token to make it a member again", h.err)
+		case errors.Is(h.err, cluster.ErrForeignCluster) || errors.Is(h.err, trust.ErrStranger):
+			r.fail(check, "%v: name nodes of this node's own cluster, or give it an empty directory and a join token of theirs", h.err)
 		default:
 			r.warn(check, "%v: start that node, or open its cluster port to this one", h.err)
 		}
 	}
-	if len(peers) > 0 && reached == 0 && !foreign && m.nodeID == "" {
-		r.fail(check, "none of the nodes named in join answers: a new node needs one to be let in")
+	if reached == 0 && m.identity == nil {
+		r.fail(check, "none of the nodes named in join answers as it should: a new node needs one to be let in")
 	}
 	return all
 }
 
-func greetAll(ctx context.Context, peers []string) []heard {
+func greetAll(ctx context.Context, dial func(context.Context, string) (net.Conn, error), peers []string) []heard {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
 	all := make([]heard, len(peers))
@@ -109,7 +125,7 @@ func greetAll(ctx context.Context, peers []string) []heard {
 	for i, address := range peers {
 		asking.Go(func() {
 			began := time.Now()
-			g, err := cluster.Greet(ctx, nil, address)
+			g, err := cluster.Greet(ctx, dial, address)
 			all[i] = heard{address: address, Greeting: g, after: time.Since(began), at: time.Now(), err: err}
 		})
 	}
@@ -128,7 +144,10 @@ func (r *report) checkHealth(ctx context.Context, c config) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	scheme, _, _ := strings.Cut(c.APIAdvertise, "://")
+	scheme := "http"
+	if c.servesTLS() {
+		scheme = "https"
+	}
 	url := fmt.Sprintf("%s://%s/healthz", scheme, net.JoinHostPort(host, port))
 	// Nothing secret is sent, and whether it is this node's own certificate is not the question.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // see above

@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"broker/cluster"
+	"broker/cluster/trust"
 	"broker/fsm"
 )
 
@@ -30,7 +31,10 @@ func exitCode(err error) int {
 	if errors.As(err, &mend) {
 		return exitMend
 	}
-	for _, e := range []error{cluster.ErrIdentity, cluster.ErrDamaged, cluster.ErrNotMember, cluster.ErrJoinRefused, cluster.ErrForeignCluster, fsm.ErrNewer} {
+	for _, e := range []error{
+		cluster.ErrIdentity, cluster.ErrDamaged, cluster.ErrNotMember, cluster.ErrJoinRefused, cluster.ErrForeignCluster, cluster.ErrRemoved,
+		trust.ErrFile, trust.ErrStranger, trust.ErrToken, fsm.ErrNewer,
+	} {
 		if errors.Is(err, e) {
 			return exitMend
 		}

@@ -87,7 +87,7 @@ func TestServiceManagerHearsWhyNot(t *testing.T) {
 	if err := serve(t.Context(), c, &syncBuffer{}); err == nil {
 		t.Fatal("it started")
 	}
-	poll(t, "the reason", func() bool { return m.heard("STATUS=there is no key file") })
+	poll(t, "the reason", func() bool { return m.heard("STATUS=the data directory is empty") })
 	if m.heard("READY=1") {
 		t.Error("it says that it is ready")
 	}

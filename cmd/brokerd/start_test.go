@@ -23,14 +23,19 @@ import (
 // loneConfig is a node that is a cluster by itself, at free ports.
 func loneConfig(t *testing.T, dir string) config {
 	t.Helper()
-	c, err := config{
-		NodeID: "n1", DataDir: dir, Init: true, AdminTokenFile: filepath.Join(t.TempDir(), "token"),
-		APIListen: "127.0.0.1:0", ClusterListen: freeAddress(t), Timing: "lan", LogLevel: "error", LogFormat: "text",
-		HistoryTTL: time.Hour, SweepInterval: time.Hour, SweepQuarantine: time.Hour,
-	}.complete()
-	if err != nil {
-		t.Fatal(err)
-	}
+	tokens := t.TempDir()
+	return optionsOf(t, "--node-id", "n1", "--data-dir", dir, "--init", "--log-level", "error", "--timing", "lan",
+		"--api-listen", freeAddress(t), "--cluster-listen", freeAddress(t), "--gossip-listen", "off",
+		"--admin-token-file", filepath.Join(tokens, "admin-token"), "--join-token-file", filepath.Join(tokens, "join-token"))
+}
+
+// optionsOf is what these flags configure.
+func optionsOf(t *testing.T, args ...string) config {
+	t.Helper()
+	cmd := serverCommand()
+	must(t, cmd.ParseFlags(args))
+	c, err := loadConfig(cmd.Flags(), io.Discard)
+	must(t, err)
 	return c
 }
 
@@ -128,6 +133,8 @@ func TestStartUpTrouble(t *testing.T) {
 		t.Skip("starts many nodes")
 	}
 	template := usedDir(t)
+	other := mustNode(t, loneConfig(t, filepath.Join(t.TempDir(), "other")))
+	defer other.stop()
 	for name, tc := range map[string]struct {
 		damage func(t *testing.T, dir string)
 		args   []string
@@ -140,6 +147,7 @@ func TestStartUpTrouble(t *testing.T) {
 		"snapshot damaged":       {func(t *testing.T, dir string) { rewrite(t, dir, "snapshots/*/state.bin", half) }, nil, exitMend, []string{"snapshots", "cannot be read", "put it back"}},
 		"snapshot of the future": {newerSnapshot, nil, exitMend, []string{"newer version", "broker-state-2"}},
 		"identity damaged":       {func(t *testing.T, dir string) { rewrite(t, dir, "node.json", half) }, nil, exitMend, []string{"node.json", "put it back"}},
+		"key damaged":            {func(t *testing.T, dir string) { rewrite(t, dir, "identity.json", half) }, nil, exitMend, []string{"identity.json", "damaged"}},
 		"key file damaged":       {func(t *testing.T, dir string) { rewrite(t, dir, "keyring.json", half) }, nil, exitFailed, []string{"keyring.json", "not a key file"}},
 		"directory open to others": {func(t *testing.T, dir string) { must(t, os.Chmod(dir, 0o755)) }, nil,
 			exitMend, []string{"others can read", "chmod go= "}},
@@ -147,6 +155,7 @@ func TestStartUpTrouble(t *testing.T) {
 			exitMend, []string{"raft.db", "chmod go= "}},
 		"directory is a file": {func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)); must(t, os.WriteFile(dir, nil, 0o600)) }, nil,
 			exitFailed, []string{"not a directory", "name a directory"}},
+		"told to join another cluster": {nil, []string{"--join", other.config.ClusterListen}, exitMend, []string{"belongs to cluster", "its own cluster's addresses"}},
 		"state directory is a file": {func(t *testing.T, dir string) {
 			must(t, os.RemoveAll(filepath.Join(dir, "state")))
 			must(t, os.WriteFile(filepath.Join(dir, "state"), nil, 0o600))
@@ -184,7 +193,7 @@ func expectTrouble(t *testing.T, dir string, args []string, code int, says ...st
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	all := append([]string{"server", "--node-id", "n1", "--data-dir", dir, "--api-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "", "--log-level", "error"}, args...)
+	all := append([]string{"server", "--node-id", "n1", "--data-dir", dir, "--api-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "off", "--log-level", "error"}, args...)
 	var stdout, stderr bytes.Buffer
 	got := run(ctx, all, &stdout, &stderr)
 	text := stderr.String()
@@ -223,7 +232,7 @@ func TestNameThatIsTaken(t *testing.T) {
 	c := loneConfig(t, filepath.Join(t.TempDir(), "data"))
 	n := mustNode(t, c)
 	defer n.stop()
-	expectTrouble(t, filepath.Join(t.TempDir(), "other"), []string{"--join", c.ClusterListen, "--key-file", c.KeyFile}, exitMend, "member already", "another name")
+	expectTrouble(t, filepath.Join(t.TempDir(), "other"), []string{"--join", c.ClusterListen, "--join-token-file", c.JoinTokenFile}, exitMend, "n1", "another name")
 }
 
 // small returns a file system of that size, which is taken away at the end.
