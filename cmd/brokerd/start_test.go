@@ -227,6 +227,21 @@ func TestSecondProcessInADirectory(t *testing.T) {
 	}
 }
 
+// A second --init in a directory that belongs to a cluster changes nothing; one in another directory that finds the
+// first one's join token is told so.
+func TestSecondInit(t *testing.T) {
+	c := loneConfig(t, filepath.Join(t.TempDir(), "data"))
+	n := mustNode(t, c)
+	id := n.cluster.ClusterID()
+	n.stop()
+	n = mustNode(t, c)
+	defer n.stop()
+	if again := n.cluster.ClusterID(); again != id {
+		t.Errorf("cluster %s became %s", id, again)
+	}
+	expectTrouble(t, filepath.Join(t.TempDir(), "other"), []string{"--init", "--join-token-file", c.JoinTokenFile}, exitFailed, "something else than a join token of this cluster", "remove it")
+}
+
 // A name that another node has is refused for good.
 func TestNameThatIsTaken(t *testing.T) {
 	c := loneConfig(t, filepath.Join(t.TempDir(), "data"))
