@@ -44,9 +44,10 @@ a flag wins over a variable, a variable over the file.`,
 
 // serve runs a node until the context ends or the node cannot go on, and keeps the service manager informed.
 func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
+	log := c.logger()
 	manager, err := newNotifier(os.Getenv)
 	if err != nil {
-		return err
+		log.Warn("the service manager will not hear of this node", "error", err)
 	}
 	defer func() {
 		if err != nil {
@@ -55,7 +56,7 @@ func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
 		err = errors.Join(err, manager.close())
 	}()
 	manager.tell(status("starting"))
-	n, err := startNode(ctx, c, c.logger(), stdout)
+	n, err := startNode(ctx, c, log, stdout)
 	if err != nil {
 		return err
 	}
@@ -69,10 +70,10 @@ func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
 		n.log.Info("stopping")
 	case err = <-n.failed:
 	}
-	unwatch()
-	watcher.Wait()
 	manager.tell("STOPPING=1", status("finishing what runs, handing leadership over"))
+	unwatch()
 	n.stop()
+	watcher.Wait() // not before: a node that hangs has to hand over too
 	return err
 }
 
