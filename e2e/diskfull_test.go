@@ -36,6 +36,9 @@ func TestDiskFull(t *testing.T) {
 		return err
 	}
 	must(t)(nil, write())
+	if status, err := h.client(leader).GetCluster(t.Context()); err != nil || !strings.Contains(strings.Join(status.Warnings, "\n"), "are left on the disk") {
+		t.Errorf("nothing says that the disk is small: %v, %v", status.Warnings, err)
+	}
 	filler := h.fill(leader)
 	var acknowledged []int
 	written := func(want int) func() bool {
