@@ -19,6 +19,7 @@ type nodeFigures struct {
 	commit, applied, last               *prometheus.Desc
 	candidacies, leaderChanges          *prometheus.Desc
 	alive, offset, clockWrong           *prometheus.Desc
+	divergent, stateWrong               *prometheus.Desc
 	ledgerLead, overdue                 *prometheus.Desc
 	featureLevel, certificate, snapshot *prometheus.Desc
 }
@@ -37,6 +38,8 @@ func newNodeFigures(c Config) *nodeFigures {
 	f.alive = f.number("broker_member_alive", "1: the other node was reached lately, 0: it was not; absent when unknown.", "peer")
 	f.offset = f.number("broker_clock_offset_seconds", "By how much the other node's clock is ahead of this one's.", "peer")
 	f.clockWrong = f.number("broker_clock_wrong", "1: this node's clock is off those of most nodes, so that it does not lead.")
+	f.divergent = f.number("broker_state_divergent_nodes", "Other nodes that made another state of the same log than this one.")
+	f.stateWrong = f.number("broker_state_wrong", "1: most nodes made another state than this one, which therefore answers no reads and does not lead.")
 	f.ledgerLead = f.number("broker_ledger_clock_lead_seconds", "By how much the ledger's clock is ahead of this node's. It is behind by up to 15 s when nothing happens.")
 	f.overdue = f.number("broker_ledger_overdue_seconds", "For how long the first due lease in this node's ledger has been due without its end being begun; 0 when none is.")
 	f.featureLevel = f.number("broker_feature_level", "The level of features that the cluster works at.")
@@ -93,6 +96,8 @@ func (f *nodeFigures) collectLog(to chan<- prometheus.Metric, s cluster.Status) 
 	tally(to, f.candidacies, s.Candidacies)
 	tally(to, f.leaderChanges, s.LeaderChanges)
 	tell(to, f.clockWrong, oneIf(s.ClockError != nil))
+	tell(to, f.divergent, float64(len(s.Divergences)))
+	tell(to, f.stateWrong, oneIf(s.StateError != nil))
 	for _, m := range s.Members {
 		if m.Self {
 			continue

@@ -97,6 +97,8 @@ func TestNodeFigures(t *testing.T) {
 		`broker_member_alive{peer="n1"}`:           "",
 		`broker_clock_offset_seconds{peer="n2"}`:   "-0.25",
 		"broker_clock_wrong":                       "0",
+		"broker_state_divergent_nodes":             "0",
+		"broker_state_wrong":                       "0",
 		"broker_ledger_overdue_seconds":            "0",
 		"broker_ledger_clock_lead_seconds":         "", // an empty ledger has no clock
 		"broker_certificate_end_timestamp_seconds": "",
@@ -107,11 +109,14 @@ func TestNodeFigures(t *testing.T) {
 	})
 	never := mustMetrics(t, func(c *telemetry.Config) {
 		c.Status = func() cluster.Status {
-			return cluster.Status{Staleness: math.MaxInt64, ClockError: errors.New("off")}
+			return cluster.Status{
+				Staleness: math.MaxInt64, ClockError: errors.New("off"), StateError: errors.New("wrong"), Divergences: make([]cluster.Divergence, 2),
+			}
 		}
 	})
 	want(t, scrape(t, never), map[string]string{
 		"broker_raft_leader_contact_age_seconds": "+Inf", "broker_raft_leader_known": "0", "broker_clock_wrong": "1",
+		"broker_state_divergent_nodes": "2", "broker_state_wrong": "1",
 	})
 }
 
