@@ -164,7 +164,7 @@ func (n *node) answerEnrolling(ctx context.Context, q enrollQuestion) (enrollAns
 	if err != nil || !ours {
 		return none, cluster.JoinRefusal(errors.New("the certificate request is damaged"))
 	}
-	if off := q.Now.Sub(time.Now()); off.Abs() > maxClockDifference {
+	if off := time.Until(q.Now); off.Abs() > maxClockDifference {
 		side := "ahead of"
 		if off < 0 {
 			side = "behind"
