@@ -210,7 +210,10 @@ func TestDeleteWithLeases(t *testing.T) {
 			kit.Fake.Unstick(login.Name)
 		}
 	}
-	expect(t, 200, url, "POST", "/api/v1/leases/"+id+"/retry", "")
+	// The broker's own next try may have come first.
+	if got := ask(t, url, "POST", "/api/v1/leases/"+id+"/retry", ""); got.status != 200 && got.code() != "lease_not_revoking" {
+		t.Fatalf("trying again: %d %s", got.status, got.text)
+	}
 	operation = operationOf(t, expect(t, 202, url, "DELETE", "/api/v1/connections/orders-db?revoke_leases=true", ""))
 	if done := finished(t, url, operation); done.json["state"] != "done" || done.json["kind"] != "delete" {
 		t.Errorf("the operation is %s", done.text)

@@ -28,6 +28,8 @@ type call struct {
 	body      []byte
 	header    http.Header // of the answer
 
+	route     string // pattern of the path; empty: not known yet
+	status    int    // of the answer, once it is made
 	code      string // of the problem that was answered, for the log
 	notLeader bool   // the broker refused because this node leads no more; nothing was done
 }
@@ -40,7 +42,7 @@ func callOf(ctx context.Context) *call {
 }
 
 // instance is the URI that names the request in problems.
-func (c *call) instance() string { return "urn:broker:request:" + c.id }
+func (c *call) instance() string { return types.InstanceOf(c.id) }
 
 // request returns what the broker wants to know of every change.
 func (c *call) request(dryRun bool) broker.Request {
@@ -126,7 +128,12 @@ func tokenInURL(r *http.Request) bool {
 const (
 	headerForwardedFor  = "Broker-Forwarded-For"
 	headerForwardedNode = "Broker-Forwarded-Node"
+
+	// headerForwardedRoute is in the answer: the leader knows which route it was.
+	headerForwardedRoute = "Broker-Forwarded-Route"
 )
 
-// unstamped are the headers of a leader's answer that the node in front of it sets itself.
-func unstamped(name string) bool { return name == http.CanonicalHeaderKey(types.HeaderRequestID) }
+// unstamped are the headers of a leader's answer that the node in front of it sets itself, or keeps.
+func unstamped(name string) bool {
+	return name == http.CanonicalHeaderKey(types.HeaderRequestID) || name == headerForwardedRoute
+}

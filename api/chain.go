@@ -27,6 +27,7 @@ func (s *Server) chain(forwarded bool) http.Handler {
 	handler = s.limit(handler)           // bounds, before anything is parsed
 	handler = s.recover(handler)         // a panic is an answer too
 	handler = s.record(handler)          // one line in the log
+	handler = s.trace(handler)           // a part of a trace
 	handler = s.name(handler, forwarded) // everything above refers to the request by its id
 	return handler
 }
@@ -71,16 +72,20 @@ func (s *Server) record(next http.Handler) http.Handler {
 		counted := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(counted, r)
 		c := callOf(r.Context())
+		c.status = counted.status
+		took := s.config.Now().Sub(began)
+		if s.config.Observer != nil && !c.forwarded { // else the node that took it tells
+			s.config.Observer.Answered(c.route, c.method, c.status, took)
+		}
 		level := slog.LevelInfo
-		if isPublic(c.path) {
+		if isPublic(c.path) || c.path == metricsPath {
 			level = slog.LevelDebug
 		}
 		attributes := []slog.Attr{
 			slog.String("method", c.method),
 			slog.String("path", c.path),
 			slog.Int("status", counted.status),
-			slog.Duration("took", s.config.Now().Sub(began)),
-			slog.String("request_id", c.id),
+			slog.Duration("took", took),
 			slog.String("address", c.address),
 		}
 		if c.identity.Account != "" {
@@ -108,7 +113,7 @@ func (s *Server) recover(next http.Handler) http.Handler {
 				panic(reason)
 			}
 			// The reason itself may quote a value of the request; the stack holds none.
-			s.log.Error("a handler panicked", "request_id", callOf(r.Context()).id, "stack", string(debug.Stack()))
+			s.log.ErrorContext(r.Context(), "a handler panicked", "stack", string(debug.Stack()))
 			writeProblem(w, r, problem(codeInternal, "an internal error happened; the node's log tells more under this request's id"))
 		}()
 		next.ServeHTTP(w, r)
@@ -209,7 +214,7 @@ func (s *Server) catchUp(ctx context.Context) error {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, internal := problemOf(err, s.config.Now())
 	if internal {
-		s.log.Error("a request failed", "request_id", callOf(r.Context()).id, "error", err)
+		s.log.ErrorContext(r.Context(), "a request failed", "error", err)
 	}
 	writeProblem(w, r, p)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"broker/api/types"
+	"broker/fsm"
 )
 
 // ClusterGet asks how this node sees the cluster.
@@ -25,11 +26,18 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		out.Members = []types.Member{}
 	}
 	err := s.view(c, func(view View) error {
+		census := view.Census(fsm.At(s.config.Now()))
 		out.Leases = map[string]uint64{}
-		for state, count := range view.LeaseCounts() {
+		for state, count := range census.Leases {
 			out.Leases[string(state)] = count
 		}
-		s.tellClock(&out, view.Meta().Clock)
+		out.Trouble = types.Trouble{Overdue: census.Overdue, Stuck: census.Stuck}
+		for _, one := range census.Connections {
+			out.Trouble.Missing += one.Missing
+			out.Trouble.Orphans += one.Orphans
+		}
+		out.Version = s.config.Version
+		s.tellClock(&out, census.Clock)
 		out.FeatureLevel = view.Meta().FeatureLevel()
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID
@@ -57,10 +65,6 @@ func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) serveReady(w http.ResponseWriter, _ *http.Request) {
 	if err := s.config.Cluster.Ready(); err != nil {
 		s.writeHealth(w, http.StatusServiceUnavailable, err.Error())
-		return
-	}
-	if s.config.Cluster.Diverged() != nil {
-		s.writeHealth(w, http.StatusServiceUnavailable, "this node's state is not that of most nodes")
 		return
 	}
 	if err := s.config.State.View(func(View) error { return nil }); err != nil {

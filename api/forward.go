@@ -43,6 +43,9 @@ func (s *Server) lead(next http.Handler) http.Handler {
 				answer = s.forward(r)
 			}
 			if answer.done || c.forwarded {
+				if c.forwarded && c.route != "" {
+					answer.header.Set(headerForwardedRoute, c.route)
+				}
 				answer.writeTo(w)
 				return
 			}
@@ -104,7 +107,7 @@ func (s *Server) here(next http.Handler, r *http.Request, served func()) *record
 	r.Body = io.NopCloser(bytes.NewReader(c.body))
 	next.ServeHTTP(answer, r)
 	answer.WriteHeader(http.StatusOK)
-	c.code = own.code
+	c.code, c.route = own.code, own.route
 	answer.done = !own.notLeader
 	return answer
 }
@@ -114,6 +117,18 @@ const maxAnswer = 16 << 20
 
 // forward carries the request to the leader once.
 func (s *Server) forward(r *http.Request) *recorded {
+	began := time.Now()
+	header := forwardedHeader(r.Header)
+	ctx, done := s.traceForward(r.Context(), header)
+	answer, outcome := s.forwardOnce(r.WithContext(ctx), header)
+	done(outcome)
+	if s.config.Observer != nil {
+		s.config.Observer.Forwarded(outcome, time.Since(began))
+	}
+	return answer
+}
+
+func (s *Server) forwardOnce(r *http.Request, header http.Header) (*recorded, ForwardOutcome) {
 	c := callOf(r.Context())
 	ctx, repeatable := r.Context(), c.keyValue != "" || !isWrite(r.Method)
 	if deadline, ok := ctx.Deadline(); ok && repeatable {
@@ -124,9 +139,9 @@ func (s *Server) forward(r *http.Request) *recorded {
 	}
 	request, err := http.NewRequestWithContext(ctx, r.Method, "http://leader"+r.URL.RequestURI(), bytes.NewReader(c.body))
 	if err != nil {
-		return finalProblem(c, problem(codeMalformed, "the request's URL cannot be forwarded"))
+		return finalProblem(c, problem(codeMalformed, "the request's URL cannot be forwarded")), ForwardNotSent
 	}
-	request.Header = forwardedHeader(r.Header)
+	request.Header = header
 	request.Header.Set(headerForwardedFor, c.address)
 	request.Header.Set(headerForwardedNode, c.node)
 	request.Header.Set(types.HeaderRequestID, c.id)
@@ -136,12 +151,13 @@ func (s *Server) forward(r *http.Request) *recorded {
 		return unanswered(c, err, repeatable)
 	}
 	defer response.Body.Close()
+	c.route = response.Header.Get(headerForwardedRoute)
 	answer := &recorded{status: response.StatusCode, header: http.Header{}}
 	switch n, err := io.Copy(&answer.body, io.LimitReader(response.Body, maxAnswer+1)); {
 	case err != nil:
 		return unanswered(c, err, repeatable)
 	case n > maxAnswer:
-		return finalProblem(c, problem(codeInternal, "the leader's answer is too long to be passed on: ask for less"))
+		return finalProblem(c, problem(codeInternal, "the leader's answer is too long to be passed on: ask for less")), ForwardAnswered
 	}
 	for name, values := range response.Header {
 		if !hopByHop(name) && !unstamped(name) {
@@ -161,21 +177,21 @@ func (s *Server) forward(r *http.Request) *recorded {
 			}
 		}
 	}
-	return answer
+	return answer, ForwardAnswered
 }
 
 // unanswered judges a try that brought no answer.
-func unanswered(c *call, err error, repeatable bool) *recorded {
+func unanswered(c *call, err error, repeatable bool) (*recorded, ForwardOutcome) {
 	var sent interface{ NotSent() bool }
 	if errors.As(err, &sent) && sent.NotSent() {
-		return &recorded{}
+		return &recorded{}, ForwardNotSent
 	}
 	p := problem(codeOutcomeUnknown, "the leader did not answer: the change may or may not have been made")
 	if repeatable {
-		return &recorded{problem: p}
+		return &recorded{problem: p}, ForwardUnknown
 	}
 	p.Hint = "look whether it was made before trying again"
-	return finalProblem(c, p)
+	return finalProblem(c, p), ForwardUnknown
 }
 
 func finalProblem(c *call, p *types.Problem) *recorded {

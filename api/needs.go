@@ -97,7 +97,7 @@ type View interface {
 	ChosenEvents(fsm.EventFilter) func(*fsm.Event) bool
 	EventsSince(fsm.Instant) fsm.EventPosition
 	LastEvents(count, scan int, filter fsm.EventFilter) fsm.EventPosition
-	LeaseCounts() map[fsm.LeaseState]uint64
+	Census(now fsm.Instant) fsm.Census
 	Lock(fsm.LockID) (fsm.Lock, bool)
 	Locks(after fsm.LockID, limit int) []fsm.Lock
 	Operation(fsm.OperationID) (fsm.Operation, bool)

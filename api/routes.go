@@ -47,6 +47,11 @@ func register[I any, O any, P interface {
 		DefaultStatus: one.status,
 		// The chain has bounded the body already; huma counts one byte more as too many.
 		MaxBodyBytes: s.config.MaxBody + 1,
+		// Also what does not pass validation has a route.
+		Middlewares: huma.Middlewares{func(ctx huma.Context, next func(huma.Context)) {
+			callOf(ctx.Context()).route = apiPrefix + one.path
+			next(ctx)
+		}},
 	}
 	huma.Register(r.api, operation, func(ctx context.Context, in *I) (*O, error) {
 		c := callOf(ctx)
@@ -63,7 +68,7 @@ func register[I any, O any, P interface {
 		}
 		p, internal := problemOf(err, s.config.Now())
 		if internal {
-			s.log.Error("a request failed", "request_id", c.id, "operation", one.id, "error", err)
+			s.log.ErrorContext(ctx, "a request failed", "operation", one.id, "error", err)
 		}
 		c.notLeader = p.Code == codeNotLeader
 		return nil, p

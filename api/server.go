@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/trace"
 
 	"broker/api/types"
 	"broker/providers"
@@ -59,6 +60,15 @@ type Config struct {
 	// StreamStall is for how long the client of an event stream may take nothing before it is cut off.
 	// Zero: 30 s.
 	StreamStall time.Duration
+
+	// Metrics serves the metrics of this node to who may read them. Nil: there is no such route.
+	Metrics http.Handler
+
+	// Observer hears of requests. Nil: nobody.
+	Observer Observer
+
+	// Tracer begins the traces of requests. Nil: nothing is traced.
+	Tracer trace.Tracer
 
 	// Logger gets one line per request and the causes of internal errors. Nil: nothing is logged.
 	Logger *slog.Logger
@@ -118,7 +128,10 @@ func New(config Config) (*Server, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	s := &Server{config: config, log: config.Logger, streams: newStreams(config.MaxStreams), tail: &tail{state: config.State}}
+	s := &Server{
+		config: config, log: slog.New(RequestIDs(config.Logger.Handler())),
+		streams: newStreams(config.MaxStreams), tail: &tail{state: config.State},
+	}
 	if err := s.routes(); err != nil {
 		return nil, err
 	}
@@ -226,9 +239,12 @@ func (s *Server) routes() error {
 		return fmt.Errorf("describing the API: %w", err)
 	}
 	s.openAPI = description
-	s.router.Path(openAPIPath).Methods(http.MethodGet).HandlerFunc(s.serveOpenAPI)
-	s.router.Path(healthPath).Methods(http.MethodGet).HandlerFunc(s.serveHealth)
-	s.router.Path(readyPath).Methods(http.MethodGet).HandlerFunc(s.serveReady)
+	s.on(openAPIPath, s.serveOpenAPI)
+	s.on(healthPath, s.serveHealth)
+	s.on(readyPath, s.serveReady)
+	if s.config.Metrics != nil {
+		s.on(metricsPath, s.serveMetrics)
+	}
 	return nil
 }
 

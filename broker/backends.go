@@ -113,11 +113,11 @@ func (p *period) openBackend(record fsm.System) (providers.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return p.openWith(record.Provider, settings, providers.SystemID(record.Identity))
+	return p.openWith(record.Provider, record.Connection, settings, providers.SystemID(record.Identity))
 }
 
 // openWith opens a backend that refuses to work at any other system than the one named, if one is.
-func (p *period) openWith(provider string, settings providers.Settings, identity providers.SystemID) (providers.Backend, error) {
+func (p *period) openWith(provider string, name fsm.ConnectionName, settings providers.Settings, identity providers.SystemID) (providers.Backend, error) {
 	kind, ok := p.Providers.Get(provider)
 	if !ok {
 		return nil, fmt.Errorf("this node has no provider %q", provider)
@@ -130,7 +130,7 @@ func (p *period) openWith(provider string, settings providers.Settings, identity
 	if err != nil {
 		return nil, fmt.Errorf("opening provider %q: %s", provider, providers.Redact(err.Error(), secrets...))
 	}
-	return providers.Redacting(backend, secrets...), nil
+	return p.watchCalls(providers.Redacting(backend, secrets...), provider, name), nil
 }
 
 // settings returns all settings of a system, the sealed ones opened.

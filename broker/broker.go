@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"broker/fsm"
 	"broker/providers"
@@ -47,6 +48,8 @@ type Config struct {
 	Random    io.Reader        // nil: the system's
 	Prefix    string           // of login names; empty: providers.DefaultPrefix
 	Timing    Timing
+	Observer  Observer     // nil: nobody
+	Tracer    trace.Tracer // nil: nothing is traced
 }
 
 // Timing holds the lengths of time the broker works with; zero means the default in parentheses.

@@ -168,7 +168,7 @@ func (b *Broker) RepairClock(ctx context.Context, req Request, reason string) (f
 	body.Voters, body.Readings, body.To = p.readClocks(work)
 	done, _, err := proposeOnce[fsm.ClockRepair](work, p, req, body)
 	if !req.DryRun && (err == nil && done.From != done.To || errors.Is(err, ErrOutcomeUnknown)) {
-		p.log.Warn("the ledger's clock was set back", "from", done.From.String(), "to", done.To.String(), "leases", done.Leases, "error", err)
+		p.log.WarnContext(work, "the ledger's clock was set back", "from", done.From.String(), "to", done.To.String(), "leases", done.Leases, "error", err)
 		p.end(errClockRepaired)
 	}
 	return done, err

@@ -200,7 +200,7 @@ func (b *Broker) CheckConnection(ctx context.Context, _ Request, name fsm.Connec
 
 // checkSettings opens a backend for the settings and has it check them.
 func (p *period) checkSettings(ctx context.Context, name fsm.ConnectionName, provider string, settings providers.Settings) (string, error) {
-	backend, err := p.openWith(provider, settings, "")
+	backend, err := p.openWith(provider, name, settings, "")
 	if err != nil {
 		return "", &fsm.Refusal{Code: CodeConnectionCheckFailed, Message: err.Error()}
 	}

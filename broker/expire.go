@@ -114,6 +114,7 @@ func (p *period) expire(due []fsm.LeaseID) {
 func (p *period) beginEnds(body fsm.Body) error {
 	moved, _, err := propose[[]fsm.Lease](p.ctx, p, p.self(), body)
 	if err == nil {
+		p.expiring(moved)
 		p.drive(moved...)
 	}
 	return err

@@ -28,13 +28,14 @@ type plan struct {
 // Issue gives the caller a lease. The order of steps is the protocol: the intent is committed before
 // the outside system is called, and values are returned only after the lease is active in the log.
 // Errors: *fsm.Refusal, *InvalidError, *UnavailableError, ErrNotLeader, ErrOutcomeUnknown.
-func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (Issued, error) {
+func (b *Broker) Issue(ctx context.Context, req Request, spec IssueSpec) (issued Issued, err error) {
+	defer func(began time.Time) { b.issueAsked(spec, req, err, began) }(time.Now())
 	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return Issued{}, err
 	}
 	began := p.Now()
-	issued, err := p.issue(work, ctx, req, spec)
+	issued, err = p.issue(work, ctx, req, spec)
 	if err == nil && !issued.Replayed && !req.DryRun {
 		p.company.took(p.Now().Sub(began))
 	}
@@ -281,7 +282,7 @@ func (p *period) abort(ctx context.Context, pl plan, lease fsm.Lease, cause erro
 		p.schedule(l)
 		p.drive(l)
 	} // otherwise the wheel rolls the lease back at its create deadline
-	p.log.Warn("making a login failed", "lease", lease.ID, "connection", lease.Connection, "kind", pe.Kind.String(), "not_sent", pe.NotSent, "error", pe)
+	p.log.WarnContext(ctx, "making a login failed", "lease", lease.ID, "connection", lease.Connection, "kind", pe.Kind.String(), "not_sent", pe.NotSent, "error", pe)
 	if pe.Kind == providers.KindRejected || pe.Kind == providers.KindUnsupported || pe.Kind == providers.KindExists {
 		r := &fsm.Refusal{Code: CodeProviderRejected, Message: fmt.Sprintf("connection %q refused to make a login: %s", pl.connection.Name, pe)}
 		return withHint(r, pe).With("lease_id", string(lease.ID))

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
 
 	"broker/fsm"
 )
@@ -45,7 +48,7 @@ func proposeOnce[V any](ctx context.Context, p *period, req Request, body fsm.Bo
 		if result, err = p.State.Try(cmd); err != nil {
 			return none, nil, err
 		}
-	} else if result, err = p.commit(ctx, cmd); err != nil {
+	} else if result, err = p.traceCommit(ctx, cmd, body); err != nil {
 		return none, nil, err
 	}
 	if r := result.Refusal; r != nil {
@@ -66,6 +69,20 @@ func proposeOnce[V any](ctx context.Context, p *period, req Request, body fsm.Bo
 func try[V any](p *period, req Request, body fsm.Body) (V, *fsm.Result, error) {
 	req.DryRun = true
 	return propose[V](p.ctx, p, req, body)
+}
+
+// traceCommit is commit as a part of a trace.
+func (p *period) traceCommit(ctx context.Context, cmd fsm.Command, body fsm.Body) (*fsm.Result, error) {
+	ctx, span := p.span(ctx, "raft propose")
+	result, err := p.commit(ctx, cmd)
+	if span.IsRecording() {
+		span.SetAttributes(attribute.String("broker.command", strings.TrimPrefix(fmt.Sprintf("%T", body), "*fsm.")))
+		if err == nil {
+			span.SetAttributes(attribute.Int64("broker.index", int64(result.Index)), attribute.Bool("broker.refused", result.Refusal != nil))
+		}
+	}
+	finish(span, outcomeOf(err))
+	return result, err
 }
 
 // maxCommand is the largest command that is proposed; larger ones hold up the log's heartbeats.

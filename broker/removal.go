@@ -117,6 +117,7 @@ func (r *revoker) record(gone []fsm.Removed, failed []removal) {
 		page := gone[:min(r.p.portion(), len(gone))]
 		gone = gone[len(page):]
 		finished, _, err := propose[[]fsm.Lease](r.p.ctx, r.p, r.p.self(), &fsm.FinishRevoke{Removed: page})
+		r.p.removed(finished)
 		for _, l := range finished {
 			r.done(l.ID)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"broker/fsm"
 	"broker/providers"
@@ -11,7 +12,8 @@ import (
 
 // Renew moves the end of an active lease: at the outside system first, so that the login never ends
 // before its lease, then in the log as a compare-and-set. Errors as for Issue.
-func (b *Broker) Renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Lease, error) {
+func (b *Broker) Renew(ctx context.Context, req Request, spec RenewSpec) (lease fsm.Lease, err error) {
+	defer func(began time.Time) { b.asked(VerbRenew, lease.Connection, req, outcomeOf(err), began) }(time.Now())
 	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return fsm.Lease{}, err

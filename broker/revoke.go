@@ -11,13 +11,14 @@ import (
 // Revoke begins the end of a lease and waits a few seconds for it. The lease it returns is still
 // revoking when the login is not gone by then: the work goes on by itself. Revoking what has ended
 // returns the lease as it is. Errors as for Issue.
-func (b *Broker) Revoke(ctx context.Context, req Request, spec RevokeSpec) (fsm.Lease, error) {
+func (b *Broker) Revoke(ctx context.Context, req Request, spec RevokeSpec) (lease fsm.Lease, err error) {
+	defer func(began time.Time) { b.revokeAsked(lease, req, err, began) }(time.Now())
 	p, work, leave, err := b.enter(ctx)
 	if err != nil {
 		return fsm.Lease{}, err
 	}
 	defer leave()
-	lease, err := p.beginRevoke(work, req, &fsm.BeginRevoke{ID: spec.Lease, Cause: fsm.CauseRevoke, Reason: spec.Reason})
+	lease, err = p.beginRevoke(work, req, &fsm.BeginRevoke{ID: spec.Lease, Cause: fsm.CauseRevoke, Reason: spec.Reason})
 	if err != nil || req.DryRun || lease.State != fsm.Revoking {
 		return lease, err
 	}

@@ -71,6 +71,7 @@ type clockAnswer struct {
 	NodeID string `json:"n"`
 	// At is in nanoseconds since 1970.
 	At int64 `json:"at"`
+	diskReport
 }
 
 // clockSample is one answer of another node's clock.
@@ -92,8 +93,7 @@ type clockBook struct {
 	samples map[string][]clockSample
 	judged  bool
 	ahead   time.Duration
-	agree   []string      // the voters that say the same, when judged
-	changed chan struct{} // closed and replaced by a new judgement; nil while nobody waits
+	agree   []string // the voters that say the same, when judged
 	warned  map[string]bool
 }
 
@@ -134,20 +134,13 @@ func (b *clockBook) setJudgement(judged bool, ahead time.Duration, agree []strin
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.judged, b.ahead, b.agree = judged, ahead, agree
-	if b.changed != nil {
-		close(b.changed)
-		b.changed = nil
-	}
 }
 
-// judgement returns the newest judgement, and what is closed when there is another.
-func (b *clockBook) judgement() (ClockView, []string, <-chan struct{}) {
+// judgement returns the newest judgement, and the voters that agree.
+func (b *clockBook) judgement() (ClockView, []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.changed == nil {
-		b.changed = make(chan struct{})
-	}
-	return ClockView{Judged: b.judged, Ahead: b.ahead}, b.agree, b.changed
+	return ClockView{Judged: b.judged, Ahead: b.ahead}, b.agree
 }
 
 // judgeClocks finds the time that most voters agree about, from the offsets of those that answered,
@@ -175,7 +168,7 @@ func (n *Node) clockAge() time.Duration { return clockSamples*n.cfg.Timing.Clock
 
 func (n *Node) handleClock(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+pathClock, func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, clockAnswer{NodeID: n.NodeID(), At: n.wall().UnixNano()}, nil)
+		reply(w, clockAnswer{NodeID: n.NodeID(), At: n.wall().UnixNano(), diskReport: n.diskReport()}, nil)
 	})
 }
 
@@ -198,6 +191,7 @@ func (n *Node) askClocks(ctx context.Context, nodes []raft.Server) map[string]cl
 			if err != nil || answer.NodeID != string(s.ID) {
 				return
 			}
+			n.disks.hear(answer.NodeID, answer.diskReport)
 			sample := clockSample{says: time.Unix(0, answer.At), at: asked.Add(trip / 2), err: trip / 2}
 			n.clocks.keep(answer.NodeID, sample, n.clockAge())
 			if sample.err <= clockMaxError {
@@ -239,7 +233,7 @@ func (n *Node) AskClocks(ctx context.Context) (count int, clocks map[string]time
 
 // Clock returns what this node knows of the cluster's clocks. It asks nobody.
 func (n *Node) Clock() ClockView {
-	view, _, _ := n.clocks.judgement()
+	view, _ := n.clocks.judgement()
 	view.Offsets = make(map[string]ClockOffset)
 	if r := n.raft.Load(); r != nil {
 		at, wall := time.Now(), n.wall()

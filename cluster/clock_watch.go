@@ -1,9 +1,6 @@
 package cluster
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // watchClocks compares this node's clock with the others' from time to time.
 func (n *Node) watchClocks() {
@@ -37,8 +34,9 @@ func (n *Node) compareClocks() {
 		}
 	}
 	ahead, agree, judged := judgeClocks(offsets, len(electorate))
-	before, _, _ := n.clocks.judgement()
+	before, _ := n.clocks.judgement()
 	n.clocks.setJudgement(judged, ahead, agree)
+	n.fitness.set(n.unfit())
 	now := ClockView{Judged: judged, Ahead: ahead}
 	switch was, is := before.Off(), now.Off(); {
 	case was == nil && is != nil:
@@ -73,29 +71,8 @@ func (n *Node) warnOfClock(id string, wall, at time.Time) {
 	}
 }
 
-// whileClockAgrees returns a context that ends, with the reason as its cause, as soon as this node's
-// clock is found to be wrong. release must be called.
-func (n *Node) whileClockAgrees(period context.Context) (ctx context.Context, release func()) {
-	ctx, end := context.WithCancelCause(period)
-	n.workers.Go(func() {
-		for {
-			view, _, changed := n.clocks.judgement()
-			if err := view.Off(); err != nil {
-				end(err)
-				return
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	return ctx, func() { end(nil) }
-}
-
 // clockOff reports whether this node's clock is wrong.
 func (n *Node) clockOff() error {
-	view, _, _ := n.clocks.judgement()
+	view, _ := n.clocks.judgement()
 	return view.Off()
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"time"
 
@@ -82,8 +83,9 @@ type Config struct {
 	// term. It is called after everything committed in earlier terms has been
 	// applied here, never twice at the same time. The context is cancelled as
 	// soon as leadership is known to be gone, this node's clock or state is found
-	// to be wrong, or the node stops; Lead must then return soon. Returning while
-	// the context lives hands leadership over to another node. Nil does nothing.
+	// to be wrong or its disk bad, or the node stops; Lead must then return soon.
+	// Returning while the context lives hands leadership over to another node. Nil
+	// does nothing.
 	Lead func(ctx context.Context, term uint64) error
 
 	// Roster remembers members beside Raft's configuration. Nil remembers nothing; a node that comes back with
@@ -118,6 +120,8 @@ type Config struct {
 	// WrapLog is put between Raft's cache and the durable log: to watch the disk,
 	// or to play a bad one in tests. Nil leaves the log as it is.
 	WrapLog func(raft.LogStore) raft.LogStore
+	// Flush makes what was written to a file of the log durable: to play a bad disk in tests. Nil is fdatasync.
+	Flush func(*os.File) error
 	// Halt is called with the reason when the disk has lost what it was given,
 	// so that this node cannot go on. Nil leaves a node that takes no entry any
 	// more, and answers everything else.
@@ -125,6 +129,9 @@ type Config struct {
 	// UnsafeNoSync skips fsync of the log. A crash of the machine may then lose
 	// acknowledged entries: for tests only.
 	UnsafeNoSync bool
+
+	// Observer hears how the log goes. Nil is nobody.
+	Observer Observer
 
 	// Now is the wall clock of this machine. Nil is time.Now.
 	Now func() time.Time
@@ -140,6 +147,12 @@ var nodeIDPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
 func (c Config) validate() (Config, error) {
 	if c.Halt == nil {
 		c.Halt = func(error) {}
+	}
+	if c.Flush == nil {
+		c.Flush = flush
+		if c.UnsafeNoSync {
+			c.Flush = func(*os.File) error { return nil }
+		}
 	}
 	switch {
 	case c.DataDir == "":

@@ -60,20 +60,15 @@ func (e *divergedError) Error() string {
 type stateBook struct {
 	mu       sync.Mutex
 	found    map[string]Divergence
-	diverged error         // this node differs from most voters
-	most     []string      // the voters that agree, when that was judged
-	changed  chan struct{} // closed and replaced by a new judgement; nil while nobody waits
+	diverged error    // this node differs from most voters
+	most     []string // the voters that agree, when that was judged
 }
 
-// judgement returns who is right, what is closed when there is another judgement, and why this node's state
-// is wrong, or nil.
-func (b *stateBook) judgement() (most []string, changed <-chan struct{}, diverged error) {
+// judgement returns who is right, and why this node's state is wrong, or nil.
+func (b *stateBook) judgement() (most []string, diverged error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.changed == nil {
-		b.changed = make(chan struct{})
-	}
-	return b.most, b.changed, b.diverged
+	return b.most, b.diverged
 }
 
 // settle notes the outcome of a comparison of this node with members, and returns what is new and what is over.
@@ -117,10 +112,6 @@ func (b *stateBook) settle(me string, members []string, compared map[string]*Div
 		b.most, b.diverged = v.most, nil
 		if !slices.Contains(v.most, me) && slices.Contains(v.others, me) {
 			b.diverged = &divergedError{v.index}
-		}
-		if b.changed != nil {
-			close(b.changed)
-			b.changed = nil
 		}
 	}
 	return begun, over

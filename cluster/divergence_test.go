@@ -98,15 +98,15 @@ func TestDivergenceStays(t *testing.T) {
 		t.Error("a node that was removed is still reported")
 	}
 	b.settle("n2", members, nil, wrong, now)
-	if most, _, diverged := b.judgement(); diverged == nil || len(most) != 2 {
+	if most, diverged := b.judgement(); diverged == nil || len(most) != 2 {
 		t.Errorf("the wrong node says %v", diverged)
 	}
 	b.settle("n2", members, nil, ruling{}, now)
-	if _, _, diverged := b.judgement(); diverged == nil {
+	if _, diverged := b.judgement(); diverged == nil {
 		t.Error("the wrong node became right because nobody can be asked")
 	}
 	b.settle("n2", members, nil, ruling{true, 5, members, nil}, now)
-	if _, _, diverged := b.judgement(); diverged != nil {
+	if _, diverged := b.judgement(); diverged != nil {
 		t.Errorf("the node that is right again says %v", diverged)
 	}
 }

@@ -52,6 +52,7 @@ func (n *Node) compareStates() {
 	answers[me] = mine
 	before := n.Diverged()
 	begun, over := n.states.settle(me, ids(members), compared, judge(mine, answers, ids(voters(r))), time.Now())
+	n.fitness.set(n.unfit())
 	for _, d := range begun {
 		n.log.Error("nodes made different states of the same log", "node", me, "other", d.Node, "index", d.Index,
 			"hash", short(d.Mine), "other_hash", short(d.Theirs), "agreed_index", d.Agreed, "wrong", d.Wrong)
@@ -99,29 +100,8 @@ func (n *Node) Divergences() []Divergence { return n.states.divergences() }
 // Diverged returns why this node's state must not be read: it differs from that of most voters. It is nil when
 // it does not, or nobody can say.
 func (n *Node) Diverged() error {
-	_, _, diverged := n.states.judgement()
+	_, diverged := n.states.judgement()
 	return diverged
-}
-
-// whileStateAgrees returns a context that ends, with the reason as its cause, as soon as this node's state
-// is found to be wrong. release must be called.
-func (n *Node) whileStateAgrees(period context.Context) (ctx context.Context, release func()) {
-	ctx, end := context.WithCancelCause(period)
-	n.workers.Go(func() {
-		for {
-			_, changed, diverged := n.states.judgement()
-			if diverged != nil {
-				end(diverged)
-				return
-			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
-	return ctx, func() { end(nil) }
 }
 
 func ids(nodes []raft.Server) []string {

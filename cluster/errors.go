@@ -30,6 +30,10 @@ var (
 	// to another cluster than the configuration says, or is damaged.
 	ErrIdentity = errors.New("data directory does not fit")
 
+	// ErrDamaged is returned by Start when what the data directory holds is not whole, or was written by a
+	// newer version, so that going on could lose what was acknowledged.
+	ErrDamaged = errors.New("the data directory is not whole")
+
 	// ErrNotMember is returned by Start when the data directory is empty and
 	// the configuration says neither to begin a cluster nor whom to join.
 	ErrNotMember = errors.New("the data directory is empty: either begin a new cluster or name a member to join")

@@ -20,6 +20,8 @@ type machine struct {
 
 	applied atomic.Uint64
 
+	refused error // why the last Restore failed
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when applied grows
 }
@@ -101,8 +103,8 @@ func (m *machine) Restore(content io.ReadCloser) error {
 			return errors.New("restoring a snapshot whose log index is not known")
 		}
 	}
-	if err := m.inner.Restore(content); err != nil {
-		return err
+	if m.refused = m.inner.Restore(content); m.refused != nil {
+		return m.refused
 	}
 	m.advance(indexed.index)
 	return nil

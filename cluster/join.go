@@ -67,6 +67,37 @@ func (n *Node) askClusterID(ctx context.Context) (string, error) {
 	return hello.ClusterID, err
 }
 
+// checkJoin makes sure that a member is not told to join another cluster than its directory belongs to: it
+// would wait for a leader for ever. Members that do not answer soon prove nothing.
+func (n *Node) checkJoin(ctx context.Context, stored identity) error {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Heartbeat)
+	defer cancel()
+	answers := make(chan error, len(n.cfg.Join))
+	for _, address := range n.cfg.Join {
+		n.workers.Go(func() {
+			conn, err := n.cfg.Network.Dial(ctx, address, ProtocolJoin, stored.ClusterID)
+			if err == nil {
+				_ = conn.Close()
+			}
+			answers <- err
+		})
+	}
+	var foreign error
+	for range n.cfg.Join {
+		switch err := <-answers; {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrForeignCluster):
+			foreign = err
+		}
+	}
+	if foreign == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %s belongs to cluster %s, but the nodes it is told to join do not (%w); give the node an empty directory to make it a member there, or its own cluster's addresses",
+		ErrIdentity, n.cfg.DataDir, stored.ClusterID, foreign)
+}
+
 // join asks the configured members until this node is a member too.
 func (n *Node) join(ctx context.Context, me self) error {
 	ask := n.request(me)

@@ -257,7 +257,7 @@ func TestStartRefusesForeignData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for content, want := range map[string]string{"": "is damaged", "{}": "names no node", `{"format": 99}`: "newer version"} {
+		for content, want := range map[string]string{"": "is damaged", "{}": "is damaged", `{"format": 99}`: "newer version"} {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -268,7 +268,7 @@ func TestStartRefusesForeignData(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := start(t, second); !errors.Is(err, cluster.ErrIdentity) || !strings.Contains(err.Error(), "holds a log but no node.json") {
+		if _, err := start(t, second); !errors.Is(err, cluster.ErrIdentity) || !strings.Contains(err.Error(), "put it back") {
 			t.Errorf("without: got %v", err)
 		}
 		if err := os.WriteFile(path, kept, 0o600); err != nil {

@@ -39,7 +39,9 @@ import (
 type journal struct {
 	bolt *raftboltdb.BoltStore
 	sync func(*os.File) error // flushes a file
-	halt func(error)
+	// watch is told when something is being written, and what it returns how that ended.
+	watch func(counted bool) (end func(error))
+	halt  func(error)
 	// mayDefer says that what is stored now is a leader's, and that others have to acknowledge it.
 	mayDefer func() bool
 	size     int64 // how much is written to a file before its content goes on
@@ -97,19 +99,16 @@ type monotonic struct{ raft.LogStore }
 // IsMonotonic says so to Raft.
 func (monotonic) IsMonotonic() bool { return true }
 
-// openJournal opens the files, and brings raft-boltdb up to date. halt is called when nobody knows any more
+// openJournal opens the files, and brings raft-boltdb up to date. sync flushes a file; halt is called when nobody knows any more
 // what is on the disk.
-func openJournal(dir string, bolt *raftboltdb.BoltStore, size int64, noSync bool, warn func(msg string, args ...any), halt func(error)) (opened *journal, err error) {
-	j := &journal{bolt: bolt, sync: flush, size: size, most: 32 * size, warn: warn, halt: func(error) {}, mayDefer: func() bool { return false },
+func openJournal(dir string, bolt *raftboltdb.BoltStore, size int64, sync func(*os.File) error, warn func(msg string, args ...any), halt func(error)) (opened *journal, err error) {
+	j := &journal{bolt: bolt, sync: sync, watch: func(bool) func(error) { return func(error) {} }, size: size, most: 32 * size, warn: warn, halt: func(error) {}, mayDefer: func() bool { return false },
 		deferred: make(chan struct{}, 1), closing: make(chan struct{}), news: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			j.closeFiles()
 		}
 	}()
-	if noSync {
-		j.sync = func(*os.File) error { return nil }
-	}
 	var found [2]journalContent
 	for i := range j.files {
 		path := filepath.Join(dir, fmt.Sprintf(journalFiles, i))
@@ -149,7 +148,7 @@ func noGap(bolt *raftboltdb.BoltStore, entries []*raft.Log) error {
 	if err != nil || last == 0 || len(entries) == 0 || entries[0].Index <= last+1 {
 		return err
 	}
-	return fmt.Errorf("the log ends at %d and the journal begins at %d: entries that were acknowledged are lost; give this node an empty directory and a new name", last, entries[0].Index)
+	return fmt.Errorf("%w: the log ends at %d and the journal begins at %d, so that entries that were acknowledged are lost: %s", ErrDamaged, last, entries[0].Index, startAnew)
 }
 
 // FirstIndex returns the first index of the log; 0 when it is empty.
@@ -282,10 +281,12 @@ func (j *journal) drainLocked() error {
 	if len(queue) == 0 {
 		return nil
 	}
+	end := j.watch(true)
 	err := j.change()
 	if err == nil {
 		err = j.append(queue)
 	}
+	end(err)
 	if err != nil {
 		err = fmt.Errorf("writing the journal: %w", err)
 	}
@@ -421,6 +422,7 @@ func (j *journal) move(entries []*raft.Log, moved chan struct{}) {
 	defer j.mu.Unlock()
 	j.moved, j.moveErr, j.movedAt = nil, err, time.Now()
 	if err != nil {
+		j.watch(false)(err)
 		j.warn("the journal's entries cannot be moved into the log; trying again", "error", err)
 		return
 	}

@@ -15,11 +15,22 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// openJournalFile opens a file, or makes one that has its blocks.
+// openJournalFile opens a file, or makes one that has its blocks. A file never has less than it was made
+// with: one that has was cut short, and nobody knows what stood there.
 func openJournalFile(path string, size int64) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
-	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return f, err
+	if err == nil {
+		info, err := f.Stat()
+		if err == nil && info.Size() < size {
+			err = fmt.Errorf("%w: %s was cut short, %d bytes of %d are left, and entries that were acknowledged may be lost: %s", ErrDamaged, path, info.Size(), size, startAnew)
+		}
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return f, nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
 	if err := writeSynced(path+".tmp", make([]byte, size)); err != nil {
 		return nil, err
@@ -58,7 +69,7 @@ func readJournal(f *os.File) (content journalContent, err error) {
 		}
 		entries, err := decodeJournal(payload)
 		if err != nil {
-			return content, fmt.Errorf("the record at %d cannot be read: %w", at, err)
+			return content, fmt.Errorf("%w: the record at %d cannot be read (%w): %s", ErrDamaged, at, err, startAnew)
 		}
 		content.generation = generation
 		content.entries = append(content.entries, entries...)
@@ -67,7 +78,7 @@ func readJournal(f *os.File) (content journalContent, err error) {
 	// A file begins with a record from its first use on: when there is none, any behind it counts.
 	for behind := at + journalSector; behind < len(data); behind += journalSector {
 		if generation, _, size := readRecord(data[behind:]); size != 0 && (generation == content.generation || content.generation == 0) {
-			return content, fmt.Errorf("damaged at %d, with entries behind that were acknowledged: give this node an empty directory and a new name", at)
+			return content, fmt.Errorf("%w: damaged at %d, with entries behind that were acknowledged: %s", ErrDamaged, at, startAnew)
 		}
 	}
 	return content, nil

@@ -28,13 +28,16 @@ type journalKit struct {
 func openKit(t require, dir string, size int64) *journalKit {
 	bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFile), NoSync: true, MsgpackUseNewTimeFormat: true})
 	must(t, err)
-	j, err := openJournal(dir, bolt, size, true, func(string, ...any) {}, func(error) {})
+	j, err := openJournal(dir, bolt, size, noSync, func(string, ...any) {}, func(error) {})
 	if err != nil {
 		_ = bolt.Close()
 	}
 	must(t, err)
 	return &journalKit{journal: j, dir: dir}
 }
+
+// noSync flushes nothing.
+func noSync(*os.File) error { return nil }
 
 // require is what tests and properties have in common.
 type require interface {
@@ -253,7 +256,7 @@ func TestJournalDamaged(t *testing.T) {
 			bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFile)})
 			must(t, err)
 			defer bolt.Close()
-			if _, err := openJournal(dir, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "damaged") {
+			if _, err := openJournal(dir, bolt, 4096, noSync, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "damaged") {
 				t.Errorf("opening a damaged journal: %v", err)
 			}
 		})
@@ -275,7 +278,7 @@ func TestJournalWithAGap(t *testing.T) {
 	must(t, err)
 	defer bolt.Close()
 	must(t, bolt.DeleteRange(8, 8))
-	if _, err := openJournal(torn, bolt, journalSize, true, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "lost") {
+	if _, err := openJournal(torn, bolt, 4096, noSync, func(string, ...any) {}, func(error) {}); err == nil || !strings.Contains(err.Error(), "lost") {
 		t.Errorf("opening a log with a gap: %v", err)
 	}
 }
@@ -535,7 +538,7 @@ func BenchmarkJournal(b *testing.B) {
 	dir := b.TempDir()
 	bolt, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFile)})
 	must(b, err)
-	j, err := openJournal(dir, bolt, journalSize, false, func(string, ...any) {}, func(error) {})
+	j, err := openJournal(dir, bolt, journalSize, flush, func(string, ...any) {}, func(error) {})
 	must(b, err)
 	defer func() { must(b, errors.Join(j.close(), bolt.Close())) }()
 	for name, log := range map[string]raft.LogStore{"journal": j, "raft-boltdb": bolt} {

@@ -84,7 +84,9 @@ func (n *Node) workOnce(period context.Context) error {
 	if err := n.unfit(); err != nil {
 		return err
 	}
-	term, err := n.establish(period)
+	fit, release := n.whileFit(period)
+	defer release()
+	term, err := n.establish(fit)
 	if err != nil {
 		return fmt.Errorf("establishing leadership: %w", err)
 	}
@@ -92,10 +94,6 @@ func (n *Node) workOnce(period context.Context) error {
 	defer n.established.Store(0)
 	n.log.Info("leading", "term", term)
 	defer n.log.Info("no longer leading", "term", term)
-	agreeing, release := n.whileClockAgrees(period)
-	defer release()
-	fit, release := n.whileStateAgrees(agreeing)
-	defer release()
 	unasked, done := n.whileNobodyAsks(fit)
 	defer done()
 	err = n.cfg.Lead(unasked, term)
@@ -146,17 +144,21 @@ func (n *Node) handOver(ctx context.Context, to string) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timing.Election+n.cfg.Timing.RPC)
 	defer cancel()
 	transfer := r.LeadershipTransfer
-	next, ok := n.member(to)
-	if !ok {
-		next, ok = n.successor(r)
+	next, chosen := n.member(to)
+	if !chosen {
+		next, chosen = n.successor(r)
 	}
-	if !ok {
-		next, ok = n.fittest()
+	if !chosen {
+		next, chosen = n.fittest()
 	}
-	if ok {
+	if chosen {
 		transfer = func() raft.Future { return r.LeadershipTransferToServer(next.ID, next.Address) }
 	}
-	if err := n.await(ctx, transfer()); err != nil {
+	err := n.await(ctx, transfer())
+	if err != nil && chosen && n.diskOff() != nil {
+		err = n.push(next)
+	}
+	if err != nil {
 		return fmt.Errorf("handing leadership over: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
@@ -24,12 +25,17 @@ type Node struct {
 	peers   peerBook
 	clocks  clockBook
 	states  stateBook
+	disk    diskBook
+	disks   diskReports
+	fitness fitness
 	reigns  reigns
 
 	// notify carries gains and losses of leadership from Raft.
 	notify chan bool
 	// established is the term this node leads in, once it has; else 0.
 	established atomic.Uint64
+	// tally is for Status.
+	tally tally
 
 	// lifetime ends when the node is down; leading ends first.
 	lifetime    context.Context
@@ -41,6 +47,8 @@ type Node struct {
 	futures  gate           // unanswered futures of Raft
 	handlers gate           // anything being served for other nodes
 	workers  sync.WaitGroup // every other goroutine of this node
+	probes   sync.WaitGroup // those that probe the disk, which may hang
+	probing  sync.Mutex     // held by the one that does
 	led      chan struct{}  // closed when the one that leads has ended; nil before it began
 
 	voice           *voice // what Raft is answered with; silent until this node was let in
@@ -100,9 +108,10 @@ func New(cfg Config) (*Node, error) {
 	n.leading, n.endLeading = context.WithCancel(n.lifetime)
 	n.machine.diverged = n.Diverged
 	n.reads.run = n.readRound
+	n.disk.bound = n.cfg.Timing.Disk
 	n.reigns.lifetime, n.reigns.grace = n.lifetime, n.cfg.Timing.Heartbeat
 	n.client = newForwardConns(n.dialForward)
-	n.reigns.begins = n.client.drop
+	n.reigns.begins = n.leaderChanged
 	return n, nil
 }
 
@@ -111,8 +120,8 @@ func New(cfg Config) (*Node, error) {
 // member has let it in, for which Start asks until ctx ends. A leader need not
 // exist when Start returns. After an error the node is down and stays so.
 //
-// Start returns errors wrapping ErrIdentity, ErrNotMember, ErrJoinRefused or
-// ErrForeignCluster for what a person must mend.
+// Start returns errors wrapping ErrIdentity, ErrDamaged, ErrNotMember,
+// ErrJoinRefused or ErrForeignCluster for what a person must mend.
 func (n *Node) Start(ctx context.Context) error {
 	n.mu.Lock()
 	if n.started || n.stopped != nil {
@@ -132,7 +141,7 @@ func (n *Node) Start(ctx context.Context) error {
 
 func (n *Node) start(ctx context.Context) error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("creating the data directory: %w", err)
+		return fmt.Errorf("making the data directory: %w", err)
 	}
 	stored, known, err := readIdentity(n.cfg.DataDir)
 	if err != nil {
@@ -146,16 +155,22 @@ func (n *Node) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.stores, err = openStores(n.cfg, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
+	if n.stores, err = openStores(n.cfg, &n.disk, &raftLogger{out: n.log, name: "snapshot"}); err != nil {
 		return err
 	}
 	n.stores.journal.mayDefer = n.leadsOthers
+	n.stores.journal.sync = n.timedFlush(n.stores.journal.sync)
 	member, err := n.stores.hasState()
 	if err != nil {
 		return fmt.Errorf("looking into the log: %w", err)
 	}
 	if member && !known {
-		return fmt.Errorf("%w: %s holds a log but no %s", ErrIdentity, n.cfg.DataDir, identityFile)
+		return fmt.Errorf("%w: there is a log but no %s: put it back; it names this node and its cluster", ErrIdentity, filepath.Join(n.cfg.DataDir, identityFile))
+	}
+	if member {
+		if err := n.checkJoin(ctx, stored); err != nil {
+			return err
+		}
 	}
 
 	n.peerClient = n.newPeerClient()
@@ -253,6 +268,7 @@ func (n *Node) open(id identity, begin bool) (self, error) {
 	n.workers.Go(n.watchStates)
 	n.workers.Go(n.watchMembers)
 	n.workers.Go(n.watchReady)
+	n.workers.Go(n.watchDisk)
 	n.log.Info("node is up", "node", me.nodeID, "cluster", me.clusterID, "address", me.clusterAddr)
 	return me, nil
 }

@@ -23,6 +23,7 @@ import (
 // Proposals made at the same time share writes and messages. It is safe for
 // concurrent use.
 func (n *Node) Propose(ctx context.Context, cmd []byte) (response any, index uint64, err error) {
+	defer func(began time.Time) { n.proposed(err, began) }(time.Now())
 	if len(cmd) > MaxCommandBytes {
 		return nil, 0, &NotCommittedError{fmt.Errorf("%w: %d bytes, at most %d", ErrCommandTooLarge, len(cmd), MaxCommandBytes)}
 	}

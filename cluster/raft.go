@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -74,16 +75,33 @@ func (n *Node) openRaft(self self, begin bool) error {
 			ID:       config.LocalID,
 			Address:  transport.LocalAddr(),
 		}}}
-		if err := raft.BootstrapCluster(config, n.stores.logs, n.stores.bolt, n.stores.snapshots, transport, alone); err != nil {
+		if err := raft.BootstrapCluster(config, n.stores.logs, n.stores.stable, n.stores.snapshots, transport, alone); err != nil {
 			return fmt.Errorf("beginning a new cluster: %w", err)
 		}
 	}
-	r, err := raft.NewRaft(config, n.machine, n.stores.logs, n.stores.bolt, n.stores.snapshots, transport)
+	r, err := n.newRaft(config, transport)
 	if err != nil {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
 	n.raft.Store(r)
 	return nil
+}
+
+// newRaft has Raft begin with the newest snapshot and the log. It panics over an entry that it cannot read,
+// before any of its goroutines runs.
+func (n *Node) newRaft(config *raft.Config, transport raft.Transport) (r *raft.Raft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = damaged(filepath.Join(n.cfg.DataDir, logFile), p)
+		}
+	}()
+	r, err = raft.NewRaft(config, n.machine, n.stores.logs, n.stores.stable, n.stores.snapshots, transport)
+	err = n.stores.snapshots.started(err)
+	if err != nil && n.machine.refused != nil {
+		// Raft only tells its log why.
+		return nil, fmt.Errorf("%w: the newest snapshot cannot be restored: %w", ErrDamaged, n.machine.refused)
+	}
+	return r, err
 }
 
 // leadsOthers reports whether what Raft stores now is a leader's, which others have to acknowledge.

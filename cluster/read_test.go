@@ -71,7 +71,10 @@ func TestCutOffLeaderServesNoLinearizableRead(t *testing.T) {
 // for the newest.
 func TestHangingLeaderServesNoOldRead(t *testing.T) {
 	disks := disks{"n1": {}, "n2": {}, "n3": {}}
-	c := clustertest.New(t, 3, &clustertest.Options{Configure: disks.configure})
+	c := clustertest.New(t, 3, &clustertest.Options{Configure: func(node *clustertest.Node, cfg *cluster.Config) {
+		disks.configure(node, cfg)
+		cfg.Timing.Disk = time.Hour // it would notice that its disk hangs
+	}})
 	old := c.Leader()
 	old.MustPropose([]byte("old"))
 

@@ -86,7 +86,7 @@ func (n *Node) watchLeader(r *raft.Raft) {
 	changes := make(chan raft.Observation, 64)
 	observer := raft.NewObserver(changes, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)
-		return ok
+		return ok || n.countCandidacy(o)
 	})
 	r.RegisterObserver(observer)
 	defer r.DeregisterObserver(observer)

@@ -32,6 +32,10 @@ type Status struct {
 	LastLogIndex uint64
 	// Staleness is as Node.Staleness has it.
 	Staleness time.Duration
+	// Candidacies counts how often this node stood for election since it was
+	// started, LeaderChanges how often it came to know of another leader or term.
+	Candidacies   uint64
+	LeaderChanges uint64
 	// ClockError says why this node does not lead on account of its clock; nil
 	// when it may.
 	ClockError error
@@ -40,6 +44,8 @@ type Status struct {
 	StateError error
 	// Divergences are the nodes that made another state of the log than this one.
 	Divergences []Divergence
+	// Disk is what this node knows of its disk.
+	Disk DiskView
 	// Members are sorted by ID.
 	Members []Member
 }
@@ -70,6 +76,9 @@ type Member struct {
 	GossipAddr string
 	// Clock is how far its clock is ahead of this node's; nil when unknown.
 	Clock *ClockOffset
+	// Disk is what somebody should know of its disk; empty when there is nothing, or the node has not
+	// answered lately.
+	Disk []string
 }
 
 // MemberState says whether a member votes, or is going to.
@@ -84,7 +93,10 @@ const (
 
 // Status returns what this node knows.
 func (n *Node) Status() Status {
-	s := Status{State: "starting", AppliedIndex: n.AppliedIndex(), Staleness: n.Staleness()}
+	s := Status{
+		State: "starting", AppliedIndex: n.AppliedIndex(), Staleness: n.Staleness(),
+		Candidacies: n.tally.candidacies.Load(), LeaderChanges: n.tally.leaderChanges.Load(),
+	}
 	if me := n.self.Load(); me != nil {
 		s.NodeID, s.ClusterID, s.ClusterAddr = me.nodeID, me.clusterID, me.clusterAddr
 	}
@@ -101,6 +113,7 @@ func (n *Node) Status() Status {
 	clock := n.Clock()
 	s.ClockError = clock.Off()
 	s.StateError, s.Divergences = n.Diverged(), n.Divergences()
+	s.Disk = n.Disk()
 	for _, server := range servers(r) {
 		m := Member{
 			ID:          string(server.ID),
@@ -112,6 +125,15 @@ func (n *Node) Status() Status {
 		info, health := n.peers.look(m.ID)
 		if m.Self {
 			info, health = n.info(), HealthAlive
+		}
+		report, fresh := n.disks.latest(m.ID, n.clockAge())
+		if m.Self {
+			report, fresh = n.diskReport(), true
+		}
+		for _, says := range []string{report.Trouble, report.LowSpace} {
+			if fresh && says != "" {
+				m.Disk = append(m.Disk, says)
+			}
 		}
 		m.APIAddr, m.Version, m.Health, m.GossipAddr = info.API, info.Version, health, info.Gossip
 		n.tellContact(&m)

@@ -102,6 +102,7 @@ func (n *Node) shutdown(ctx context.Context, graceful bool) error {
 	n.reads.wait()
 	n.workers.Wait()
 	try("ending requests of other nodes", n.handlers.wait(ctx))
+	try("probing the disk", n.waitProbes(ctx))
 	if n.stores != nil && raftErr == nil {
 		// Under a Raft that goes on, the log had better stay open.
 		try("closing the log", within(ctx, n.stores.close)) // a disk that hangs must not hold the process

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 const (
 	identityFile   = "node.json"
 	logFile        = "raft.db"
+	snapshotDir    = "snapshots"
 	logCacheSize   = 2048
 	keptSnapshots  = 2
 	lockTimeout    = 2 * time.Second
@@ -51,13 +51,13 @@ func readIdentity(dir string) (identity, bool, error) {
 	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
-		return identity{}, false, fmt.Errorf("%w: %s is damaged: %w", ErrIdentity, path, err)
+		return identity{}, false, fmt.Errorf("%w: %s is damaged (%w): put it back; it names this node and its cluster", ErrIdentity, path, err)
 	}
 	switch {
 	case id.Format > identityFormat:
-		return identity{}, false, fmt.Errorf("%w: %s was written by a newer version of this program", ErrIdentity, path)
+		return identity{}, false, fmt.Errorf("%w: %s was written by a newer version of this program: start that one again", ErrIdentity, path)
 	case id.NodeID == "" || id.ClusterID == "":
-		return identity{}, false, fmt.Errorf("%w: %s is damaged: it names no node or no cluster", ErrIdentity, path)
+		return identity{}, false, fmt.Errorf("%w: %s is damaged: put it back; it names this node and its cluster", ErrIdentity, path)
 	}
 	return id, true, nil
 }
@@ -120,11 +120,15 @@ type stores struct {
 	bolt      *raftboltdb.BoltStore // terms and votes, and all but the newest entries of the log
 	journal   *journal
 	logs      raft.LogStore
+	stable    raft.StableStore // bolt, watched
 	snapshots *indexedSnapshots
 }
 
-func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
+func openStores(cfg Config, disk *diskBook, logger hclog.Logger) (*stores, error) {
 	dir := cfg.DataDir
+	if err := checkFiles(dir); err != nil {
+		return nil, err
+	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{
 		Path: filepath.Join(dir, logFile),
 		// Freelist: the map is fast with many free pages, and it need not be
@@ -138,28 +142,29 @@ func openStores(cfg Config, logger hclog.Logger) (*stores, error) {
 		MsgpackUseNewTimeFormat: true,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening the log: %s is in use by another process", dir)
+		return nil, fmt.Errorf("opening the log: %s is in use by another process", filepath.Join(dir, logFile))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	s := &stores{bolt: bolt}
-	if s.journal, err = openJournal(dir, bolt, journalSize, cfg.UnsafeNoSync, logger.Warn, cfg.Halt); err != nil {
+	s := &stores{bolt: bolt, stable: watchedStable{bolt, disk, cfg.Halt}}
+	if s.journal, err = openJournal(dir, bolt, journalSize, cfg.Flush, logger.Warn, cfg.Halt); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), bolt.Close())
 	}
+	s.journal.watch = disk.begin
 	var log raft.LogStore = s.journal
 	if cfg.WrapLog != nil {
 		log = cfg.WrapLog(log)
 	}
-	if s.logs, err = raft.NewLogCache(logCacheSize, monotonic{log}); err != nil {
+	if s.logs, err = raft.NewLogCache(logCacheSize, monotonic{watchedLog{log, disk}}); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), s.close())
 	}
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, keptSnapshots, logger)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the snapshots: %w", err), s.close())
 	}
-	s.snapshots = &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, "snapshots")}
-	if err := s.snapshots.tighten(); err != nil {
+	s.snapshots = &indexedSnapshots{SnapshotStore: files, dir: filepath.Join(dir, snapshotDir), log: s.journal, warn: logger.Warn}
+	if err := errors.Join(s.snapshots.tighten(), s.snapshots.check()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -173,59 +178,42 @@ func (s *stores) close() error {
 	return errors.Join(s.journal.close(), s.bolt.Close())
 }
 
-// indexedSnapshots is a snapshot store whose opened snapshots know the log
-// index they stand for, since the state machine's Restore is given only bytes,
-// and whose files nobody else may read.
-type indexedSnapshots struct {
-	raft.SnapshotStore
-	dir string
+// watchedLog has a node know how long Raft waits for its log.
+type watchedLog struct {
+	raft.LogStore
+	disk *diskBook
 }
 
-// indexedSnapshot is the content of a snapshot together with its index.
-type indexedSnapshot struct {
-	io.ReadCloser
-	index uint64
+func (l watchedLog) StoreLogs(entries []*raft.Log) error {
+	end := l.disk.begin(false)
+	err := l.LogStore.StoreLogs(entries)
+	end(err)
+	return err
 }
 
-func (s *indexedSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	meta, content, err := s.SnapshotStore.Open(id)
+// watchedStable is where terms and votes are kept. Raft panics when they cannot be written: a node that
+// ends says why instead.
+type watchedStable struct {
+	raft.StableStore
+	disk *diskBook
+	halt func(error)
+}
+
+func (s watchedStable) Set(key, value []byte) error {
+	return s.write(func() error { return s.StableStore.Set(key, value) })
+}
+
+func (s watchedStable) SetUint64(key []byte, value uint64) error {
+	return s.write(func() error { return s.StableStore.SetUint64(key, value) })
+}
+
+func (s watchedStable) write(set func() error) error {
+	end := s.disk.begin(false)
+	err := set()
+	end(err)
 	if err != nil {
-		return nil, nil, err
+		err = fmt.Errorf("writing this node's term and vote: %w", err)
+		s.halt(err)
 	}
-	return meta, &indexedSnapshot{ReadCloser: content, index: meta.Index}, nil
-}
-
-func (s *indexedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
-	configurationIndex uint64, trans raft.Transport,
-) (raft.SnapshotSink, error) {
-	sink, err := s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, trans)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.tighten(); err != nil {
-		return nil, errors.Join(err, sink.Cancel())
-	}
-	return sink, nil
-}
-
-// tighten takes everybody else's permissions from the snapshots: the file store
-// leaves them to the process's umask.
-func (s *indexedSnapshots) tighten() error {
-	err := filepath.WalkDir(s.dir, func(path string, entry fs.DirEntry, err error) error {
-		mode := fs.FileMode(0o600)
-		if err == nil && entry.IsDir() {
-			mode = 0o700
-		}
-		if err == nil {
-			err = os.Chmod(path, mode)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil // reaped meanwhile
-		}
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("protecting the snapshots: %w", err)
-	}
-	return nil
+	return err
 }

@@ -34,6 +34,9 @@ type Timing struct {
 	// Compare is the pause between two comparisons of this node's state with the
 	// others'.
 	Compare time.Duration
+	// Disk is how long a write of the log may take before this node's disk counts as bad, so that it does not
+	// lead while others can. Zero is twice Heartbeat.
+	Disk time.Duration
 }
 
 // LAN returns the timing for nodes a few milliseconds apart: after the leader
@@ -103,6 +106,9 @@ func (t Timing) withDefaults() Timing {
 	}
 	if t.LeaderLease <= 0 {
 		t.LeaderLease = lan.LeaderLease
+	}
+	if t.Disk <= 0 {
+		t.Disk = 2 * t.Heartbeat
 	}
 	return t
 }

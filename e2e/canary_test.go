@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +15,7 @@ import (
 	"broker/api/types"
 )
 
-// Secrets are in no file of any data directory, in no log, event or error.
+// Secrets are in no file of any data directory, in no log, event, metric or error.
 func TestCanary(t *testing.T) {
 	h := newHouse(t)
 	c := h.client()
@@ -44,6 +46,7 @@ func TestCanary(t *testing.T) {
 	tell(c.ListEvents(t.Context(), client.EventQuery{}, client.ListOptions{Limit: 1000}))
 	for n := 1; n <= 3; n++ {
 		tell(h.client(n).GetCluster(t.Context()))
+		told.WriteString(h.metrics(n))
 	}
 	h.mustDevcluster("down")
 	told.WriteString(readAll(t, h.dir, "admin-token", "env"))
@@ -66,6 +69,26 @@ func TestCanary(t *testing.T) {
 		t.Error("the admin token is in a file of the cluster or in what it said")
 	}
 	t.Logf("looked through %d bytes", told.Len())
+}
+
+// metrics returns what a node shows of itself to who has a token.
+func (h *house) metrics(n int) string {
+	h.t.Helper()
+	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.addrs[n-1]+"/metrics", nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+h.token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || !bytes.Contains(text, []byte("broker_raft_term")) {
+		h.t.Fatalf("metrics of node %d: %s, %v", n, answer.Status, err)
+	}
+	return string(text)
 }
 
 // readAll returns the content of every file below a directory but those named.

@@ -94,7 +94,7 @@ func (t *txn) applyEntry(entry *raft.Log) (*Result, error) {
 	}
 	h, ok := handlerOf(c.Type)
 	if !ok || c.Version != 1 {
-		return nil, fmt.Errorf("%w: command type %d version %d is not known to this version: upgrade this node", ErrNewerData, c.Type, c.Version)
+		return nil, fmt.Errorf("%w: command type %d version %d is not known here", ErrNewer, c.Type, c.Version)
 	}
 	t.begin(entry.Index, entry.Term, c.Actor)
 	result := &Result{Index: entry.Index}

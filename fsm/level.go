@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 )
 
@@ -32,12 +31,8 @@ func (c Command) Needs() uint64 {
 	return cmp.Or(h.level, 1)
 }
 
-// ErrNewerData is returned, or halts the node, when log or snapshot were written at a feature level that
-// this version does not read.
-var ErrNewerData = errors.New("the data were written by a newer version of the broker")
-
 func newerData(level uint64) error {
-	return fmt.Errorf("%w: they are at feature level %d, this version reads up to level %d: start the newer version again", ErrNewerData, level, FeatureLevel)
+	return fmt.Errorf("%w: feature level %d is in force, and this version reads up to level %d", ErrNewer, level, FeatureLevel)
 }
 
 // FeatureLevel returns the level in force: what every member of the cluster reads.

@@ -44,7 +44,7 @@ func mustEncode(t *testing.T, body Body) []byte {
 func TestNewerDataStops(t *testing.T) {
 	wants := func(err error) {
 		t.Helper()
-		if !errors.Is(err, ErrNewerData) || !strings.Contains(err.Error(), "start the newer version again") {
+		if !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "start that one again") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestNewerDataStops(t *testing.T) {
 	wants(mustOpen(t).Restore(readCloser{bufio.NewReader(bytes.NewReader(mustSnapshot(t, newer)))}))
 
 	_, err = s.applyBatch([]*raft.Log{{Index: 1, Term: 1, Data: unknownCommand(t)}})
-	if !errors.Is(err, ErrNewerData) || !strings.Contains(err.Error(), "upgrade this node") {
+	if !errors.Is(err, ErrNewer) || !strings.Contains(err.Error(), "is not known here") {
 		t.Errorf("an unknown command: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/hashicorp/raft"
 	"github.com/klauspost/compress/zstd"
@@ -13,7 +14,10 @@ import (
 )
 
 // snapshotMagic begins every snapshot and names its format.
-const snapshotMagic = "broker-state-1\n"
+const (
+	snapshotKind  = "broker-state-"
+	snapshotMagic = snapshotKind + "1\n"
+)
 
 // Snapshot begins a copy of the state as it is now. Writing it out does not hold up Apply.
 func (s *State) Snapshot() (raft.FSMSnapshot, error) {
@@ -101,8 +105,13 @@ func (s *State) Restore(r io.ReadCloser) error {
 func unpack(r io.Reader, path string) error {
 	in := bufio.NewReaderSize(r, 1<<20)
 	magic := make([]byte, len(snapshotMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != snapshotMagic {
-		return errors.New("this is not a snapshot of the broker, or one of a newer version")
+	_, err := io.ReadFull(in, magic)
+	switch {
+	case err == nil && string(magic) == snapshotMagic:
+	case strings.HasPrefix(string(magic), snapshotKind):
+		return fmt.Errorf("%w: the snapshot's format is %q, and this version reads %q", ErrNewer, strings.TrimSpace(string(magic)), strings.TrimSpace(snapshotMagic))
+	default:
+		return errors.New("this is not a snapshot of the broker")
 	}
 	z, err := zstd.NewReader(in)
 	if err != nil {
@@ -126,7 +135,7 @@ func unpack(r io.Reader, path string) error {
 	return errors.Join(readable(db), db.Close())
 }
 
-// readable returns ErrNewerData when the state in a file is at a feature level that this version does not read.
+// readable returns ErrNewer when the state in a file is at a feature level that this version does not read.
 func readable(db *bbolt.DB) (err error) {
 	defer catch(&err)
 	return db.View(func(tx *bbolt.Tx) error {

@@ -48,6 +48,9 @@ type State struct {
 	checkpoints checkpoints
 }
 
+// ErrNewer is returned when the log or a snapshot was written by a newer version of the broker.
+var ErrNewer = errors.New("this was written by a newer version of the broker: start that one again")
+
 // ErrClosed is returned when the state is used after Close.
 var ErrClosed = errors.New("the state is closed")
 
@@ -88,10 +91,14 @@ func openFile(path string) (*bbolt.DB, error) {
 		return nil, fmt.Errorf("opening the state file: %w", err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
+		filed := tx.Bucket([]byte(bucketStuck)) != nil
 		for _, name := range buckets() {
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
+		}
+		if !filed {
+			return fillStuck(tx) // a snapshot of an earlier version
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ const (
 	bucketReplies       = "replies"
 	bucketOutputKeys    = "output_keys" // (environment, output key) → secret
 	bucketEventsByLease = "events_by_lease"
+	bucketStuck         = "leases_by_stuck"
 )
 
 var (
@@ -60,6 +61,7 @@ var (
 			filedBy("leases_by_connection", func(r *Lease) string { return string(r.Connection) }),
 			{bucket: "leases_by_label", keys: leaseLabelKeys},
 			{bucket: "leases_by_missing", key: leaseMissingKey},
+			{bucket: bucketStuck, key: func(r *Lease, to []byte) ([]byte, bool) { return to, r.State == Revoking && r.Stuck }},
 		},
 	}
 	locks = table[Lock]{

@@ -87,12 +87,12 @@ func (c *Cluster) ServeAsLeader(ctx context.Context) (context.Context, func(), b
 	return ctx, func() {}, c.LeaderReady()
 }
 
-// Ready is nil while there is a leader.
+// Ready is nil while there is a leader and the node's state is right.
 func (c *Cluster) Ready() error {
 	if _, _, ok := c.Leader(); !ok {
 		return errors.New("there is no leader")
 	}
-	return nil
+	return c.Diverged()
 }
 
 // Leader names the leader.

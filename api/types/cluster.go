@@ -14,6 +14,8 @@ type Cluster struct {
 	Members      []Member          `json:"members" nullable:"false"`
 	Leases       map[string]uint64 `json:"leases" doc:"Leases by state, those that have not ended"`
 	FeatureLevel uint64            `json:"feature_level" doc:"In force: what every node must be able to read"`
+	Trouble      Trouble           `json:"trouble"`
+	Version      string            `json:"version,omitempty" doc:"Of the program of the answering node"`
 
 	ClockAt      *time.Time `json:"clock_at,omitempty" doc:"The ledger's clock, by which leases end"`
 	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
@@ -21,6 +23,14 @@ type Cluster struct {
 
 	// ExpirySuspendedSince is when the cluster lost its quorum: until it is back nothing is revoked.
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
+}
+
+// Trouble counts what should not last, up to 100 000 of each.
+type Trouble struct {
+	Overdue uint64 `json:"overdue" doc:"Leases whose time is over and whose removal has not begun"`
+	Stuck   uint64 `json:"stuck" doc:"Leases whose login could not be removed several times"`
+	Missing uint64 `json:"missing" doc:"Active leases whose login was gone in the newest sweep"`
+	Orphans uint64 `json:"orphans" doc:"Logins that no live lease knows, as the newest sweeps left them"`
 }
 
 // Health answers the health routes.

@@ -53,6 +53,21 @@ func (p *Problem) Error() string {
 	return text
 }
 
+// instancePrefix begins the URI that names a request.
+const instancePrefix = "urn:broker:request:"
+
+// InstanceOf returns the URI that names the request of an id.
+func InstanceOf(requestID string) string { return instancePrefix + requestID }
+
+// RequestID returns the id of the request that was refused, as the nodes' logs have it; empty when it is
+// not known, or there is no problem.
+func (p *Problem) RequestID() string {
+	if p == nil || !strings.HasPrefix(p.Instance, instancePrefix) {
+		return ""
+	}
+	return strings.TrimPrefix(p.Instance, instancePrefix)
+}
+
 // GetStatus returns the HTTP status.
 func (p *Problem) GetStatus() int { return p.Status }
 

@@ -103,7 +103,7 @@ func Open(dir string) (*Identity, bool, error) {
 		return nil, false, fmt.Errorf("%w: %s is damaged; restore it, or give the node an empty data directory and a new join token", ErrFile, path)
 	}
 	if id.content.Format > fileFormat {
-		return nil, false, fmt.Errorf("%w: %s was written by a newer version of this program: upgrade this node", ErrFile, path)
+		return nil, false, fmt.Errorf("%w: %s was written by a newer version of this program: start that one again", ErrFile, path)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(id.content.Key)
 	var ok bool

@@ -52,7 +52,7 @@ func (e *hintedError) Error() string { return e.err.Error() }
 // Unwrap returns the error.
 func (e *hintedError) Unwrap() error { return e.err }
 
-// report prints an error as "error:" and "hint:" lines and returns the exit code.
+// report prints an error as "error:", "hint:" and "request:" lines and returns the exit code.
 func (a *app) report(err error) int {
 	if err == nil {
 		return exitDone
@@ -70,7 +70,20 @@ func (a *app) report(err error) int {
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", clean(hint))
 	}
+	if id := problem.RequestID(); id != "" && tellsMore(problem.Status) {
+		fmt.Fprintf(a.err, "request: %s\n", clean(id))
+	}
 	return exitCode(err)
+}
+
+// tellsMore reports whether somebody may want to look a refused request up in the nodes' logs: not when the
+// request itself was wrong, as the error says it all.
+func tellsMore(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		return false
+	}
+	return true
 }
 
 func exitCode(err error) int {

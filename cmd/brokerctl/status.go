@@ -22,7 +22,9 @@ type nodeStatus struct {
 	Error       string         `json:"error,omitempty"`
 	Leader      bool           `json:"leader"`
 	Voter       bool           `json:"voter"`
+	Version     string         `json:"version,omitempty"`
 	Applied     uint64         `json:"applied_index,omitempty"`
+	Behind      uint64         `json:"entries_behind,omitempty"`  // the highest index that any node knows to be committed
 	ClockMS     *int64         `json:"clock_offset_ms,omitempty"` // ahead of the clock of the node whose view counts
 	StalenessMS int64          `json:"staleness_ms"`
 	View        *types.Cluster `json:"view,omitempty"` // the whole answer
@@ -35,6 +37,8 @@ type clusterStatus struct {
 	Leader string            `json:"leader,omitempty"`
 	Term   uint64            `json:"term"`
 	Leases map[string]uint64 `json:"leases"`
+
+	Trouble types.Trouble `json:"trouble"`
 
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
 
@@ -115,7 +119,7 @@ func ask(ctx context.Context, c *client.Client, address string, timeout time.Dur
 	}
 	out := nodeStatus{
 		ID: view.Node, Address: address, Reached: true, Leader: view.Leader == view.Node && view.Leader != "",
-		Applied: view.AppliedIndex, StalenessMS: view.StalenessMS, View: &view,
+		Version: view.Version, Applied: view.AppliedIndex, StalenessMS: view.StalenessMS, View: &view,
 	}
 	for _, member := range view.Members {
 		if member.ID == view.Node {
@@ -148,7 +152,8 @@ func together(nodes []nodeStatus) (clusterStatus, error) {
 		return out, nobody(nodes)
 	}
 	out.ID, out.Leader, out.Term, out.Leases = best.ID, best.Leader, best.Term, best.Leases
-	out.ExpirySuspendedSince = best.ExpirySuspendedSince
+	out.ExpirySuspendedSince, out.Trouble = best.ExpirySuspendedSince, best.Trouble
+	tellBehind(out.Nodes)
 	byAddress := map[string]types.Member{}
 	for _, member := range best.Members {
 		address, err := client.NormalAddress(member.APIAddress)
@@ -206,7 +211,7 @@ func (a *app) showStatus(status clusterStatus) error {
 	if a.format == "table" && a.field == "" {
 		if a.terminal {
 			fmt.Fprintf(a.out, "Cluster %s, term %d, leader %s\n", status.ID, status.Term, first(status.Leader, "none"))
-			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking\n\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"])
+			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking%s\n\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"], troubleText(status.Trouble))
 		}
 		a.warn(status.Warnings...)
 		a.warn(status.Attention.lines(a)...)
@@ -217,7 +222,7 @@ func (a *app) showStatus(status clusterStatus) error {
 			}
 			a.warn("there is no leader" + since + ": nothing is issued, renewed, revoked or expired until most of the nodes are back")
 		}
-		return list(a, status.Nodes, nil, []string{"NODE", "ADDRESS", "ROLE", "APPLIED", "HEARD OF LEADER", "CLOCK"}, nodeCells)
+		return list(a, status.Nodes, nil, []string{"NODE", "ADDRESS", "ROLE", "APPLIED", "HEARD OF LEADER", "CLOCK", "BEHIND", "VERSION"}, nodeCells)
 	}
 	if a.format == "name" {
 		return list(a, status.Nodes, func(n nodeStatus) string { return first(n.ID, n.Address) }, nil, nil)
@@ -225,11 +230,41 @@ func (a *app) showStatus(status clusterStatus) error {
 	return a.show(status, status.ID, nil)
 }
 
+// tellBehind works out how far each reached node is behind. Some entries of the log are no commands and move
+// no node's applied index: one or two behind is nothing.
+func tellBehind(nodes []nodeStatus) {
+	var committed uint64
+	for _, one := range nodes {
+		committed = max(committed, one.View.CommitIndex)
+	}
+	for i, one := range nodes {
+		if committed > one.Applied {
+			nodes[i].Behind = committed - one.Applied
+		}
+	}
+}
+
+// troubleText tells what should not last, nothing when there is nothing.
+func troubleText(x types.Trouble) (text string) {
+	for _, one := range []struct {
+		count uint64
+		what  string
+	}{{x.Overdue, "overdue"}, {x.Stuck, "stuck"}, {x.Missing, "missing"}} {
+		if one.count > 0 {
+			text += fmt.Sprintf(", %d %s", one.count, one.what)
+		}
+	}
+	if x.Orphans > 0 {
+		text += "; " + amount(x.Orphans, "orphan")
+	}
+	return text
+}
+
 func nodeCells(one nodeStatus) []string {
-	role, applied, heard := "follower", number(one.Applied), rough(time.Duration(one.StalenessMS)*time.Millisecond)+" ago"
+	role, applied, heard, behind := "follower", number(one.Applied), rough(time.Duration(one.StalenessMS)*time.Millisecond)+" ago", number(one.Behind)
 	switch {
 	case !one.Reached:
-		role, applied, heard = "unreachable", "-", "-"
+		role, applied, heard, behind = "unreachable", "-", "-", "-"
 	case one.Leader:
 		role, heard = "leader", "-"
 	case !one.Voter:
@@ -238,5 +273,5 @@ func nodeCells(one nodeStatus) []string {
 	if one.StalenessMS < 0 {
 		heard = "-"
 	}
-	return []string{first(one.ID, "?"), one.Address, role, applied, heard, clockText(one.ClockMS)}
+	return []string{first(one.ID, "?"), one.Address, role, applied, heard, clockText(one.ClockMS), behind, first(one.Version, "-")}
 }

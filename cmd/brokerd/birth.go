@@ -53,7 +53,7 @@ func (n *node) identify(ctx context.Context) (err error) {
 	case len(c.Join) > 0:
 		err = n.enroll(ctx)
 	default:
-		return errors.New("the data directory is empty: either begin a new cluster (--init) or name a member of one (--join)")
+		return mendError{errors.New("the data directory is empty: either begin a new cluster (--init) or name a member of one (--join)")}
 	}
 	if err != nil {
 		return err
@@ -164,7 +164,7 @@ func (n *node) answerEnrolling(ctx context.Context, q enrollQuestion) (enrollAns
 	if err != nil || !ours {
 		return none, cluster.JoinRefusal(errors.New("the certificate request is damaged"))
 	}
-	if off := q.Now.Sub(time.Now()); off.Abs() > maxClockDifference {
+	if off := time.Until(q.Now); off.Abs() > maxClockDifference {
 		side := "ahead of"
 		if off < 0 {
 			side = "behind"

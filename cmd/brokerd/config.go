@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+	"go.opentelemetry.io/otel/trace"
 
 	"broker/broker"
 	"broker/cluster"
@@ -62,8 +64,12 @@ type config struct {
 	LogFormat        string        `koanf:"log_format"`
 	DebugListen      string        `koanf:"debug_listen"`
 	BenchProviders   bool          `koanf:"bench_providers"`
+	MetricsListen    string        `koanf:"metrics_listen"`
+	MetricsExposed   bool          `koanf:"metrics_exposed"`
+	OTLPEndpoint     string        `koanf:"otlp_endpoint"`
 
-	nodeIDGiven bool // not made from the host's name
+	tracer      trace.Tracer // a test's; nil: what the endpoint says
+	nodeIDGiven bool         // not made from the host's name
 }
 
 // Format writes nothing, for every verb: a configuration may hold a join token.
@@ -115,6 +121,9 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("log-level", "info", "debug, info, warn or error")
 	f.String("log-format", "json", "json or text")
 	f.String("debug-listen", "", "loopback address of Go's profiles, open to everybody on this machine (default: none)")
+	f.String("metrics-listen", "", "address where metrics are served without a token, in clear; on loopback (default: only the API serves them, at /metrics, to tokens that may read them)")
+	f.Bool("metrics-exposed", false, "let metrics-listen be an address that other machines reach: names of connections, nodes and routes are no secret there")
+	f.String("otlp-endpoint", "", "URL of a collector for traces, OTLP over HTTP; the OTEL_ variables count too (default: no traces)")
 	f.Bool("bench-providers", false, "for measuring: offer the provider noop too, which makes nothing anywhere; the same on every node")
 }
 
@@ -204,6 +213,9 @@ func (c config) complete() (config, error) {
 	if err := c.completeAddresses(); err != nil {
 		return c, err
 	}
+	if err := c.checkMetrics(); err != nil {
+		return c, err
+	}
 	switch {
 	case c.DataDir == "":
 		return c, wrong("data_dir: where are log and snapshots to be kept?")
@@ -247,6 +259,21 @@ func (c config) complete() (config, error) {
 		return c, wrong("log_level: %q is none of debug, info, warn, error", c.LogLevel)
 	}
 	return c, nil
+}
+
+// checkMetrics keeps metrics on this machine unless somebody decided otherwise.
+func (c config) checkMetrics() error {
+	if c.MetricsListen == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(c.MetricsListen)
+	if err != nil {
+		return wrong("metrics_listen: %q is not host:port", c.MetricsListen)
+	}
+	if ip := net.ParseIP(host); !c.MetricsExposed && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return wrong("metrics_listen: %q is not a loopback address: whoever reaches it reads the metrics, without a token and in clear; metrics_exposed allows that", c.MetricsListen)
+	}
+	return nil
 }
 
 func (c config) logger() *slog.Logger {

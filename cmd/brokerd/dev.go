@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace"
 
 	"broker/api/client/contexts"
 	"broker/broker"
@@ -30,6 +31,7 @@ type devOptions struct {
 	dataDir  string
 	port     int
 	logLevel string
+	tracer   trace.Tracer // a test's
 }
 
 func devCommand() *cobra.Command {
@@ -210,7 +212,7 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 		Init: i == 0, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"), JoinTokenFile: filepath.Join(o.dataDir, "join-token"),
 		HistoryTTL: 30 * 24 * time.Hour, SweepInterval: 10 * time.Minute, SweepQuarantine: 5 * time.Minute,
 		JoinTokenTTL: broker.MaxJoinTokenTTL, JoinTokenUses: broker.MaxJoinTokenUses,
-		Timing: "default", APITLS: "auto", LogLevel: o.logLevel, LogFormat: "json",
+		Timing: "default", APITLS: "auto", LogLevel: o.logLevel, LogFormat: "json", tracer: o.tracer,
 		PromoteAfter: 200 * time.Millisecond, Upgrade: "auto",
 	}
 	ports := []int{o.port + i*portsPerNode, o.port + i*portsPerNode + 1, o.port + i*portsPerNode + 2}

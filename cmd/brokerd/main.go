@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,9 +12,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"broker/cluster"
-	"broker/fsm"
 )
 
 // version is set when a release is built.
@@ -35,12 +31,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// exitForGood is the exit code of a node that starting again does not help: it was removed from the cluster, or
-// its data are of a newer version. A service manager had better not try.
-const exitForGood = 3
-
-// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage, 3 for one that
-// starting again does not help.
+// run carries out a command line and returns the exit code: 0, 1 for a failure, 2 for wrong usage, 3 for
+// what somebody has to mend first.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "brokerd",
@@ -53,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serverCommand(), devCommand(), adminTokenCommand())
+	root.AddCommand(serverCommand(), devCommand(), checkCommand(), adminTokenCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -62,10 +54,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "error:", err)
 	if isUsage(err) {
 		fmt.Fprintf(stderr, "hint: %s --help tells what is possible\n", cmd.CommandPath())
-		return 2
+	} else if says := hint(err); says != "" {
+		fmt.Fprintln(stderr, "hint:", says)
 	}
-	if errors.Is(err, cluster.ErrRemoved) || errors.Is(err, cluster.ErrNewerData) || errors.Is(err, fsm.ErrNewerData) {
-		return exitForGood
-	}
-	return 1
+	return exitCode(err)
 }

@@ -12,10 +12,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"broker/access"
 	"broker/api"
@@ -28,6 +31,7 @@ import (
 	"broker/providers/noop"
 	"broker/providers/postgres"
 	"broker/seal"
+	"broker/telemetry"
 )
 
 // stopTimeout bounds a graceful stop, besides the time to drain.
@@ -60,10 +64,19 @@ type node struct {
 	cluster *cluster.Node
 	http    *http.Server
 	debug   *http.Server // profiles; nil: none
-	url     string
-	api     *api.Server
-	failed  chan error    // why the node cannot go on, though nobody told it to stop
-	leave   chan struct{} // the cluster has the node leave
+
+	metrics       *telemetry.Metrics
+	metricsServer *http.Server       // metrics without a token; nil: none
+	tracing       *telemetry.Tracing // nil: no traces are sent
+	tracer        trace.Tracer       // nil: nothing is traced
+
+	apiCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error) // nil: the API serves no TLS
+
+	dir    *dataDir // nil: not taken yet
+	url    string
+	api    *api.Server
+	failed chan error    // why the node cannot go on, though nobody told it to stop
+	leave  chan struct{} // the cluster has the node leave
 
 	// adminToken is what a new cluster gives its first account; it is shown on stdout, once and
 	// before it is committed, unless it stands in a file.
@@ -84,15 +97,25 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if n.debug, err = serveDebug(c.DebugListen, log); err != nil {
 		return n, err
 	}
+	if n.dir, err = takeDataDir(c.DataDir); err != nil {
+		return n, err
+	}
 	if err := n.identify(ctx); err != nil {
 		return n, err
 	}
 	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: n.halt}); err != nil {
 		return n, err
 	}
+	registry, err := concreteProviders(c.BenchProviders)
+	if err != nil {
+		return n, err
+	}
+	if err := n.observe(ctx, registry); err != nil {
+		return n, err
+	}
 	// The cluster needs the API's handler for forwarded requests, the API needs the cluster.
 	var forwarded atomic.Pointer[http.Handler]
-	if err := n.newCluster(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*forwarded.Load()).ServeHTTP(w, r) })); err != nil {
+	if err := n.newCluster(registry, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*forwarded.Load()).ServeHTTP(w, r) })); err != nil {
 		return n, err
 	}
 	server, err := n.newServer()
@@ -117,7 +140,11 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 		if err != nil {
 			return n, errors.Join(err, listener.Close())
 		}
+		n.apiCertificate = config.GetCertificate
 		listener = tls.NewListener(listener, config)
+	}
+	if n.metricsServer, err = serveMetrics(c.MetricsListen, n.metrics.Handler(), log); err != nil {
+		return n, errors.Join(err, listener.Close())
 	}
 	go func() {
 		if err := n.http.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -135,18 +162,11 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 
 // halt ends the process: a node that cannot apply or store what the others do is of no use to them.
 func (n *node) halt(err error) {
-	n.log.Error("this node cannot go on", "error", err)
-	if errors.Is(err, fsm.ErrNewerData) {
-		os.Exit(exitForGood)
-	}
-	os.Exit(1)
+	n.log.Error("this node cannot go on", "error", err, "hint", hint(err))
+	os.Exit(exitCode(err))
 }
 
-func (n *node) newCluster(forwarded http.Handler) (err error) {
-	registry, err := concreteProviders(n.config.BenchProviders)
-	if err != nil {
-		return err
-	}
+func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) (err error) {
 	dialer, err := providers.NewDialer(providers.DialerConfig{Allow: n.config.AllowNetworks})
 	if err != nil {
 		return usageError{fmt.Errorf("allow_networks: %w", err)}
@@ -165,14 +185,14 @@ func (n *node) newCluster(forwarded http.Handler) (err error) {
 		Roster: roster{n}, Levels: levels{n}, HoldUpgrade: n.config.Upgrade == "hold",
 		PromoteAfter: n.config.PromoteAfter, RemoveDeadAfter: n.config.RemoveDeadAfter,
 		Forget: n.forget, Removed: n.wasRemoved, Leave: n.toldToLeave,
-		Timing: n.config.timing(), Logger: n.log.With("component", "cluster"),
+		Timing: n.config.timing(), Observer: n.metrics, Logger: n.log.With("component", "cluster"),
 	})
 	if err != nil {
 		return err
 	}
 	n.broker, err = broker.New(broker.Config{
 		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
-		NodeID: n.config.NodeID, Logger: n.log, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
+		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err
 }
@@ -203,6 +223,9 @@ func (n *node) newServer() (*api.Server, error) {
 		Trust:         trustMaker{n},
 		Status:        n.status,
 		Version:       version,
+		Metrics:       n.metrics.Handler(),
+		Observer:      n.metrics,
+		Tracer:        n.tracer,
 		Logger:        n.log.With("component", "api"),
 	})
 }
@@ -214,7 +237,7 @@ func (n *node) status() types.Cluster {
 		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
 		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
 	}
-	c.Warnings = append(clockWarnings(s), stateWarnings(s)...)
+	c.Warnings = slices.Concat(clockWarnings(s), stateWarnings(s), diskWarnings(s))
 	if s.Staleness == api.NeverHeard {
 		c.StalenessMS = -1
 	}
@@ -250,6 +273,7 @@ func (n *node) status() types.Cluster {
 func (n *node) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.DrainTime+stopTimeout)
 	defer cancel()
+	defer n.stopObserving(ctx)
 	if n.cluster != nil && n.cluster.NodeID() != "" && n.http != nil {
 		n.drain(ctx)
 	}
@@ -275,6 +299,11 @@ func (n *node) stop() {
 	if n.state != nil {
 		if err := n.state.Close(); err != nil {
 			n.log.Warn("closing the state", "error", err)
+		}
+	}
+	if n.dir != nil {
+		if err := n.dir.release(); err != nil {
+			n.log.Warn("releasing the data directory", "error", err)
 		}
 	}
 	if n.debug != nil {

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"sync"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
@@ -39,13 +42,29 @@ a flag wins over a variable, a variable over the file.`,
 	return cmd
 }
 
-// serve runs a node until the context ends or the node cannot go on.
-func serve(ctx context.Context, c config, stdout io.Writer) error {
-	n, err := startNode(ctx, c, c.logger(), stdout)
+// serve runs a node until the context ends or the node cannot go on, and keeps the service manager informed.
+func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
+	log := c.logger()
+	manager, err := newNotifier(os.Getenv)
+	if err != nil {
+		log.Warn("the service manager will not hear of this node", "error", err)
+	}
+	defer func() {
+		if err != nil {
+			manager.tell(status(err.Error()))
+		}
+		err = errors.Join(err, manager.close())
+	}()
+	manager.tell(status("starting"))
+	n, err := startNode(ctx, c, log, stdout)
 	if err != nil {
 		return err
 	}
 	n.log.Info("serving", "node", c.NodeID, "api", n.url)
+	manager.tell("READY=1", status("serving at "+n.url))
+	watching, unwatch := context.WithCancel(context.Background())
+	var watcher sync.WaitGroup
+	watcher.Go(func() { manager.watch(watching, n.describe) })
 	select {
 	case <-ctx.Done():
 		n.log.Info("stopping")
@@ -54,7 +73,10 @@ func serve(ctx context.Context, c config, stdout io.Writer) error {
 		err = n.leaveCluster()
 	case err = <-n.failed:
 	}
+	manager.tell("STOPPING=1", status("finishing what runs, handing leadership over"))
+	unwatch()
 	n.stop()
+	watcher.Wait() // not before: a node that hangs has to hand over too
 	return err
 }
 
@@ -63,6 +85,28 @@ func (n *node) leaveCluster() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return n.cluster.Leave(ctx, "it was told to leave")
+}
+
+// describe says in a few words how the node does. It looks at the cluster and reads the state, so that it
+// does not return where those do not go on.
+func (n *node) describe() string {
+	s := n.cluster.Status()
+	leases := uint64(0)
+	err := n.state.View(func(v *fsm.View) error {
+		for _, count := range v.LeaseCounts() {
+			leases += count
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "the state cannot be read: " + err.Error()
+	case s.LeaderID == "":
+		return "no leader known"
+	case s.LeaderID == n.config.NodeID:
+		return fmt.Sprintf("leading in term %d, %d leases", s.Term, leases)
+	}
+	return fmt.Sprintf("following %s, %d leases", s.LeaderID, leases)
 }
 
 func newAccessor() (fsm.TokenAccessor, error) {

@@ -39,6 +39,8 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"api sees no cluster and no concrete provider", "api", "broker/providers/postgres"},
 		{"other faces of the API see what it sees", "api/console", "broker/cluster"},
 		{"the client sees wire types only", "api/client/contexts", "broker/api"},
+		{"telemetry sees what it shows", "telemetry", "broker/providers/postgres"},
+		{"broker sees records, providers and its wheel, and no raft", "broker", "github.com/prometheus/client_golang/prometheus"},
 		{"brokerctl sees the client and wire types only", "cmd/brokerctl", "broker/fsm"},
 		{"brokerctl sees the client and wire types only", "cmd/brokerctl", "github.com/hashicorp/raft"},
 		{"brokerd sees everything but test kits", "cmd/brokerd", "broker/providers/providertest"},

@@ -17,8 +17,12 @@ type Rule struct {
 var serverLibraries = []string{
 	"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/memberlist",
 	"go.etcd.io/bbolt", "github.com/danielgtaylor/huma", "github.com/gorilla/mux", "github.com/jackc/pgx",
-	"github.com/tink-crypto/tink-go",
+	"github.com/tink-crypto/tink-go", "github.com/prometheus", "go.opentelemetry.io",
 }
+
+// shows are the libraries that metrics and traces are shown with. Who is measured declares an observer, and
+// begins traces through OpenTelemetry's interface alone.
+var shows = []string{"github.com/prometheus", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters"}
 
 // kits are for tests: nothing that ships reaches them.
 var kits = []string{"cluster/clustertest", "api/apitest", "providers/providertest", "providers/*/*", "broker/crashtest", "internal/...", "e2e/..."}
@@ -27,31 +31,34 @@ var kits = []string{"cluster/clustertest", "api/apitest", "providers/providertes
 func Rules() []Rule {
 	return []Rule{
 		{Name: "fsm imports nothing of ours", For: []string{"fsm"},
-			Never: []string{"net", "os/exec", "math/rand", "crypto/rand"}},
+			Never: append([]string{"net", "os/exec", "math/rand", "crypto/rand", "go.opentelemetry.io"}, shows...)},
 		{Name: "the wheel is a plain data structure", For: []string{"broker/wheel"}, Never: []string{"net"}},
 		{Name: "the provider contract imports nothing of ours", For: []string{"providers"},
 			Never: []string{"github.com/jackc/pgx"}},
 		{Name: "wire types import nothing of ours", For: []string{"api/types"}, Never: serverLibraries},
 		{Name: "seal imports nothing of ours", For: []string{"seal"}},
 		{Name: "who belongs to a cluster is decided without its machinery", For: []string{"cluster/trust"}, Never: serverLibraries},
-		{Name: "cluster knows nothing of leases", For: []string{"cluster"}, May: []string{"cluster/trust"}},
+		{Name: "cluster knows nothing of leases", For: []string{"cluster"}, May: []string{"cluster/trust"}, Never: shows},
 		{Name: "broker sees records, providers and its wheel, and no raft", For: []string{"broker"},
-			May: []string{"fsm", "providers", "broker/wheel"}, Never: []string{"github.com/hashicorp/raft"}},
+			May: []string{"fsm", "providers", "broker/wheel"}, Never: append([]string{"github.com/hashicorp/raft"}, shows...)},
 		{Name: "access decides over records", For: []string{"access"}, May: []string{"fsm"}},
 		{Name: "api sees no cluster and no concrete provider", For: []string{"api"},
 			May:   []string{"api/types", "api/console", "api/vault", "access", "broker", "broker/wheel", "fsm", "providers"},
-			Never: []string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}},
+			Never: append([]string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}, shows...)},
 		{Name: "other faces of the API see what it sees", For: []string{"api/console", "api/vault"},
 			May:   []string{"api/types", "access", "broker", "broker/wheel", "fsm", "providers"},
 			Never: []string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}},
 		{Name: "the client sees wire types only", For: []string{"api/client", "api/client/..."},
 			May: []string{"api/types", "api/client/..."}, Never: serverLibraries},
+		{Name: "telemetry sees what it shows", For: []string{"telemetry"},
+			May:   []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "cluster", "cluster/trust", "fsm", "providers"},
+			Never: []string{"github.com/hashicorp/raft", "github.com/jackc/pgx"}},
 		{Name: "brokerctl sees the client and wire types only", For: []string{"cmd/brokerctl"},
 			May: []string{"api/types", "api/client/..."}, Never: serverLibraries},
 		{Name: "brokerd sees everything but test kits", For: []string{"cmd/brokerd"},
 			May: []string{
 				"access", "api", "api/types", "api/console", "api/vault", "api/client/contexts", "broker", "broker/wheel",
-				"cluster", "cluster/trust", "fsm", "providers", "providers/*", "seal",
+				"cluster", "cluster/trust", "fsm", "providers", "providers/*", "seal", "telemetry",
 			}},
 		{Name: "the contract suite sees the contract only", For: []string{"providers/providertest"}, May: []string{"providers"}},
 		{Name: "no provider imports another", For: []string{"providers/*"}, May: []string{"providers"}},

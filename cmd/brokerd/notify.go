@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// notifier tells the service manager how the node does, in the words of sd_notify(3). A nil one tells
+// nobody.
+type notifier struct {
+	conn net.Conn
+	// every is how often the manager wants to hear that the node lives; zero: it does not ask.
+	every time.Duration
+}
+
+// newNotifier returns nil where no service manager listens.
+func newNotifier(getenv func(string) string) (*notifier, error) {
+	path := getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil, nil
+	}
+	// A name that begins with @ is one without a file.
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, fmt.Errorf("reaching the service manager: %w", err)
+	}
+	n := &notifier{conn: conn}
+	pid, usec := getenv("WATCHDOG_PID"), getenv("WATCHDOG_USEC")
+	if us, err := strconv.ParseInt(usec, 10, 64); err == nil && us > 0 && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
+		n.every = time.Duration(us) * time.Microsecond / 3
+	}
+	return n, nil
+}
+
+// tell sends one message.
+func (n *notifier) tell(lines ...string) {
+	if n == nil {
+		return
+	}
+	// A manager that does not listen any more is no reason to stop.
+	_, _ = n.conn.Write([]byte(strings.Join(lines, "\n")))
+}
+
+// status is the line that people see.
+func status(text string) string { return "STATUS=" + strings.ReplaceAll(text, "\n", " ") }
+
+// watch tells the manager again and again that the node lives, until ctx ends. describe says how it does;
+// when it hangs nothing is told, and the manager ends the process.
+func (n *notifier) watch(ctx context.Context, describe func() string) {
+	if n == nil || n.every == 0 {
+		return
+	}
+	tick := time.NewTicker(n.every)
+	defer tick.Stop()
+	for {
+		n.tell("WATCHDOG=1", status(describe()))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *notifier) close() error {
+	if n == nil {
+		return nil
+	}
+	return n.conn.Close()
+}
