@@ -82,6 +82,7 @@ func New(t testing.TB, size int, opts ...*Options) *Cluster {
 			c.opts = *o
 		}
 	}
+	t.TempDir() // the first one decides when all are removed: after the nodes have stopped
 	t.Cleanup(c.stopAll)
 	for range size {
 		c.Add()
