@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,11 @@ type stream struct {
 // follow opens a stream with the admin's token; headers are name and value in turn.
 func follow(t *testing.T, url, query string, headers ...string) *stream {
 	t.Helper()
+	return followWith(t, http.DefaultClient, url, query, headers...)
+}
+
+func followWith(t *testing.T, client *http.Client, url, query string, headers ...string) *stream {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), "GET", url+"/api/v1/events"+query, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +50,7 @@ func follow(t *testing.T, url, query string, headers ...string) *stream {
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,22 +213,29 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
-// Streams live longer than ordinary requests may.
+// Streams live longer than ordinary requests may, with HTTP/1.1 and, behind TLS, with HTTP/2.
 func TestStreamOutlivesTheLimitsOfRequests(t *testing.T) {
-	kit := apitest.Start(t, func(c *api.Config) { c.Heartbeat, c.RequestTimeout = 100*time.Millisecond, 50*time.Millisecond })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := api.HTTPServer(kit.Server, slog.New(slog.DiscardHandler))
-	server.ReadTimeout, server.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
-	go func() { _ = server.Serve(listener) }() // until it is closed
-	t.Cleanup(func() { server.Close() })
-	s := follow(t, "http://"+listener.Addr().String(), "")
-	for range 4 { // the position, then heartbeats
-		if m, ok := s.next(); !ok || m.event != "" {
-			t.Fatalf("the stream went on with %q: %v", m, s.lines.Err())
+	for _, version := range []int{1, 2} {
+		kit := apitest.Start(t, func(c *api.Config) { c.Heartbeat, c.RequestTimeout = 100*time.Millisecond, 50*time.Millisecond })
+		server := httptest.NewUnstartedServer(nil)
+		server.Config = api.HTTPServer(kit.Server, slog.New(slog.DiscardHandler))
+		server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+		if server.EnableHTTP2 = version == 2; version == 2 {
+			server.StartTLS()
+		} else {
+			server.Start()
 		}
+		t.Cleanup(server.Close)
+		s := followWith(t, server.Client(), server.URL, "")
+		for range 4 { // the position, then heartbeats
+			if m, ok := s.next(); !ok || m.event != "" {
+				t.Fatalf("the stream went on with %q: %v", m, s.lines.Err())
+			}
+		}
+		if s.response.ProtoMajor != version {
+			t.Errorf("the stream was of %s", s.response.Proto)
+		}
+		s.response.Body.Close()
 	}
 }
 
