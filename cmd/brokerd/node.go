@@ -62,6 +62,7 @@ type node struct {
 
 	broker  *broker.Broker
 	cluster *cluster.Node
+	server  *api.Server
 	http    *http.Server
 	debug   *http.Server // profiles; nil: none
 
@@ -120,6 +121,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if err != nil {
 		return n, err
 	}
+	n.server = server
 	inside := server.Forwarded()
 	forwarded.Store(&inside)
 	listener, err := net.Listen("tcp", c.APIListen)
