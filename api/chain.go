@@ -74,7 +74,8 @@ func (s *Server) record(next http.Handler) http.Handler {
 		c := callOf(r.Context())
 		c.status = counted.status
 		took := s.config.Now().Sub(began)
-		if s.config.Observer != nil && !c.forwarded { // else the node that took it tells
+		// What is forwarded is told by the node that took it; a stream lasts as long as somebody listens.
+		if streamed := wantsStream(r) && c.status == http.StatusOK; s.config.Observer != nil && !c.forwarded && !streamed {
 			s.config.Observer.Answered(c.route, c.method, c.status, took)
 		}
 		level := slog.LevelInfo

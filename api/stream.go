@@ -154,10 +154,10 @@ func (f *follower) run(client context.Context) {
 	f.w.WriteHeader(http.StatusOK)
 	// The position comes first: who is cut off before the first event still misses none.
 	fmt.Fprintf(&f.out, "retry: 1000\nid: %s\n\n", positionText(f.at))
-	for f.send() && client.Err() == nil {
+	for f.send(client) && client.Err() == nil {
 		end, err := f.read(ctx)
 		if err != nil {
-			f.end(err)
+			f.end(client, err)
 			return
 		}
 		if f.out.Len() == 0 && time.Since(f.spoke) >= f.server.config.Heartbeat {
@@ -253,11 +253,11 @@ func (f *follower) heartbeat() {
 }
 
 // end tells why the node ends the stream.
-func (f *follower) end(err error) {
+func (f *follower) end(ctx context.Context, err error) {
 	s := f.server
 	p, internal := problemOf(err, s.config.Now())
 	if internal {
-		s.log.Error("an event stream failed", "request_id", f.call.id, "error", err)
+		s.log.ErrorContext(ctx, "an event stream failed", "error", err)
 	}
 	p.Instance, f.call.code = f.call.instance(), p.Code
 	data, err := json.Marshal(p)
@@ -265,11 +265,11 @@ func (f *follower) end(err error) {
 		panic(err) // extra members are strings and numbers
 	}
 	fmt.Fprintf(&f.out, "event: %s\ndata: %s\n\n", types.EventEnd, data)
-	f.send()
+	f.send(ctx)
 }
 
 // send writes out what was gathered, and reports whether the client takes it.
-func (f *follower) send() bool {
+func (f *follower) send(ctx context.Context) bool {
 	if f.out.Len() == 0 {
 		return true
 	}
@@ -284,7 +284,7 @@ func (f *follower) send() bool {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		f.call.code = codeTooSlow
-		f.server.log.Warn("the client of an event stream takes nothing and is cut off; it can go on from its last id", "request_id", f.call.id, "address", f.call.address, "after", f.server.config.StreamStall)
+		f.server.log.WarnContext(ctx, "the client of an event stream takes nothing and is cut off; it can go on from its last id", "address", f.call.address, "after", f.server.config.StreamStall)
 	}
 	return err == nil
 }

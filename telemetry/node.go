@@ -19,7 +19,7 @@ type nodeFigures struct {
 	commit, applied, last               *prometheus.Desc
 	candidacies, leaderChanges          *prometheus.Desc
 	alive, offset, clockWrong           *prometheus.Desc
-	divergent, stateWrong               *prometheus.Desc
+	divergent, stateWrong, streams      *prometheus.Desc
 	ledgerLead, overdue                 *prometheus.Desc
 	featureLevel, certificate, snapshot *prometheus.Desc
 }
@@ -40,6 +40,7 @@ func newNodeFigures(c Config) *nodeFigures {
 	f.clockWrong = f.number("broker_clock_wrong", "1: this node's clock is off those of most nodes, so that it does not lead.")
 	f.divergent = f.number("broker_state_divergent_nodes", "Other nodes that made another state of the same log than this one.")
 	f.stateWrong = f.number("broker_state_wrong", "1: most nodes made another state than this one, which therefore answers no reads and does not lead.")
+	f.streams = f.number("broker_event_streams", "Event streams that are open at this node.")
 	f.ledgerLead = f.number("broker_ledger_clock_lead_seconds", "By how much the ledger's clock is ahead of this node's. It is behind by up to 15 s when nothing happens.")
 	f.overdue = f.number("broker_ledger_overdue_seconds", "For how long the first due lease in this node's ledger has been due without its end being begun; 0 when none is.")
 	f.featureLevel = f.number("broker_feature_level", "The level of features that the cluster works at.")
@@ -64,6 +65,9 @@ func (f *nodeFigures) Collect(to chan<- prometheus.Metric) {
 		tell(to, f.overdue, overdue.Seconds())
 		return nil
 	})
+	if streams := f.config.Streams; streams != nil {
+		tell(to, f.streams, float64(streams()))
+	}
 	if level := f.config.FeatureLevel; level != nil {
 		if value, known := level(); known {
 			tell(to, f.featureLevel, float64(value))

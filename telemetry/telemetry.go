@@ -32,6 +32,9 @@ type Config struct {
 	// Figures returns what the leader holds in memory, and whether this node leads. Required.
 	Figures func() (broker.Figures, bool)
 
+	// Streams returns how many event streams are open at this node. Nil: it is not shown.
+	Streams func() int
+
 	// FeatureLevel returns the level that the cluster works at. Nil, or false: it is not shown.
 	FeatureLevel func() (level uint64, known bool)
 

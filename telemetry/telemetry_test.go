@@ -99,6 +99,7 @@ func TestNodeFigures(t *testing.T) {
 		"broker_clock_wrong":                       "0",
 		"broker_state_divergent_nodes":             "0",
 		"broker_state_wrong":                       "0",
+		"broker_event_streams":                     "",
 		"broker_ledger_overdue_seconds":            "0",
 		"broker_ledger_clock_lead_seconds":         "", // an empty ledger has no clock
 		"broker_certificate_end_timestamp_seconds": "",
@@ -113,10 +114,11 @@ func TestNodeFigures(t *testing.T) {
 				Staleness: math.MaxInt64, ClockError: errors.New("off"), StateError: errors.New("wrong"), Divergences: make([]cluster.Divergence, 2),
 			}
 		}
+		c.Streams = func() int { return 3 }
 	})
 	want(t, scrape(t, never), map[string]string{
 		"broker_raft_leader_contact_age_seconds": "+Inf", "broker_raft_leader_known": "0", "broker_clock_wrong": "1",
-		"broker_state_divergent_nodes": "2", "broker_state_wrong": "1",
+		"broker_state_divergent_nodes": "2", "broker_state_wrong": "1", "broker_event_streams": "3",
 	})
 }
 

@@ -239,22 +239,6 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// A client's own bound of staleness goes with its stale reads.
-func TestMaxStaleOfAClient(t *testing.T) {
-	n := start(t, succeed)
-	c, err := client.New(client.Config{Addresses: []string{n.URL}, Token: token, Consistency: types.Stale, MaxStale: 5 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	if _, err := c.GetLease(context.Background(), "01X"); err != nil {
-		t.Fatal(err)
-	}
-	if seen, _ := n.requests(); seen[0].URL.RawQuery != "consistency=stale&max_stale=5s" {
-		t.Errorf("asked for %s", seen[0].URL)
-	}
-}
-
 func TestAddresses(t *testing.T) {
 	for in, want := range map[string]string{
 		"127.0.0.1:8420":             "http://127.0.0.1:8420",

@@ -62,6 +62,7 @@ type node struct {
 
 	broker  *broker.Broker
 	cluster *cluster.Node
+	server  *api.Server
 	http    *http.Server
 	debug   *http.Server // profiles; nil: none
 
@@ -74,7 +75,6 @@ type node struct {
 
 	dir    *dataDir // nil: not taken yet
 	url    string
-	api    *api.Server
 	failed chan error    // why the node cannot go on, though nobody told it to stop
 	leave  chan struct{} // the cluster has the node leave
 
@@ -122,7 +122,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if err != nil {
 		return n, err
 	}
-	n.api = server
+	n.server = server
 	inside := server.Forwarded()
 	forwarded.Store(&inside)
 	listener, err := net.Listen("tcp", c.APIListen)
@@ -320,7 +320,7 @@ func (n *node) drain(ctx context.Context) {
 	}
 	drained := time.After(n.config.DrainTime)
 	n.cluster.BeginStop()
-	n.api.Part()
+	n.server.Part()
 	if err := n.cluster.TransferLeadership(ctx, ""); err != nil && !errors.Is(err, cluster.ErrNotLeader) {
 		n.log.Warn("stopping without a successor as leader", "error", err)
 	}
