@@ -49,6 +49,7 @@ type options struct {
 	kills    int
 	pauses   int
 	pause    time.Duration
+	timing   string
 }
 
 // list is a flag of whole numbers, separated by commas.
@@ -121,8 +122,9 @@ func run(ctx context.Context, args []string) error {
 	flags.Var(&o.clients, "clients", "concurrent clients (default: what the scenario is about)")
 	flags.Var(&o.sizes, "leases", "numbers of live leases, for scale (default: 1000,10000,100000,1000000, with --quick 1000,10000); of due ones, for expiry")
 	flags.IntVar(&o.kills, "kills", 0, "for kills: how often the leader is killed (default: 20, with --quick 3)")
-	flags.IntVar(&o.pauses, "pauses", 0, "for kills: how often the leader is paused (default: 10, with --quick 2)")
+	flags.IntVar(&o.pauses, "pauses", 0, "for kills: how often the leader is paused (default: 10, with --quick 2; with --timing lan 0)")
 	flags.DurationVar(&o.pause, "pause", 0, "for kills: how long a pause is (default: 30s, with --quick 5s)")
+	flags.StringVar(&o.timing, "timing", "default", "how patient the nodes are with each other: lan, default or wan")
 	var chosen []string
 	for len(args) > 0 { // scenarios may stand before, between and after flags
 		if err := flags.Parse(args); err != nil {
@@ -181,10 +183,18 @@ func (o *options) complete() error {
 		}
 		return full
 	}
+	pauses := pick(10, 2)
+	switch o.timing {
+	case "default", "wan":
+	case "lan":
+		pauses = 0 // how long a pause is survived says nothing about the timing
+	default:
+		return fmt.Errorf("--timing is lan, default or wan, not %q", o.timing)
+	}
 	for _, n := range []struct {
 		field       *int
 		full, quick int
-	}{{&o.rounds, 5, 2}, {&o.kills, 20, 3}, {&o.pauses, 10, 2}} {
+	}{{&o.rounds, 5, 2}, {&o.kills, 20, 3}, {&o.pauses, pauses, pauses}} {
 		if *n.field == 0 {
 			*n.field = pick(n.full, n.quick)
 		}
