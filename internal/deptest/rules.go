@@ -67,7 +67,7 @@ func Rules() []Rule {
 		{Name: "the kit of the API is a server without a cluster", For: []string{"api/apitest"}, Kits: true,
 			May: []string{"access", "api", "api/types", "api/console", "api/vault", "broker", "broker/wheel", "cluster/trust", "fsm", "providers", "providers/providertest", "seal"}},
 		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
-			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/..."}},
+			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/...", "internal/faultproxy"}},
 		{Name: "the benchmark sees clients, test servers and the state machine", For: []string{"internal/bench"}, Kits: true,
 			May: []string{"api/types", "api/client/...", "providers/*/*", "fsm"}},
 		{Name: "packages of tests only build nothing of ours", For: []string{"internal/...", "broker/crashtest"}},
