@@ -138,7 +138,7 @@ func (p *period) reconcile() {
 	if doubt {
 		// A command of unknown outcome may still be on its way into the log. Once this empty one,
 		// proposed later, is applied, the other is applied too or never will be.
-		if _, _, err := propose[[]fsm.Lease](p.ctx, p, p.self(), &fsm.ExpireLeases{}); err != nil {
+		if err := p.confirm(p.ctx); err != nil {
 			p.doubt.Store(true)
 			return
 		}

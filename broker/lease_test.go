@@ -269,6 +269,34 @@ func TestRenewWithKeyAddsOnce(t *testing.T) {
 	})
 }
 
+// A renewal that would change nothing is confirmed by the log like any other: where another node leads by now, the
+// lease may have ended.
+func TestRenewNothingAsAnEarlierLeader(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		l := h.mustIssue(10 * time.Minute).Lease
+		repeated := keyed("r1")
+		repeated.Key.Route = "POST /leases/renew"
+		if _, err := h.b.Renew(t.Context(), repeated, broker.RenewSpec{Lease: l.ID, TTL: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		h.log.mu.Lock()
+		h.log.term = 2
+		h.log.mu.Unlock()
+		for name, ask := range map[string]func() (fsm.Lease, error){
+			"an earlier end": func() (fsm.Lease, error) {
+				return h.b.Renew(t.Context(), alice(), broker.RenewSpec{Lease: l.ID, Until: l.CreatedAt.Time()})
+			},
+			"a repeated request": func() (fsm.Lease, error) {
+				return h.b.Renew(t.Context(), repeated, broker.RenewSpec{Lease: l.ID, TTL: time.Minute})
+			},
+		} {
+			if got, err := ask(); !errors.Is(err, broker.ErrNotLeader) {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+		}
+	})
+}
+
 func TestDryRunsDoNothing(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		l := h.mustIssue(10 * time.Minute).Lease

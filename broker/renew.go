@@ -48,10 +48,10 @@ func (p *period) renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Le
 	switch {
 	case err != nil:
 		return lease, err
-	case result.Replayed, req.DryRun:
+	case req.DryRun:
 		return would, nil
-	case end == lease.ExpiresAt:
-		return lease, nil
+	case result.Replayed, end == lease.ExpiresAt:
+		return p.renewNothing(ctx, req, spec, lease)
 	}
 	if err := p.extend(ctx, lease, end); err != nil {
 		return lease, err
@@ -61,6 +61,22 @@ func (p *period) renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Le
 		p.schedule(renewed)
 	}
 	return renewed, err
+}
+
+// renewNothing answers a request that leaves the lease as it is. That it does is only what this node's state says,
+// which may be behind: another node may lead, and have ended the lease.
+func (p *period) renewNothing(ctx context.Context, req Request, spec RenewSpec, lease fsm.Lease) (fsm.Lease, error) {
+	if err := p.confirm(ctx); err != nil {
+		return lease, err
+	}
+	now := lease
+	if err := p.peek(func(v *fsm.View) { now, _ = v.Lease(spec.Lease) }); err != nil {
+		return lease, err
+	}
+	if now.Version != lease.Version {
+		return p.renew(ctx, req, spec)
+	}
+	return lease, nil
 }
 
 // newEnd works out what the request asks for.
