@@ -31,7 +31,13 @@ func (h *hosts) in(i int, line string) string {
 // found begins a cluster on the first host and has the others join by the line that was printed.
 func found(t *testing.T, size int) *town {
 	t.Helper()
-	w := &town{hosts: newHosts(t, size)}
+	return foundOn(newHosts(t, size), size)
+}
+
+// foundOn does so on hosts that may be more.
+func foundOn(h *hosts, size int) *town {
+	h.t.Helper()
+	w := &town{hosts: h}
 	first := w.start(0, w.in(0, "brokerd server --init"))
 	w.nodes = append(w.nodes, first)
 	w.token = w.waitFor(first, `\n  (brk_\w+)`)[1]

@@ -21,9 +21,10 @@ type hosts struct {
 	t       *testing.T
 	dir     string
 	names   []string
-	virtual bool   // namespaces
-	number  int    // among all of this process
-	tag     string // of the names that the machine knows
+	virtual bool                 // namespaces
+	number  int                  // among all of this process
+	tag     string               // of the names that the machine knows
+	options func(i int) []string // more variables of a host's processes; nil: none
 }
 
 // built counts them, since names of namespaces are the machine's.
@@ -31,11 +32,7 @@ var built atomic.Int64
 
 func newHosts(t *testing.T, count int) *hosts {
 	t.Helper()
-	number := int(built.Add(1))
-	h := &hosts{t: t, dir: t.TempDir(), number: number, tag: fmt.Sprintf("%x.%d", os.Getpid()&0xffff, number)}
-	for i := range count {
-		h.names = append(h.names, fmt.Sprintf("host%d", i+1))
-	}
+	h := newLocalHosts(t, count)
 	h.virtual = true
 	if err := h.build(); err != nil {
 		t.Logf("no network namespaces here (%v): hosts are addresses of loopback", err)
@@ -43,6 +40,17 @@ func newHosts(t *testing.T, count int) *hosts {
 		h.virtual = false
 	}
 	t.Cleanup(h.raze)
+	return h
+}
+
+// newLocalHosts returns addresses of loopback.
+func newLocalHosts(t *testing.T, count int) *hosts {
+	t.Helper()
+	number := int(built.Add(1))
+	h := &hosts{t: t, dir: t.TempDir(), number: number, tag: fmt.Sprintf("%x.%d", os.Getpid()&0xffff, number)}
+	for i := range count {
+		h.names = append(h.names, fmt.Sprintf("host%d", i+1))
+	}
 	return h
 }
 
@@ -94,8 +102,11 @@ func (h *hosts) address(i int) string {
 	if h.virtual {
 		return fmt.Sprintf("10.213.%d.%d", h.number, i+1)
 	}
-	return fmt.Sprintf("127.0.%d.%d", h.number, i+1)
+	return fmt.Sprintf("127.%d.%d.%d", loopback(), h.number, i+1)
 }
+
+// loopback tells processes apart that test at the same time.
+func loopback() int { return 1 + os.Getpid()%250 }
 
 // command is a command line on a host.
 func (h *hosts) command(i int, line string) *exec.Cmd {
@@ -105,6 +116,9 @@ func (h *hosts) command(i int, line string) *exec.Cmd {
 		cmd = exec.Command("ip", "netns", "exec", h.namespace(i), "unshare", "--uts", "bash", "-c", "hostname "+h.names[i]+"; "+script)
 	} else {
 		cmd = exec.Command("bash", "-c", "export BROKERD_NODE_ID="+h.names[i]+" BROKERD_LISTEN="+h.address(i)+" BROKERD_API_TLS=on; "+script)
+	}
+	if h.options != nil {
+		cmd.Env = append(os.Environ(), h.options(i)...)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
