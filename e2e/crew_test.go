@@ -143,6 +143,24 @@ func (c *crew) issue(ctx context.Context, name string, node, turn int, clients [
 	}
 }
 
+// press has many more clients issue at all nodes, without a pause, until the function it returns is called.
+func (c *crew) press(clients int) (relieve func()) {
+	ctx, cancel := context.WithCancel(c.t.Context())
+	var running sync.WaitGroup
+	for i := range clients {
+		name, node, all := fmt.Sprintf("presser%d", i+1), i%len(c.addresses), c.clients()
+		running.Go(func() {
+			for turn := 1; ctx.Err() == nil; turn += 3 { // short leases only
+				c.issue(ctx, name, node, turn, all)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
 // tend renews or revokes a lease and reads it elsewhere in the same session.
 func (c *crew) tend(ctx context.Context, name string, node, turn int, clients []*client.Client) {
 	lease := c.pick()

@@ -123,11 +123,12 @@ func TestPartitions(t *testing.T) {
 	}
 	b := newBattlefield(t, hosts(t, battleNodes+1))
 	b.work()
-	b.load("without trouble")
+	b.load("all nodes at work", 12)
 	for range *partitionRounds {
 		for _, p := range partitions() {
 			b.fight(p)
 		}
+		b.flap()
 	}
 	b.judge()
 }
@@ -144,7 +145,7 @@ func TestBadNetwork(t *testing.T) {
 			s.ways[from][to].Lose(0.005)
 		}
 	}
-	b.load("delays and losses")
+	b.load("delays and losses", 0)
 	b.wires.heal()
 	b.fight(partitions()[0])
 	b.judge()
@@ -169,14 +170,16 @@ func (b *battlefield) last(length time.Duration) {
 	eventually(b.t, length+10*time.Second, "time passes", func() bool { return b.now()-from >= length })
 }
 
-// load is the crew at work while all nodes reach each other.
-func (b *battlefield) load(what string) {
+// load is the crew at work, and clients that press, while all nodes reach each other.
+func (b *battlefield) load(what string, pressing int) {
 	b.t.Helper()
 	eventually(b.t, 30*time.Second, "some leases", func() bool { return b.count(issuing, wasDone) > 20 })
 	before, _ := b.terms()
 	from, issued := b.now(), b.count(issuing, wasDone)
+	relieve := b.press(pressing)
 	b.last(6 * time.Second)
 	after, _ := b.terms()
+	relieve()
 	if !slices.Equal(before, after) {
 		b.t.Errorf("%s: an election by load alone: terms %v became %v", what, before, after)
 	}
@@ -220,15 +223,7 @@ func (b *battlefield) fight(p partition) {
 	if gap >= to-from {
 		b.t.Errorf("%s: the other nodes issued nothing in %s", p.name, to-from)
 	}
-	eventually(b.t, 30*time.Second, p.name+": every node issues again", func() bool {
-		back := map[int]bool{}
-		for _, d := range b.list() {
-			if d.verb == issuing && d.outcome == wasDone && d.call > to {
-				back[d.node] = true
-			}
-		}
-		return len(back) == battleNodes
-	})
+	b.whole(p.name, to)
 	whole := b.now()
 	b.last(time.Second)
 	after, _ := b.terms()
@@ -242,6 +237,39 @@ func (b *battlefield) fight(p partition) {
 	}
 	b.t.Logf("%-28s %s; clients of the nodes that go on had no lease for %s; all nodes issued %s after; term %d, %d, %d",
 		p.name, short(to-from), short(gap), short(whole-to), before[nodes[0]], term, after[nodes[0]])
+}
+
+// flap cuts some directions or others for moments.
+func (b *battlefield) flap() {
+	b.t.Helper()
+	from, changes := b.now(), 0
+	for ; b.now()-from < *partitionLength; changes++ {
+		for range 1 + rand.N(3) {
+			one := rand.N(battleNodes)
+			b.wires.cut(one, (one+1+rand.N(battleNodes-1))%battleNodes)
+		}
+		b.last(rand.N(time.Second))
+		b.wires.heal()
+		b.last(rand.N(500 * time.Millisecond))
+	}
+	to := b.now()
+	b.whole("flapping", to)
+	after, _ := b.terms()
+	b.t.Logf("%-28s %s, %d times; no lease for %s; all nodes issued %s after; term %d", "flapping", short(to-from), changes, short(b.unavailable([]int{0, 1, 2}, from, to)), short(b.now()-to), after[0])
+}
+
+// whole waits until every node issues again.
+func (b *battlefield) whole(after string, at time.Duration) {
+	b.t.Helper()
+	eventually(b.t, 30*time.Second, "after "+after+" every node issues again", func() bool {
+		back := map[int]bool{}
+		for _, d := range b.list() {
+			if d.verb == issuing && d.outcome == wasDone && d.call > at {
+				back[d.node] = true
+			}
+		}
+		return len(back) == battleNodes
+	})
 }
 
 // settle waits until nothing is under way any more, and compares ledger, history and database with each other and

@@ -55,7 +55,9 @@ func newSwitchboard(t *testing.T, h *hosts, nodes int) *switchboard {
 	return s
 }
 
-func (s *switchboard) address(i int) string { return fmt.Sprintf("127.%d.%d.%d:8421", loopback(), s.h.number, 100+i) }
+func (s *switchboard) address(i int) string {
+	return fmt.Sprintf("127.%d.%d.%d:8421", loopback(), s.h.number, 100+i)
+}
 
 func (s *switchboard) cut(from, to int) { s.ways[from][to].Cut() }
 

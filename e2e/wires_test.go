@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +39,8 @@ func (c *cables) cut(from, to int) {
 
 func (c *cables) heal() {
 	c.h.t.Helper()
-	for _, one := range c.cuts {
+	slices.SortFunc(c.cuts, func(a, b [2]int) int { return slices.Compare(a[:], b[:]) })
+	for _, one := range slices.Compact(c.cuts) { // one may have been cut twice
 		c.neighbour(one[0], "del", c.h.address(one[1]))
 	}
 	c.cuts = nil
