@@ -30,6 +30,8 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"the provider contract imports nothing of ours", "providers", "broker/providers/postgres"},
 		{"wire types import nothing of ours", "api/types", "broker/fsm"},
 		{"seal imports nothing of ours", "seal", "broker/fsm"},
+		{"the format of snapshots imports nothing of ours", "snapshot", "broker/fsm"},
+		{"backup sees states, keyrings and the format of snapshots", "backup", "broker/cluster"},
 		{"who belongs to a cluster is decided without its machinery", "cluster/trust", "broker/cluster"},
 		{"cluster knows nothing of leases", "cluster", "broker/fsm"},
 		{"broker sees records, providers and its wheel, and no raft", "broker", "broker/cluster"},
