@@ -28,6 +28,7 @@ var ErrOpen = errors.New("a sealed value cannot be opened with this keyring")
 type Keyring struct {
 	aead tink.AEAD
 	prf  *prf.Set
+	file KeyFile // what it was made of, to be wrapped
 }
 
 // keyFile is the content of a key file: two tink keysets in clear.
@@ -115,6 +116,11 @@ func Load(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the key file: %w", err)
 	}
+	return parse(data, path)
+}
+
+// parse reads the content of a key file, whose name is for errors.
+func parse(data []byte, path string) (*Keyring, error) {
 	var k keyFile
 	if err := json.Unmarshal(data, &k); err != nil || k.Format != keyFileFormat {
 		return nil, fmt.Errorf("%s is not a key file of the broker", path)
@@ -135,7 +141,7 @@ func Load(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("using the hashing key of %s: %w", path, err)
 	}
-	return &Keyring{aead: a, prf: p}, nil
+	return &Keyring{aead: a, prf: p, file: data}, nil
 }
 
 // Seal encrypts a value and binds it to the record it belongs to: it opens for the same record only.
