@@ -55,6 +55,8 @@ var handlers = map[CommandType]handler{
 	TypeDeleteAccount:     on("delete_account", applyDeleteAccount, nil),
 	TypeAdvanceClock:      on("advance_clock", applyAdvanceClock, nil),
 	TypeRepairClock:       on("repair_clock", applyRepairClock, nil),
+	TypeReleaseRestored:   on("release_restored", applyReleaseRestored, nil),
+	TypeAdoptUnknown:      on("adopt_unknown", applyAdoptUnknown, nil),
 	TypeCreateJoinToken:   on("create_join_token", applyCreateJoinToken, recallJoinToken),
 	TypeDeleteJoinToken:   on("delete_join_token", applyDeleteJoinToken, nil),
 	TypeEnrollNode:        on("enroll_node", applyEnrollNode, nil),
@@ -127,6 +129,9 @@ func (t *txn) applyOnce(h handler, c Command, term uint64) (value any, replayed 
 		refusal = t.tooNew(c)
 	}
 	if refusal != nil {
+		return nil, false, refusal, nil
+	}
+	if refusal := t.whileRestored(c); refusal != nil {
 		return nil, false, refusal, nil
 	}
 	keyed := c.Key != nil && h.recall != nil

@@ -16,6 +16,9 @@ type InitCluster struct {
 	Node      *Node            `cbor:"12,keyasint,omitempty"` // the first one's name and key
 	JoinToken *CreateJoinToken `cbor:"13,keyasint,omitempty"` // for the others
 	Level     uint64           `cbor:"30,keyasint,omitempty"` // feature level to begin at; zero means 1
+
+	// Recovery is what recovery shares open; its CreatedAt is set when it is applied. Nil: none.
+	Recovery *Recovery `cbor:"20,keyasint,omitempty"`
 }
 
 // CreateEnvironment makes an environment. Value: Environment.

@@ -51,6 +51,12 @@ const (
 	TypeRepairClock
 )
 
+// Those of restored clusters.
+const (
+	TypeReleaseRestored CommandType = 50
+	TypeAdoptUnknown    CommandType = 51
+)
+
 // Who belongs to the cluster.
 const (
 	TypeCreateJoinToken CommandType = iota + 36

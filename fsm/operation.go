@@ -150,6 +150,8 @@ func (t *txn) mayRevoke(r *Revocation) *Refusal {
 	switch {
 	case r == nil:
 		return nil
+	case t.meta.Restored != nil:
+		return t.meta.Restored.Refusal()
 	case r.Operation.Kind != OperationRevoke:
 		return badName("revocation", string(r.Operation.Kind))
 	case r.Key != nil && len(r.Key.ID) == 0:

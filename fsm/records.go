@@ -143,6 +143,12 @@ type Meta struct {
 	// Trust is the index of the entry that last changed whom members believe.
 	Trust uint64 `cbor:"20,keyasint,omitempty"`
 
+	// Recovery is what recovery shares open. Nil: the cluster has none.
+	Recovery *Recovery `cbor:"30,keyasint,omitempty"`
+
+	// Restored is set while the cluster is a restored one that nobody has released.
+	Restored *Restored `cbor:"31,keyasint,omitempty"`
+
 	// PrunedIndex is the greatest index of an event that was pruned: history is complete behind it.
 	PrunedIndex uint64 `cbor:"60,keyasint,omitempty"`
 
@@ -204,6 +210,10 @@ const (
 	EventOperationDone      EventType = "operation.done"
 	EventOperationCancelled EventType = "operation.cancelled"
 	EventClusterCreated     EventType = "cluster.created"
+	EventClusterRestored    EventType = "cluster.restored"  // from a snapshot; nothing is changed outside
+	EventClusterReleased    EventType = "cluster.released"  // a restored cluster works again
+	EventClusterRecovered   EventType = "cluster.recovered" // one node went on without the others
+	EventLeaseKept          EventType = "lease.kept"        // its end was put off when a restored cluster was released
 	EventJoinTokenCreated   EventType = "join_token.created"
 	EventJoinTokenDeleted   EventType = "join_token.deleted"
 	EventNodeEnrolled       EventType = "node.enrolled" // it was let in; Raft counts it later

@@ -47,15 +47,19 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 	return sink.Close()
 }
 
-func (s *snapshot) write(w io.Writer) error {
+func (s *snapshot) write(w io.Writer) error { return pack(s.tx, w) }
+
+// pack writes a compressed copy of the state file. One goroutine compresses: a snapshot may take its time,
+// and Apply needs the processors.
+func pack(tx *bbolt.Tx, w io.Writer) error {
 	if _, err := io.WriteString(w, snapshotMagic); err != nil {
 		return err
 	}
-	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true))
+	z, err := zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(true), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
-	if _, err := s.tx.WriteTo(z); err != nil {
+	if _, err := tx.WriteTo(z); err != nil {
 		return errors.Join(err, z.Close())
 	}
 	return z.Close()
@@ -80,6 +84,7 @@ func (s *State) Restore(r io.ReadCloser) error {
 	}
 	s.abandon()
 	s.generation.Add(1)
+	s.exports.end(errReplaced) // the file cannot be closed while it is being read
 	if err := s.db.Close(); err != nil {
 		return fmt.Errorf("closing the state file: %w", err)
 	}
@@ -95,6 +100,7 @@ func (s *State) Restore(r io.ReadCloser) error {
 	return db.View(func(tx *bbolt.Tx) error {
 		s.meta = (&View{tx: tx}).Meta()
 		s.index.Store(s.meta.Index)
+		s.restored.Store(s.meta.Restored)
 		s.checkpoints.restart(s.meta)
 		s.level.Store(s.meta.Level)
 		return nil

@@ -41,6 +41,9 @@ type State struct {
 	index     atomic.Uint64
 	level     atomic.Uint64 // the feature level in force
 	unsettled atomic.Bool
+	restored  atomic.Pointer[Restored]
+
+	exports exports
 
 	generation atomic.Uint64 // changes with every change of the configuration
 	memory     atomic.Pointer[memory]
@@ -116,6 +119,7 @@ func (s *State) Close() error {
 		return nil
 	}
 	s.abandon()
+	s.exports.end(ErrClosed)
 	err := s.db.Close()
 	s.db = nil
 	return err
@@ -173,6 +177,7 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 	s.checkpoints.reached(s.meta)
 	s.index.Store(t.meta.Index)
 	s.level.Store(t.meta.Level)
+	s.restored.Store(t.meta.Restored)
 	s.unsettled.Store(true)
 	if t.configured {
 		t.configured = false

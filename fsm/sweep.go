@@ -24,6 +24,9 @@ type Orphan struct {
 	FirstSeenAt Instant        `cbor:"5,keyasint"`
 	LastSeenAt  Instant        `cbor:"6,keyasint"`
 	Version     uint64         `cbor:"7,keyasint"`
+
+	// Kept is true when an operator decided to leave it alone: it is shown and never removed.
+	Kept bool `cbor:"8,keyasint,omitempty"`
 }
 
 // Sweep is the newest complete sweep of an outside system.
@@ -125,6 +128,7 @@ func applyRecordSweep(t *txn, c *RecordSweep) (Sweep, *Refusal) {
 		t.doubt(c.Connection, c.System, system.DoubtAt) // a system that nobody clears is given up in the end
 	case s.Orphans > 0:
 		t.doubt(c.Connection, c.System, t.now())
+	case t.meta.Restored != nil: // what is dropped now could not be looked at again
 	case t.clean(system, c.BeganAt, c.Quarantine) && t.Count(systemCounter(c.Connection, c.System)) == 0:
 		t.dropSystem(c.Connection, c.System)
 	}
@@ -164,7 +168,7 @@ func applyAdoptOrphans(t *txn, c *AdoptOrphans) ([]Lease, *Refusal) {
 func (t *txn) adoptable(o Orphan, quarantine time.Duration) bool {
 	c, ok := t.Connection(o.Connection)
 	_, live := t.liveLogin(o.Username)
-	return ok && !live && o.Ours && c.SweepMode() == SweepRemove &&
+	return ok && !live && o.Ours && !o.Kept && c.SweepMode() == SweepRemove &&
 		o.LastSeenAt > o.FirstSeenAt && o.LastSeenAt.Sub(o.FirstSeenAt) >= quarantine
 }
 

@@ -1,0 +1,122 @@
+package fsm
+
+import (
+	"strings"
+	"testing"
+)
+
+// mustRestoredPlayer plays a scenario and restores it as a new life.
+func mustRestoredPlayer(t *testing.T, drill bool, lines ...string) *player {
+	t.Helper()
+	p := mustPlay(t, lines...)
+	p.restore(drill)
+	return p
+}
+
+// A state that was restored goes on at an index and a term that nobody has seen, says so in its history, and
+// is the same from a snapshot.
+func TestBeginLife(t *testing.T) {
+	p := mustRestoredPlayer(t, false)
+	if r := p.state.Restored(); r == nil || r.Drill {
+		t.Errorf("mark: %+v", r)
+	}
+	again := mustRestore(t, p.state)
+	mustView(t, again, func(v *View) {
+		m := v.Meta()
+		if m.Index != lifeSpan || m.Term != termsSpan || m.Restored == nil {
+			t.Errorf("meta: %+v", m)
+		}
+		e := v.Events(lifeSpan-1, 10)
+		if len(e) != 1 || e[0].Type != EventClusterRestored {
+			t.Errorf("events: %+v", e)
+		}
+	})
+	if again.Restored() == nil {
+		t.Error("a restored snapshot has lost the mark")
+	}
+	if err := p.state.BeginLife(Life{Index: 7, Term: 7}); err == nil {
+		t.Error("a life began in the past")
+	}
+	if err := mustOpen(t).BeginLife(Life{Index: 7, Term: 7}); err == nil {
+		t.Error("a life began from nothing")
+	}
+}
+
+// While the mark stands no command is taken that authorises a change outside; afterwards the same is.
+func TestFrozen(t *testing.T) {
+	p := mustRestoredPlayer(t, false)
+	for name, make := range newBody {
+		body := make()
+		got := p.step(`1m ` + name + ` {}`)
+		refused := strings.HasPrefix(got, "! "+string(CodeClusterRestored))
+		if refused != frozen[body.commandType()] {
+			t.Errorf("%s: refused as restored %v: %s", name, refused, got)
+		}
+	}
+	if got := p.step(`1m prepare_lease {}`); !strings.Contains(got, "brokerctl snapshot diff") {
+		t.Errorf("the refusal names no next command: %s", got)
+	}
+	if got := p.step(`1m create_lock {"ID":"K1","Scope":{"Environment":"*"},"Reason":"r","Revoke":{"Operation":{"ID":"O1","Kind":"revoke"}}}`); !strings.HasPrefix(got, "! "+string(CodeClusterRestored)) {
+		t.Errorf("a lock that revokes: %s", got)
+	}
+}
+
+// A drill can never be released.
+func TestDrillIsForEver(t *testing.T) {
+	p := mustRestoredPlayer(t, true)
+	for _, line := range []string{`1m release_restored {"Unknown":"report","Reason":"r"}`, `1m adopt_unknown {"TTL":"~1h"}`} {
+		if got := p.step(line); !strings.HasPrefix(got, "! "+string(CodeClusterRestored)) || !strings.Contains(got, "drill") {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+}
+
+// Nodes of the life before are not believed any more, but for the one that goes on; those of a running cluster
+// whose state is replaced stay its members, and what the older state says of members counts for nothing.
+func TestWhoBelongsToANewLife(t *testing.T) {
+	enrolled := func(t *testing.T) *State {
+		p := mustPlay(t)
+		for _, n := range []Node{{Name: "n1", Key: []byte("k1")}, {Name: "n2", Key: []byte("k2")}} {
+			if err := p.state.BeginLife(Life{Index: p.state.Index() + 1, Term: p.term, Belonging: &Belonging{Nodes: append(nodesOf(t, p.state), n)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return p.state
+	}
+	for name, c := range map[string]struct {
+		life Life
+		want string
+	}{
+		"restored on a new node": {Life{Node: Node{Name: "n1", Key: []byte("new")}}, "n1:k1:removed n2:k2:removed n1:new:member"},
+		"recovered":              {Life{Node: Node{Name: "n2"}}, "n1:k1:removed n2:k2:member"},
+		"replaced":               {Life{Belonging: &Belonging{Nodes: []Node{{Name: "n3", Key: []byte("k3")}}}}, "n3:k3:member"},
+	} {
+		s := enrolled(t)
+		c.life.Index, c.life.Term = NextLife(s.Index(), 1)
+		if err := s.BeginLife(c.life); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, n := range nodesOf(t, s) {
+			got = append(got, n.Name+":"+string(n.Key)+":"+map[bool]string{true: "removed", false: "member"}[n.RemovedAt != 0])
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: %v, want %s", name, got, c.want)
+		}
+		mustView(t, s, func(v *View) {
+			if v.Meta().Trust != c.life.Index {
+				t.Errorf("%s: nobody hears of it: %d", name, v.Meta().Trust)
+			}
+		})
+	}
+	s := enrolled(t)
+	if err := s.BeginLife(Life{Index: 1000, Term: 9, Node: Node{Name: "n9"}}); err == nil || s.Restored() != nil {
+		t.Errorf("a node that is no member goes on: %v", err)
+	}
+}
+
+func nodesOf(t *testing.T, s *State) (list []Node) {
+	t.Helper()
+	mustView(t, s, func(v *View) { list = v.Nodes() })
+	return list
+}
