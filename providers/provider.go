@@ -30,6 +30,10 @@ type Env struct {
 	// Identity is the system that the settings are meant to lead to, as Check named it. A Backend
 	// whose system can prove who it is does nothing but Check at any other. Empty = not known yet.
 	Identity SystemID
+
+	// ReadOnly is true when nothing at all may change at the outside system: what changes something is not
+	// called, and a Backend does nothing of its own either, such as ending sessions of older terms.
+	ReadOnly bool
 }
 
 // A Backend manages logins at one outside system. Implementations are safe for concurrent use and

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"broker/providers"
@@ -108,7 +109,7 @@ func (b *backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.supplanted {
+	if !b.supplanted && !b.env.ReadOnly {
 		// That it fails is no reason not to serve: it only speeds up what other rules make safe.
 		b.supplanted = b.supplant(ctx, conn.Conn()) == nil
 		if conn.Conn().IsClosed() {
@@ -177,6 +178,13 @@ func (b *backend) connConfig(database string) (*pgx.ConnConfig, error) {
 		"statement_timeout":                   milliseconds,
 		"lock_timeout":                        strconv.FormatInt(s.lockTimeout().Milliseconds(), 10),
 		"idle_in_transaction_session_timeout": milliseconds,
+	}
+	if b.env.ReadOnly {
+		config.RuntimeParams["default_transaction_read_only"] = "on" // the server sees to it as well
+		config.AfterConnect = func(_ context.Context, conn *pgconn.PgConn) error {
+			conn.CustomData()[readOnly] = true
+			return nil
+		}
 	}
 	return config, nil
 }

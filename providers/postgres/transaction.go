@@ -12,6 +12,10 @@ import (
 
 const begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
+// readOnly marks connections of a Backend that may only look. The server refuses changes there, since no
+// transaction asks to write.
+const readOnly = "read only"
+
 // errNotSent is returned when a connection was unusable before anything was sent over it.
 var errNotSent = errors.New("not sent")
 
@@ -30,6 +34,9 @@ func pipeline(ctx context.Context, conn *pgx.Conn, statements ...string) (done i
 	}
 	batch := &pgconn.Batch{}
 	for _, sql := range statements {
+		if sql == begin && conn.PgConn().CustomData()[readOnly] == true {
+			sql = "BEGIN ISOLATION LEVEL READ COMMITTED"
+		}
 		batch.ExecParams(sql, nil, nil, nil, nil)
 	}
 	results := conn.PgConn().ExecBatch(ctx, batch)
