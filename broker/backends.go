@@ -124,13 +124,13 @@ func (p *period) openWith(provider string, name fsm.ConnectionName, settings pro
 	}
 	backend, err := kind.Open(settings, providers.Env{
 		ClusterID: p.clusterID, Term: p.term, Dialer: p.Dialer, Identity: identity,
-		Prefix: providers.Prefix(p.Prefix, providers.Cluster4(p.clusterID)),
+		Prefix: providers.Prefix(p.Prefix, providers.Cluster4(p.clusterID)), ReadOnly: p.restored != nil,
 	})
 	secrets := kind.Describe().Secrets(settings)
 	if err != nil {
 		return nil, fmt.Errorf("opening provider %q: %s", provider, providers.Redact(err.Error(), secrets...))
 	}
-	return p.watchCalls(providers.Redacting(backend, secrets...), provider, name), nil
+	return p.watchCalls(&freezing{Backend: providers.Redacting(backend, secrets...), p: p}, provider, name), nil
 }
 
 // settings returns all settings of a system, the sealed ones opened.

@@ -15,6 +15,7 @@ type InitSpec struct {
 	TokenHash []byte // keyed hash of the first token
 	Accessor  fsm.TokenAccessor
 	TokenTTL  time.Duration // zero: the token does not expire
+	Recovery  *fsm.Recovery // nil: no shares open the cluster's snapshots
 
 	// Who belongs to the cluster from the start; nil where nodes do not know each other by keys.
 	Authority *fsm.RotateAuthority
@@ -51,7 +52,7 @@ func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 	}
 	body := &fsm.InitCluster{
 		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check, Level: fsm.FeatureLevel,
-		Authority: spec.Authority, GossipKey: spec.GossipKey, Node: spec.Node,
+		Authority: spec.Authority, GossipKey: spec.GossipKey, Node: spec.Node, Recovery: spec.Recovery,
 	}
 	if j := spec.JoinToken; j != nil {
 		id, err := b.newID()

@@ -19,6 +19,8 @@ type period struct {
 	ctx        context.Context // done when leadership is lost
 	term       uint64
 	clusterID  string
+	restored   *fsm.Restored // set: nothing is changed at outside systems; see restored.go
+	reborn     bool          // the cluster was restored or recovered at some time
 	log        *slog.Logger
 	work       sync.WaitGroup // requests and goroutines of this period
 	requests   atomic.Int64   // under way; see yield
@@ -52,7 +54,7 @@ type system struct {
 func (b *Broker) Lead(ctx context.Context, term uint64) error {
 	for {
 		err := b.lead(ctx, term)
-		if !errors.Is(err, errClockRepaired) || ctx.Err() != nil {
+		if !errors.Is(err, errClockRepaired) && !errors.Is(err, errReleased) || ctx.Err() != nil {
 			return err
 		}
 	}
@@ -82,7 +84,7 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		cancel()
 		return err
 	}
-	p.clusterID = meta.ClusterID
+	p.clusterID, p.restored, p.reborn = meta.ClusterID, meta.Restored, meta.Reborn()
 	p.backends = newBackends(p)
 	defer func() {
 		// Calls of outside systems are cancelled before anything else; then nothing new begins;
@@ -95,16 +97,20 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		p.backends.close()
 	}()
 	p.watch.reset(b.wall())
-	if err = p.takeOver(); err != nil {
-		if ctx.Err() != nil {
-			return nil
+	if p.restored == nil {
+		if err = p.takeOver(); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("taking over: %w", err)
 		}
-		return fmt.Errorf("taking over: %w", err)
+		p.goes(p.runWheel)
+		p.goes(p.runPrune)
+		p.goes(p.runOperations)
+	} else {
+		p.log.Warn(p.restored.Refusal().Message)
 	}
-	p.goes(p.runWheel)
 	p.goes(p.runClock)
-	p.goes(p.runPrune)
-	p.goes(p.runOperations)
 	p.goes(p.runSweeps)
 	b.period.Store(p)
 	p.log.Info("leading")

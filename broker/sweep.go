@@ -54,24 +54,39 @@ func (b *Broker) SweepNow(ctx context.Context, _ Request, name fsm.ConnectionNam
 	return reports, nil
 }
 
-// runSweeps sweeps every outside system from time to time, one after another.
+// runSweeps sweeps every outside system from time to time, one after another. A cluster that was restored or
+// recovered begins with those that were not listed since.
 func (p *period) runSweeps() {
+	if p.reborn {
+		p.sweepEach(func(s knownSystem) (never bool) {
+			err := p.view(func(v *fsm.View) { _, listed := v.Sweep(s.Connection, s.Number); never = !listed })
+			return err == nil && never
+		})
+	}
 	for p.sleep(p.jittered(p.Timing.Sweep)) {
-		list, err := p.systems("")
-		if err != nil {
-			p.log.Error("looking for systems to sweep failed", "error", err)
+		p.sweepEach(func(knownSystem) bool { return true })
+	}
+}
+
+// sweepEach sweeps those of all outside systems that are wanted.
+func (p *period) sweepEach(wanted func(knownSystem) bool) {
+	list, err := p.systems("")
+	if err != nil {
+		p.log.Error("looking for systems to sweep failed", "error", err)
+		return
+	}
+	for _, s := range list {
+		if !wanted(s) {
 			continue
 		}
-		for _, s := range list {
-			r := p.sweep(p.ctx, s)
-			switch {
-			case p.ctx.Err() != nil:
-				return
-			case r.Err != nil:
-				p.log.Warn("sweeping failed", "connection", s.Connection, "error", r.Err)
-			case len(r.Orphans)+len(r.Adopted)+len(r.Missing) > 0:
-				p.log.Warn("a sweep found differences", "connection", s.Connection, "orphans", len(r.Orphans), "adopted", len(r.Adopted), "missing", len(r.Missing))
-			}
+		r := p.sweep(p.ctx, s)
+		switch {
+		case p.ctx.Err() != nil:
+			return
+		case r.Err != nil:
+			p.log.Warn("sweeping failed", "connection", s.Connection, "error", r.Err)
+		case len(r.Orphans)+len(r.Adopted)+len(r.Missing) > 0:
+			p.log.Warn("a sweep found differences", "connection", s.Connection, "orphans", len(r.Orphans), "adopted", len(r.Adopted), "missing", len(r.Missing))
 		}
 	}
 }
@@ -165,8 +180,10 @@ func (p *period) concludeSweep(ctx context.Context, s knownSystem, r *SweepRepor
 	if err := p.recordSweep(ctx, s, &fsm.RecordSweep{BeganAt: began, Unknown: page, Complete: true, Listed: r.Listed, Quarantine: p.Timing.Quarantine}); err != nil {
 		return err
 	}
-	if r.Adopted, err = p.adoptOrphans(ctx, s); err != nil {
-		return err
+	if p.restored == nil {
+		if r.Adopted, err = p.adoptOrphans(ctx, s); err != nil {
+			return err
+		}
 	}
 	return p.view(func(v *fsm.View) {
 		r.Orphans, r.Missing = v.Orphans(s.Connection, s.Number), v.MissingLeases(s.Connection, s.Number)
@@ -197,7 +214,7 @@ func (p *period) adoptOrphans(ctx context.Context, s knownSystem) ([]fsm.Lease, 
 	for page := range pages(known) {
 		body := &fsm.AdoptOrphans{Connection: s.Connection, System: s.Number, Quarantine: p.Timing.Quarantine}
 		for _, o := range page {
-			if o.Ours && o.LastSeenAt.Sub(o.FirstSeenAt) >= p.Timing.Quarantine && o.LastSeenAt > o.FirstSeenAt && s.connection.SweepMode() == fsm.SweepRemove {
+			if o.Ours && !o.Kept && o.LastSeenAt.Sub(o.FirstSeenAt) >= p.Timing.Quarantine && o.LastSeenAt > o.FirstSeenAt && s.connection.SweepMode() == fsm.SweepRemove {
 				id, err := p.newID()
 				if err != nil {
 					return adopted, err
