@@ -39,6 +39,7 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		out.Version = s.config.Version
 		s.tellClock(&out, census.Clock)
 		out.FeatureLevel = view.Meta().FeatureLevel()
+		tellRestored(&out, view.Meta().Restored)
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID
 		}

@@ -61,6 +61,9 @@ type Broker interface {
 	// RepairClock sets the ledger's clock back when it is ahead of the time.
 	RepairClock(ctx context.Context, request broker.Request, reason string) (fsm.ClockRepair, error)
 
+	// Of a restored cluster.
+	SnapshotDiff(context.Context, broker.Request) ([]broker.Difference, error)
+	ReleaseSnapshot(context.Context, broker.Request, broker.ReleaseSpec) (broker.Release, error)
 	// Who belongs to the cluster.
 	CreateJoinToken(context.Context, broker.Request, broker.JoinTokenSpec) (fsm.JoinToken, error)
 	DeleteJoinToken(context.Context, broker.Request, fsm.JoinTokenID) error

@@ -36,6 +36,9 @@ type Config struct {
 	// Status returns how this node sees the cluster; the server fills in the leases. Required.
 	Status func() types.Cluster
 
+	// Snapshot begins a snapshot of this node's state. Nil: this node makes none.
+	Snapshot func() (Snapshot, error)
+
 	// Version of the program, as the API's description tells it. Empty: "dev".
 	Version string
 
@@ -231,6 +234,7 @@ func (s *Server) routes() error {
 	r.cluster()
 	r.members()
 	r.clock()
+	r.snapshots()
 	r.trust()
 
 	r.describe()

@@ -180,6 +180,7 @@ func orphanOf(view View, o fsm.Orphan) types.Orphan {
 		System:      identityOf(view, o.Connection, o.System),
 		Username:    o.Username,
 		Ours:        o.Ours,
+		Kept:        o.Kept,
 		FirstSeenAt: o.FirstSeenAt.Time(),
 		LastSeenAt:  o.LastSeenAt.Time(),
 	}

@@ -38,6 +38,37 @@ type Kit struct {
 
 	config api.Config
 	log    *journal
+	stop   context.CancelFunc
+	over   chan error // of the leadership period
+}
+
+// lead begins a leadership period.
+func (k *Kit) lead() {
+	var leading context.Context
+	leading, k.stop = context.WithCancel(context.Background())
+	over, term := make(chan error, 1), k.log.term
+	k.over = over
+	go func() { over <- k.Broker.Lead(leading, term) }()
+}
+
+func (k *Kit) depose(t testing.TB) {
+	t.Helper()
+	k.stop()
+	must(t, <-k.over)
+}
+
+// Restore has the cluster begin anew from what its state is, as after a restore from a snapshot.
+func (k *Kit) Restore(t testing.TB, drill bool) {
+	t.Helper()
+	k.depose(t)
+	k.log.mu.Lock()
+	defer k.log.mu.Unlock()
+	now := fsm.At(time.Now())
+	k.log.index, k.log.term = fsm.NextLife(k.State.Index(), k.log.term)
+	must(t, k.State.BeginLife(fsm.Life{
+		Index: k.log.index, Term: k.log.term, Restored: &fsm.Restored{At: now, CreatedAt: now, Drill: drill},
+	}))
+	k.lead()
 }
 
 // Start returns a Kit that leads and holds the account "admin" and nothing else. Change may alter the
@@ -56,7 +87,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	fake.SetRootPassword(RootPassword)
 	registry, err := providers.NewRegistry(fake.Provider())
 	must(t, err)
-	log := &journal{state: state}
+	log := &journal{state: state, term: 1}
 	b, err := broker.New(broker.Config{
 		State: state, Log: log, Providers: registry, Keyring: keyring, NodeID: "n1",
 		Timing: broker.Timing{
@@ -76,16 +107,13 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		Authority: &fsm.RotateAuthority{Certificate: first.Certificate(), Sealed: []byte("sealed")},
 	}))
 
-	leading, stop := context.WithCancel(context.Background())
-	over := make(chan error, 1)
-	go func() { over <- b.Lead(leading, 1) }()
+	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
+	kit.lead()
 	t.Cleanup(func() {
-		stop()
-		must(t, <-over)
+		kit.depose(t)
 		must(t, state.Close())
 	})
 
-	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
 	kit.Cluster.SetLeader("n1")
 	kit.Members = &Members{Cluster: kit.Cluster}
 	kit.config = api.Config{
@@ -165,6 +193,7 @@ func (k *Kit) Prune(t testing.TB) {
 type journal struct {
 	mu    sync.Mutex
 	index uint64
+	term  uint64
 	state *fsm.State
 }
 
@@ -173,7 +202,7 @@ func (j *journal) Propose(_ context.Context, command []byte) (any, uint64, error
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.index++
-	result := j.state.Apply(&raft.Log{Index: j.index, Term: 1, Type: raft.LogCommand, Data: command})
+	result := j.state.Apply(&raft.Log{Index: j.index, Term: j.term, Type: raft.LogCommand, Data: command})
 	return result, j.index, nil
 }
 

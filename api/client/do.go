@@ -176,24 +176,9 @@ func (c *Client) try(ctx context.Context, address string, one *call, body []byte
 			ctx = half
 		}
 	}
-	target := address + one.path
-	if len(one.query) > 0 {
-		target += "?" + one.query.Encode()
-	}
-	request, err := http.NewRequestWithContext(ctx, one.method, target, bytes.NewReader(body))
+	request, err := c.request(ctx, address, one, body)
 	if err != nil {
-		return result{err: fmt.Errorf("building the request: %w", err)}
-	}
-	for name, values := range one.header {
-		request.Header[name] = values
-	}
-	request.Header.Set("User-Agent", c.config.UserAgent)
-	request.Header.Set("Accept", "application/json")
-	if one.body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	if c.config.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.config.Token)
+		return result{err: err}
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -217,6 +202,30 @@ func (c *Client) try(ctx context.Context, address string, one *call, body []byte
 		return result{answered: true}
 	}
 	return refused(one, address, response, content)
+}
+
+// request builds the HTTP request of one try.
+func (c *Client) request(ctx context.Context, address string, one *call, body []byte) (*http.Request, error) {
+	target := address + one.path
+	if len(one.query) > 0 {
+		target += "?" + one.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, one.method, target, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("building the request: %w", err)
+	}
+	for name, values := range one.header {
+		request.Header[name] = values
+	}
+	request.Header.Set("User-Agent", c.config.UserAgent)
+	request.Header.Set("Accept", "application/json")
+	if one.body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.config.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.config.Token)
+	}
+	return request, nil
 }
 
 // noAnswer judges a round trip that failed.

@@ -21,6 +21,9 @@ type Cluster struct {
 	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
 	Warnings     []string   `json:"warnings,omitempty"`
 
+	// Restored is set while the cluster is a restored one that nobody has released.
+	Restored *Restored `json:"restored,omitempty"`
+
 	// ExpirySuspendedSince is when the cluster lost its quorum: until it is back nothing is revoked.
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
 }

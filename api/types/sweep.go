@@ -27,6 +27,7 @@ type Orphan struct {
 	System      string    `json:"system,omitempty" doc:"The outside system's identity"`
 	Username    string    `json:"username"`
 	Ours        bool      `json:"ours" doc:"It carries the full id of this cluster; others are never removed"`
+	Kept        bool      `json:"kept,omitempty" doc:"Left alone for good, as was decided when a restored cluster was released"`
 	FirstSeenAt time.Time `json:"first_seen_at"`
 	LastSeenAt  time.Time `json:"last_seen_at"`
 }
