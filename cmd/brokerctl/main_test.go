@@ -10,7 +10,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"broker/api"
 	"broker/api/apitest"
+	"broker/backup"
 	"broker/providers"
 	"broker/providers/providertest"
 )
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 //	logins N               check how many logins the outside system has
 //	stick, unstick         have no login removed any more, or again
 //	stray NAME             put a login there that ends with this name and that no lease knows
+//	restored [drill]       have the cluster be one that was restored from a snapshot
 //	fail OP, heal          have the calls of a kind fail, or none
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -43,7 +46,11 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Setup: func(env *testscript.Env) error {
-			kit := apitest.Start(t, nil)
+			maker := &backup.Maker{Node: "n1", Version: "test"}
+			kit := apitest.Start(t, func(c *api.Config) {
+				c.Snapshot = func() (api.Snapshot, error) { return maker.Begin() }
+			})
+			maker.State = kit.State
 			follower, _ := kit.Follower(t, "n2", nil)
 			env.Values["kit"] = kit
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command lasts a second more under the race detector
@@ -110,6 +117,9 @@ func TestScripts(t *testing.T) {
 			},
 			"heal": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value("kit").(*apitest.Kit).Fake.Heal()
+			},
+			"restored": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Value("kit").(*apitest.Kit).Restore(t, len(args) > 0 && args[0] == "drill")
 			},
 			"logins": func(ts *testscript.TestScript, _ bool, args []string) {
 				if got := number(len(ts.Value("kit").(*apitest.Kit).Fake.Logins())); got != args[0] {

@@ -55,11 +55,14 @@ func afterSweep(r types.SweepReport) string {
 	if r.Skipped != "" {
 		return "not listed: " + r.Skipped
 	}
-	ours, foreign := 0, 0
+	ours, foreign, kept := 0, 0, 0
 	for _, one := range r.Orphans {
-		if one.Ours {
+		switch {
+		case one.Kept:
+			kept++
+		case one.Ours:
 			ours++
-		} else {
+		default:
 			foreign++
 		}
 	}
@@ -68,13 +71,16 @@ func afterSweep(r types.SweepReport) string {
 		parts = append(parts, number(n)+" being removed")
 	}
 	switch {
-	case r.Mode == "report" && ours+foreign > 0:
+	case r.Mode == "report" && ours+foreign+kept > 0:
 		parts = append(parts, "orphans are left alone (sweep: report)")
 	case ours > 0:
 		parts = append(parts, number(ours)+" removed once seen again")
 	}
 	if r.Mode != "report" && foreign > 0 {
 		parts = append(parts, number(foreign)+" without this cluster's mark left alone")
+	}
+	if r.Mode != "report" && kept > 0 {
+		parts = append(parts, number(kept)+" left alone since a release")
 	}
 	if n := len(r.Missing); n > 0 {
 		parts = append(parts, "leases of missing logins are flagged")
