@@ -80,6 +80,7 @@ func (n *node) serveSocket() error {
 		}
 		_ = json.NewEncoder(w).Encode(answer) // who went away asks again
 	})
+	mux.HandleFunc("POST /restore", n.serveReplace)
 	n.socket = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := n.socket.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -217,6 +217,10 @@ func (n *node) initCluster(ctx context.Context, term uint64) error {
 	if err != nil {
 		return err
 	}
+	recovery, err := n.recovery()
+	if err != nil {
+		return err
+	}
 	known := n.identity.Known()
 	authority, err := n.sealAuthority(known.Authorities[0], birth.AuthorityKey)
 	if err != nil {
@@ -229,7 +233,7 @@ func (n *node) initCluster(ctx context.Context, term uint64) error {
 	own := known.Members[0]
 	return n.broker.Init(ctx, term, broker.InitSpec{
 		ClusterID: n.cluster.ClusterID(), Account: adminAccount, TokenHash: hash,
-		Accessor: accessor, TokenTTL: n.config.AdminTokenTTL,
+		Accessor: accessor, TokenTTL: n.config.AdminTokenTTL, Recovery: recovery,
 		Authority: authority, GossipKey: &fsm.RotateGossipKey{Sealed: gossip}, Node: &fsm.Node{Name: own.NodeID, Key: own.Key[:]},
 		JoinToken: &broker.JoinTokenSpec{Hash: n.joinToken.Hash(), Description: "first join token", Uses: n.config.JoinTokenUses, TTL: n.config.JoinTokenTTL},
 	})

@@ -28,45 +28,51 @@ import (
 // config is everything a node can be told. A value comes from a flag, else from a BROKERD_ variable,
 // else from the configuration file, else it is the default.
 type config struct {
-	NodeID           string        `koanf:"node_id"`
-	Listen           string        `koanf:"listen"`
-	Advertise        string        `koanf:"advertise"`
-	DataDir          string        `koanf:"data_dir"`
-	KeyFile          string        `koanf:"key_file"`
-	APIListen        string        `koanf:"api_listen"`
-	APIAdvertise     string        `koanf:"api_advertise"`
-	APITLS           string        `koanf:"api_tls"`
-	APINames         []string      `koanf:"api_name"`
-	APICertFile      string        `koanf:"api_cert_file"`
-	APIKeyFile       string        `koanf:"api_key_file"`
-	ClusterListen    string        `koanf:"cluster_listen"`
-	ClusterAdvertise string        `koanf:"cluster_advertise"`
-	GossipListen     string        `koanf:"gossip_listen"`
-	GossipAdvertise  string        `koanf:"gossip_advertise"`
-	Init             bool          `koanf:"init"`
-	Join             []string      `koanf:"join"`
-	JoinToken        string        `koanf:"join_token"`
-	JoinTokenFile    string        `koanf:"join_token_file"`
-	JoinTokenTTL     time.Duration `koanf:"join_token_ttl"`
-	JoinTokenUses    int           `koanf:"join_token_uses"`
-	AdminTokenFile   string        `koanf:"admin_token_file"`
-	AdminTokenTTL    time.Duration `koanf:"admin_token_ttl"`
-	AllowNetworks    []string      `koanf:"allow_networks"`
-	HistoryTTL       time.Duration `koanf:"history_ttl"`
-	SweepInterval    time.Duration `koanf:"sweep_interval"`
-	SweepQuarantine  time.Duration `koanf:"sweep_quarantine"`
-	Timing           string        `koanf:"timing"`
-	PromoteAfter     time.Duration `koanf:"promote_after"`
-	RemoveDeadAfter  time.Duration `koanf:"remove_dead_after"`
-	Upgrade          string        `koanf:"upgrade"`
-	DrainTime        time.Duration `koanf:"drain_time"`
-	LogLevel         string        `koanf:"log_level"`
-	LogFormat        string        `koanf:"log_format"`
-	DebugListen      string        `koanf:"debug_listen"`
-	BenchProviders   bool          `koanf:"bench_providers"`
-	MetricsListen    string        `koanf:"metrics_listen"`
-	MetricsExposed   bool          `koanf:"metrics_exposed"`
-	OTLPEndpoint     string        `koanf:"otlp_endpoint"`
+	NodeID            string        `koanf:"node_id"`
+	Listen            string        `koanf:"listen"`
+	Advertise         string        `koanf:"advertise"`
+	DataDir           string        `koanf:"data_dir"`
+	KeyFile           string        `koanf:"key_file"`
+	APIListen         string        `koanf:"api_listen"`
+	APIAdvertise      string        `koanf:"api_advertise"`
+	APITLS            string        `koanf:"api_tls"`
+	APINames          []string      `koanf:"api_name"`
+	APICertFile       string        `koanf:"api_cert_file"`
+	APIKeyFile        string        `koanf:"api_key_file"`
+	ClusterListen     string        `koanf:"cluster_listen"`
+	ClusterAdvertise  string        `koanf:"cluster_advertise"`
+	GossipListen      string        `koanf:"gossip_listen"`
+	GossipAdvertise   string        `koanf:"gossip_advertise"`
+	Init              bool          `koanf:"init"`
+	Join              []string      `koanf:"join"`
+	JoinToken         string        `koanf:"join_token"`
+	JoinTokenFile     string        `koanf:"join_token_file"`
+	JoinTokenTTL      time.Duration `koanf:"join_token_ttl"`
+	JoinTokenUses     int           `koanf:"join_token_uses"`
+	AdminTokenFile    string        `koanf:"admin_token_file"`
+	AdminTokenTTL     time.Duration `koanf:"admin_token_ttl"`
+	RecoveryShares    int           `koanf:"recovery_shares"`
+	RecoveryThreshold int           `koanf:"recovery_threshold"`
+	RecoveryFile      string        `koanf:"recovery_shares_file"`
+	SnapshotDir       string        `koanf:"snapshot_dir"`
+	SnapshotInterval  time.Duration `koanf:"snapshot_interval"`
+	SnapshotKeep      int           `koanf:"snapshot_keep"`
+	AllowNetworks     []string      `koanf:"allow_networks"`
+	HistoryTTL        time.Duration `koanf:"history_ttl"`
+	SweepInterval     time.Duration `koanf:"sweep_interval"`
+	SweepQuarantine   time.Duration `koanf:"sweep_quarantine"`
+	Timing            string        `koanf:"timing"`
+	PromoteAfter      time.Duration `koanf:"promote_after"`
+	RemoveDeadAfter   time.Duration `koanf:"remove_dead_after"`
+	Upgrade           string        `koanf:"upgrade"`
+	DrainTime         time.Duration `koanf:"drain_time"`
+	LogLevel          string        `koanf:"log_level"`
+	LogFormat         string        `koanf:"log_format"`
+	DebugListen       string        `koanf:"debug_listen"`
+	BenchProviders    bool          `koanf:"bench_providers"`
+	MetricsListen     string        `koanf:"metrics_listen"`
+	MetricsExposed    bool          `koanf:"metrics_exposed"`
+	OTLPEndpoint      string        `koanf:"otlp_endpoint"`
 
 	tracer      trace.Tracer // a test's; nil: what the endpoint says
 	nodeIDGiven bool         // not made from the host's name
@@ -109,6 +115,12 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Int("join-token-uses", 4, "with --init: how many nodes the first join token lets in")
 	f.String("admin-token-file", "", "with --init: take the first admin token from this file, or write it there (default: print it)")
 	f.Duration("admin-token-ttl", 24*time.Hour, "with --init: how long the first admin token is valid; 0: for ever; \"brokerd admin-token\" makes others")
+	f.Int("recovery-shares", 1, "with --init: into how many shares the key is split that opens snapshots where nothing else is left")
+	f.Int("recovery-threshold", 1, "with --init: how many of the shares open them")
+	f.String("recovery-shares-file", "", "with --init: write the shares to this file, a line each, or to a file each when it is a directory (default: print them)")
+	f.String("snapshot-dir", "", "where this node puts the snapshots that it makes by itself; best on another machine's disk")
+	f.Duration("snapshot-interval", 0, "how often it makes one of its own state; 0: never")
+	f.Int("snapshot-keep", 7, "how many of them are kept")
 	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8 (default: all but link-local and metadata addresses)")
 	f.Duration("history-ttl", 30*24*time.Hour, "how long ended leases and their history are kept")
 	f.Duration("sweep-interval", 10*time.Minute, "about how often outside systems are searched for logins that no lease knows")
@@ -125,6 +137,16 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Bool("metrics-exposed", false, "let metrics-listen be an address that other machines reach: names of connections, nodes and routes are no secret there")
 	f.String("otlp-endpoint", "", "URL of a collector for traces, OTLP over HTTP; the OTEL_ variables count too (default: no traces)")
 	f.Bool("bench-providers", false, "for measuring: offer the provider noop too, which makes nothing anywhere; the same on every node")
+}
+
+// defaultNodeID is the host's name without its domain; empty when it is not known.
+func defaultNodeID() string {
+	hostname, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	id, _, _ := strings.Cut(strings.ToLower(hostname), ".")
+	return id
 }
 
 // usageError is a mistake in the command line or the configuration.
@@ -221,6 +243,8 @@ func (c config) complete() (config, error) {
 		return c, wrong("data_dir: where are log and snapshots to be kept?")
 	case c.Init && len(c.Join) > 0:
 		return c, wrong("init and join: a node either begins a new cluster or joins one, not both")
+	case c.RecoveryThreshold < 1 || c.RecoveryShares < c.RecoveryThreshold || c.RecoveryShares > 255:
+		return c, wrong("recovery_shares and recovery_threshold: %d of %d is not possible; at least 1 of 1, at most 255 shares", c.RecoveryThreshold, c.RecoveryShares)
 	case !slices.Contains([]string{"auto", "on", "off"}, c.APITLS):
 		return c, wrong("api_tls: %q is none of auto, on, off", c.APITLS)
 	case (c.APICertFile == "") != (c.APIKeyFile == ""):
@@ -239,6 +263,12 @@ func (c config) complete() (config, error) {
 		return c, wrong("sweep_interval: at least 1s, not %s", c.SweepInterval)
 	case c.SweepQuarantine < time.Second:
 		return c, wrong("sweep_quarantine: at least 1s, not %s", c.SweepQuarantine)
+	case c.SnapshotInterval != 0 && c.SnapshotInterval < time.Second:
+		return c, wrong("snapshot_interval: at least 1s, or 0 for never, not %s", c.SnapshotInterval)
+	case c.SnapshotInterval > 0 && c.SnapshotDir == "":
+		return c, wrong("snapshot_dir: where are the snapshots to be put that are made every %s?", c.SnapshotInterval)
+	case c.SnapshotInterval > 0 && c.SnapshotKeep < 1:
+		return c, wrong("snapshot_keep: at least 1, not %d", c.SnapshotKeep)
 	case c.JoinTokenTTL < time.Minute || c.JoinTokenTTL > broker.MaxJoinTokenTTL:
 		return c, wrong("join_token_ttl: 1m to %s, not %s", shortDuration(broker.MaxJoinTokenTTL), c.JoinTokenTTL)
 	case c.JoinTokenUses < 1 || c.JoinTokenUses > broker.MaxJoinTokenUses:

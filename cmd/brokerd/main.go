@@ -45,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(serverCommand(), devCommand(), checkCommand(), adminTokenCommand())
+	root.AddCommand(serverCommand(), devCommand(), checkCommand(), adminTokenCommand(), restoreCommand(), recoverCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {

@@ -23,6 +23,7 @@ import (
 	"broker/access"
 	"broker/api"
 	"broker/api/types"
+	"broker/backup"
 	"broker/broker"
 	"broker/cluster"
 	"broker/cluster/trust"
@@ -84,6 +85,14 @@ type node struct {
 	joinToken  trust.JoinToken // likewise, for the other nodes
 	stdout     io.Writer
 	shown      sync.Once
+
+	wrapped *fsm.Recovery // of a new cluster, once its shares were shown
+
+	replacing   sync.Mutex
+	replacement atomic.Pointer[replacement] // of the whole state, on its way
+
+	keeper     *backup.Keeper // makes scheduled snapshots; nil: none are asked for
+	stopKeeper func()
 }
 
 // startNode brings a node up. It returns when the node is a member of its cluster and serves.
@@ -104,6 +113,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 		return n, err
 	}
 	if n.state, err = fsm.Open(fsm.Config{Dir: filepath.Join(c.DataDir, "state"), Halt: n.halt}); err != nil {
+		return n, err
+	}
+	if err := n.newKeeper(); err != nil {
 		return n, err
 	}
 	registry, err := concreteProviders(c.BenchProviders)
@@ -134,6 +146,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 		n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
 	}
 	n.http = api.HTTPServer(server, log)
+	n.http.RegisterOnShutdown(n.state.EndExports) // a slow client must not hold up a stop
 	n.http.RegisterOnShutdown(server.EndStreams)
 	if n.servesTLS() {
 		config, err := n.apiTLS()
@@ -154,6 +167,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if err := n.cluster.Start(ctx); err != nil {
 		return n, err
 	}
+	n.runKeeper()
 	watching, cancel := context.WithCancel(context.Background())
 	n.watching = cancel
 	n.watchers.Go(func() { n.watchTrust(watching) })
@@ -211,7 +225,7 @@ func (n *node) lead(ctx context.Context, term uint64) error {
 	if err := n.identity.Born(); err != nil {
 		return err
 	}
-	return n.broker.Lead(ctx, term)
+	return n.leadOn(ctx, term)
 }
 
 func (n *node) newServer() (*api.Server, error) {
@@ -222,6 +236,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Providers:     n.broker.Providers,
 		Trust:         trustMaker{n},
 		Status:        n.status,
+		Snapshot:      n.snapshot,
 		Version:       version,
 		Metrics:       n.metrics.Handler(),
 		Observer:      n.metrics,
@@ -238,6 +253,9 @@ func (n *node) status() types.Cluster {
 		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
 	}
 	c.Warnings = slices.Concat(clockWarnings(s), stateWarnings(s), diskWarnings(s))
+	if n.keeper != nil {
+		c.Warnings = append(c.Warnings, n.keeper.Warnings()...)
+	}
 	if s.Staleness == api.NeverHeard {
 		c.StalenessMS = -1
 	}
@@ -276,6 +294,9 @@ func (n *node) stop() {
 	defer n.stopObserving(ctx)
 	if n.cluster != nil && n.cluster.NodeID() != "" && n.http != nil {
 		n.drain(ctx)
+	}
+	if n.stopKeeper != nil {
+		n.stopKeeper()
 	}
 	if n.http != nil {
 		if err := n.http.Shutdown(ctx); err != nil {

@@ -29,6 +29,7 @@ func (n *node) observe(ctx context.Context, registry *providers.Registry) (err e
 
 		Streams:           func() int { return n.server.Streams() },
 		CertificatesEndAt: n.certificatesEndAt,
+		SnapshotAt:        n.snapshotAt,
 	})
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func (h *house) start(ctx context.Context, i int) error {
 		"--api-listen", n.api, "--cluster-listen", n.cluster, "--gossip-listen", n.gossip, "--debug-listen", n.prof, "--bench-providers", "--timing", h.o.timing,
 	}
 	if i == 0 {
-		args = append(args, "--init", "--admin-token-file", filepath.Join(h.dir, "admin-token"))
+		args = append(args, "--init", "--admin-token-file", filepath.Join(h.dir, "admin-token"), "--recovery-shares-file", filepath.Join(h.dir, "recovery-shares"))
 	} else {
 		args = append(args, "--join", h.nodes[0].cluster)
 	}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"broker/backup"
+	"broker/broker"
+	"broker/fsm"
+)
+
+// replaceQuestion asks a running leader, over its socket, to replace the state of its cluster.
+type replaceQuestion struct {
+	File    string `json:"file"` // as the node sees it
+	Confirm string `json:"confirm"`
+	Reason  string `json:"reason"`
+}
+
+// replaceAnswer tells how that went.
+type replaceAnswer struct {
+	Error string `json:"error,omitempty"`
+	Index uint64 `json:"index,omitempty"`
+}
+
+// replacement is a state on its way into the log.
+type replacement struct {
+	index   uint64
+	size    int64
+	content io.Reader
+	done    chan error
+}
+
+// replaceTimeout bounds the wait for the leader's work to end and for Raft to take the state.
+const replaceTimeout = 10 * time.Minute
+
+func (n *node) serveReplace(w http.ResponseWriter, r *http.Request) {
+	var question replaceQuestion
+	var answer replaceAnswer
+	err := json.NewDecoder(io.LimitReader(r.Body, 1<<16)).Decode(&question)
+	if err == nil {
+		// Not the request's context: what was begun is finished.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), replaceTimeout)
+		defer cancel()
+		answer.Index, err = n.replaceState(ctx, question)
+	}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	_ = json.NewEncoder(w).Encode(answer) // who went away finds the outcome in the history
+}
+
+// replaceState replaces the state of the whole running cluster by a snapshot of it. Who belongs to the cluster
+// stays as it is. Like any restored state it changes nothing at outside systems until it is released.
+func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint64, err error) {
+	status := n.cluster.Status()
+	switch {
+	case !n.cluster.LeaderReady():
+		if status.LeaderID == "" {
+			return 0, errors.New("the cluster has no leader: it is restored on bare machines, or one node recovered")
+		}
+		return 0, fmt.Errorf("this node does not lead: do it on the host of node %s, which does", status.LeaderID)
+	case q.Confirm != status.ClusterID:
+		return 0, fmt.Errorf("not confirmed, nothing was changed: this cluster's id is %s; it would lose everything since the snapshot", status.ClusterID)
+	case !n.replacing.TryLock():
+		return 0, errors.New("a restore is under way already")
+	}
+	defer n.replacing.Unlock()
+	source, err := backup.Open(q.File, n.config.DataDir)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	if source.Header.ClusterID != status.ClusterID {
+		return 0, fmt.Errorf("this snapshot is of another cluster (%s): restore it on machines without data", source.Header.ClusterID)
+	}
+	if err := source.CheckKeyring(n.keyring); err != nil {
+		return 0, err
+	}
+	plan := backup.Plan{Now: time.Now(), Reason: q.Reason, Actor: fsm.Actor{Node: n.config.NodeID}, After: n.state.Index(), Term: status.Term}
+	err = n.state.View(func(v *fsm.View) error {
+		plan.Belonging = &fsm.Belonging{Nodes: v.Nodes(), Authorities: v.Authorities(), GossipKeys: v.GossipKeys()}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if index, _, err = source.Begin(plan); err != nil {
+		return 0, err
+	}
+	file, size, err := source.Packed()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	next := &replacement{index: index, size: size, content: file, done: make(chan error, 1)}
+	n.replacement.Store(next)
+	defer n.replacement.CompareAndSwap(next, nil)
+	if err := n.broker.Suspend(); err != nil {
+		return 0, err
+	}
+	select {
+	case err := <-next.done:
+		return index, err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("waiting for the leader's work to end: %w", ctx.Err())
+	}
+}
+
+// leadOn leads, and between two periods of leading replaces the state when that was asked for.
+func (n *node) leadOn(ctx context.Context, term uint64) error {
+	for {
+		err := n.broker.Lead(ctx, term)
+		next := n.replacement.Swap(nil)
+		switch {
+		case next == nil:
+			if errors.Is(err, broker.ErrSuspended) {
+				continue // whoever asked has given up
+			}
+			return err
+		case !errors.Is(err, broker.ErrSuspended):
+			next.done <- errors.New("this node leads no more; nothing was changed")
+			return err
+		}
+		n.log.Warn("replacing the state of the whole cluster by a snapshot")
+		err = n.cluster.Restore(ctx, next.index, next.size, next.content)
+		if err != nil {
+			n.log.Error("replacing the state failed", "error", err)
+		}
+		next.done <- err
+		if err := ctx.Err(); err != nil {
+			return nil //nolint:nilerr // leadership is over
+		}
+	}
+}
+
+// replace asks the running node for it.
+func (r *restoring) replace(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
+	defer cancel()
+	file, err := filepath.Abs(r.file)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(file); err != nil {
+		return fmt.Errorf("opening the snapshot: %w", err)
+	}
+	path := filepath.Join(r.dataDir, socketName)
+	client := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	defer client.CloseIdleConnections()
+	question, err := json.Marshal(replaceQuestion{File: file, Confirm: r.confirm, Reason: r.reason})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/restore", bytes.NewReader(question))
+	if err != nil {
+		return err
+	}
+	res, err := client.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("asking the node at %s: %w (does it run on this host, and may you read its data directory?)", path, err)
+	}
+	defer res.Body.Close()
+	var answer replaceAnswer
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&answer); err != nil {
+		return fmt.Errorf("reading the node's answer: %w; the history tells whether it was done", err)
+	}
+	if answer.Error != "" {
+		return errors.New(answer.Error)
+	}
+	fmt.Fprintf(r.err, "the cluster's state was replaced; its log goes on at index %d.\nIt changes nothing at outside systems until it is released: brokerctl snapshot diff, then brokerctl snapshot release.\n", answer.Index)
+	return nil
+}
