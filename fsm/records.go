@@ -144,7 +144,7 @@ type Meta struct {
 	Trust uint64 `cbor:"20,keyasint,omitempty"`
 
 	// Recovery is what recovery shares open. Nil: the cluster has none.
-	Recovery *Recovery `cbor:"30,keyasint,omitempty"`
+	Recovery *Recovery `cbor:"32,keyasint,omitempty"`
 
 	// Restored is set while the cluster is a restored one that nobody has released.
 	Restored *Restored `cbor:"31,keyasint,omitempty"`
