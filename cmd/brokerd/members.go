@@ -28,12 +28,22 @@ func (n *node) asker(ctx context.Context) broker.Request {
 	return broker.Request{Actor: fsm.Actor{Node: n.cluster.NodeID()}}
 }
 
-// Remove takes a node out of the cluster.
+// Remove takes a node out of the cluster. One that was let in and never became a member is forgotten, so that its
+// name is free again.
 func (m members) Remove(ctx context.Context, request broker.Request, id, reason string, force bool) error {
+	var err error
 	if request.DryRun {
-		return memberError(m.cluster.CheckRemoval(ctx, id, force))
+		err = m.cluster.CheckRemoval(ctx, id, force)
+	} else {
+		err = m.cluster.RemoveMember(asking(ctx, request), id, reason, force)
 	}
-	return memberError(m.cluster.RemoveMember(asking(ctx, request), id, reason, force))
+	if errors.Is(err, cluster.ErrNoMember) {
+		var refusal *fsm.Refusal
+		if forgetting := m.broker.RemoveNode(ctx, request, id); !errors.As(forgetting, &refusal) || refusal.Code != fsm.CodeNotFound {
+			return forgetting
+		}
+	}
+	return memberError(err)
 }
 
 // Promote gives a node a vote.

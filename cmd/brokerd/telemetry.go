@@ -27,6 +27,7 @@ func (n *node) observe(ctx context.Context, registry *providers.Registry) (err e
 		View:    func(read func(*fsm.View) error) error { return n.state.View(read) },
 		Figures: func() (broker.Figures, bool) { return n.broker.Figures() },
 
+		FeatureLevel:      func() (uint64, bool) { return n.state.FeatureLevel(), true },
 		Streams:           func() int { return n.server.Streams() },
 		CertificatesEndAt: n.certificatesEndAt,
 		SnapshotAt:        n.snapshotAt,
