@@ -207,6 +207,15 @@ func (h *hosts) stop(d *daemon) {
 	}
 }
 
+// kill ends a daemon as a crash would.
+func (h *hosts) kill(d *daemon) {
+	h.t.Helper()
+	if err := syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		h.t.Fatal(err)
+	}
+	<-d.done
+}
+
 // waitFor polls what a daemon prints.
 func (h *hosts) waitFor(d *daemon, pattern string) []string {
 	h.t.Helper()
