@@ -38,8 +38,8 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		}
 		out.Version = s.config.Version
 		s.tellClock(&out, census.Clock)
-		out.FeatureLevel = view.Meta().FeatureLevel()
 		tellRestored(&out, view.Meta().Restored)
+		out.FeatureLevel = view.Meta().FeatureLevel()
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID
 		}

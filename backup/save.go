@@ -49,7 +49,7 @@ func headerOf(e *fsm.Export, node, version string, now time.Time) snapshot.Heade
 	h := snapshot.Header{
 		ClusterID: e.Meta.ClusterID, Index: e.Meta.Index, Term: e.Meta.Term, ClockAt: e.Meta.Clock.Time(),
 		CreatedAt: now.UTC().Truncate(time.Millisecond), Node: node, Version: version,
-		StateHash: hex.EncodeToString(e.Meta.Hash), Counts: e.Counts,
+		FeatureLevel: e.Meta.FeatureLevel(), StateHash: hex.EncodeToString(e.Meta.Hash), Counts: e.Counts,
 	}
 	if r := e.Meta.Recovery; r != nil {
 		h.Recovery = &snapshot.Recovery{Shares: r.Shares, Threshold: r.Threshold, CreatedAt: r.CreatedAt.Time(), Split: hex.EncodeToString(r.Split)}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,10 +41,15 @@ func TestScheduledSnapshots(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var stale error
+		var stale atomic.Bool
 		k, err := NewKeeper(Schedule{
 			Maker: &Maker{State: state, Node: "n1", Version: "test"}, Dir: dir, Interval: time.Hour, Keep: 2,
-			Current: func() error { return stale },
+			Current: func() error {
+				if stale.Load() {
+					return errors.New("this node has not heard of a leader for an hour")
+				}
+				return nil
+			},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -80,7 +86,7 @@ func TestScheduledSnapshots(t *testing.T) {
 		}
 
 		// Failures are told, and end.
-		stale = errors.New("this node has not heard of a leader for an hour")
+		stale.Store(true)
 		pass(90 * time.Minute)
 		if w := strings.Join(k.Warnings(), "; "); !strings.Contains(w, "has not heard of a leader") || strings.Contains(w, "old") {
 			t.Errorf("warnings: %q", w)
@@ -89,17 +95,22 @@ func TestScheduledSnapshots(t *testing.T) {
 		if w := strings.Join(k.Warnings(), "; "); !strings.Contains(w, "old; one is due every 1h0m0s") {
 			t.Errorf("warnings: %q", w)
 		}
-		stale = nil
+		stale.Store(false)
 		pass(10 * time.Minute)
 		if w := k.Warnings(); len(w) > 0 {
 			t.Errorf("warnings: %q", w)
 		}
 		// Not made when nothing can be written; what is there stays.
 		before := names(t, dir)
-		k.Dir = filepath.Join(dir, "notes.txt")
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
 		pass(2 * time.Hour)
-		if w := k.Warnings(); len(w) != 1 || len(names(t, dir)) != len(before) {
-			t.Errorf("warnings: %q, files %q", w, names(t, dir))
+		if w := k.Warnings(); len(w) != 1 || len(names(t, dir+".away")) != len(before) {
+			t.Errorf("warnings: %q, files %q", w, names(t, dir+".away"))
+		}
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Fatal(err)
 		}
 		stop()
 		<-ended

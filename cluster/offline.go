@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
@@ -36,6 +37,9 @@ func OpenOffline(dir string) (*Offline, error) {
 	}
 	if !known {
 		return nil, fmt.Errorf("%w: %s holds no %s", ErrNoNode, dir, identityFile)
+	}
+	if id.RemovedAt != nil {
+		return nil, fmt.Errorf("%w: node %q was removed from its cluster at %s", ErrNoNode, id.NodeID, id.RemovedAt.UTC().Format(time.RFC3339))
 	}
 	return openOffline(dir, id)
 }
@@ -129,6 +133,7 @@ type Beginning struct {
 	Address   string // of the node, as other nodes will find it; a start at another one tells the log
 	Index     uint64 // that the state stands for; beyond everything in the directory's log
 	Term      uint64 // likewise
+	Level     uint64 // the feature level that the state is of
 	State     raft.FSM
 }
 
@@ -161,8 +166,16 @@ func (o *Offline) Begin(b Beginning) error {
 			return fmt.Errorf("emptying the log: %w", err)
 		}
 	}
+	id := o.id
+	id.NodeID, id.ClusterID, id.Level = b.NodeID, b.ClusterID, b.Level
+	if id.Instance == "" {
+		id.Instance = newInstance()
+		if err := o.stores.bolt.Set([]byte(keyInstance), []byte(id.Instance)); err != nil {
+			return fmt.Errorf("writing the directory's instance: %w", err)
+		}
+	}
 	// Last: a directory without it is refused by every start.
-	return writeIdentity(o.dir, identity{NodeID: b.NodeID, ClusterID: b.ClusterID})
+	return writeIdentity(o.dir, id)
 }
 
 func (o *Offline) write(b Beginning) error {

@@ -18,7 +18,7 @@ type InitCluster struct {
 	Level     uint64           `cbor:"30,keyasint,omitempty"` // feature level to begin at; zero means 1
 
 	// Recovery is what recovery shares open; its CreatedAt is set when it is applied. Nil: none.
-	Recovery *Recovery `cbor:"20,keyasint,omitempty"`
+	Recovery *Recovery `cbor:"50,keyasint,omitempty"`
 }
 
 // CreateEnvironment makes an environment. Value: Environment.

@@ -105,6 +105,7 @@ type Belonging struct {
 	Nodes       []Node
 	Authorities []Authority
 	GossipKeys  []GossipKey
+	Memberships []Membership
 }
 
 // belong replaces what the state says of that.
@@ -117,6 +118,10 @@ func (t *txn) belong(b Belonging) {
 	}
 	for _, k := range t.GossipKeys() {
 		gossipKeys.delete(t, bigEndian(k.Number))
+	}
+	t.forgetMemberships("")
+	for _, m := range b.Memberships {
+		memberships.put(t, m)
 	}
 	for _, n := range b.Nodes {
 		nodes.put(t, n)
@@ -134,6 +139,11 @@ func (t *txn) belong(b Belonging) {
 func (t *txn) leaveBehind(stays Node) error {
 	if stays.Name == "" {
 		return nil // nodes that do not know each other by keys
+	}
+	if len(stays.Key) > 0 {
+		t.forgetMemberships("")
+	} else {
+		t.forgetMemberships(stays.Name)
 	}
 	found := false
 	for _, n := range t.Nodes() {
@@ -157,6 +167,15 @@ func (t *txn) leaveBehind(stays Node) error {
 	}
 	t.trusted()
 	return nil
+}
+
+// forgetMemberships forgets what is remembered of nodes, but for one: their data directories count for nothing.
+func (t *txn) forgetMemberships(but string) {
+	for _, m := range t.Memberships() {
+		if m.Node != but {
+			memberships.delete(t, []byte(m.Node))
+		}
+	}
 }
 
 // forgetListings forgets when outside systems were listed: what was seen in the life before says nothing of

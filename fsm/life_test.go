@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -59,6 +60,32 @@ func TestFrozen(t *testing.T) {
 	if got := p.step(`1m create_lock {"ID":"K1","Scope":{"Environment":"*"},"Reason":"r","Revoke":{"Operation":{"ID":"O1","Kind":"revoke"}}}`); !strings.HasPrefix(got, "! "+string(CodeClusterRestored)) {
 		t.Errorf("a lock that revokes: %s", got)
 	}
+}
+
+// A system that is replaced while the cluster is frozen is kept: unknown logins may be there.
+func TestFrozenKeepsReplacedSystems(t *testing.T) {
+	p := mustRestoredPlayer(t, false)
+	p.step(`1m update_connection {"Name":"orders-db","System":{"New":true,"Number":3,"Identity":"sys-2","Settings":"e30=","Sealed":"eA=="}}`)
+	mustView(t, p.state, func(v *View) {
+		if n := len(v.Systems("orders-db")); n != 2 {
+			t.Errorf("%d systems are known, want both", n)
+		}
+	})
+	got := p.step(`2m record_sweep {"Connection":"orders-db","System":3,"BeganAt":"@2m","Complete":true,"Quarantine":"~1m"}`)
+	if strings.HasPrefix(got, "!") {
+		t.Fatal(got)
+	}
+	p.step(fmt.Sprintf(`3m record_sweep {"Connection":"orders-db","System":%d,"BeganAt":"@3m","Complete":true}`, p.state.Index()-1))
+	p.step(`4m release_restored {"Unknown":"report","Reason":"r"}`)
+	if p.state.Restored() != nil {
+		t.Fatal("it was not released")
+	}
+	p.step(`5m record_sweep {"Connection":"orders-db","System":3,"BeganAt":"@5m","Complete":true,"Quarantine":"~1m"}`)
+	mustView(t, p.state, func(v *View) {
+		if n := len(v.Systems("orders-db")); n != 1 {
+			t.Errorf("%d systems are known after the release and a sweep, want one", n)
+		}
+	})
 }
 
 // A drill can never be released.

@@ -144,10 +144,10 @@ type Meta struct {
 	Trust uint64 `cbor:"20,keyasint,omitempty"`
 
 	// Recovery is what recovery shares open. Nil: the cluster has none.
-	Recovery *Recovery `cbor:"32,keyasint,omitempty"`
+	Recovery *Recovery `cbor:"50,keyasint,omitempty"`
 
 	// Restored is set while the cluster is a restored one that nobody has released.
-	Restored *Restored `cbor:"31,keyasint,omitempty"`
+	Restored *Restored `cbor:"51,keyasint,omitempty"`
 
 	// PrunedIndex is the greatest index of an event that was pruned: history is complete behind it.
 	PrunedIndex uint64 `cbor:"60,keyasint,omitempty"`

@@ -176,8 +176,8 @@ func (s *State) applyBatch(entries []*raft.Log) (results []any, err error) {
 	s.meta = t.meta
 	s.checkpoints.reached(s.meta)
 	s.index.Store(t.meta.Index)
-	s.level.Store(t.meta.Level)
 	s.restored.Store(t.meta.Restored)
+	s.level.Store(t.meta.Level)
 	s.unsettled.Store(true)
 	if t.configured {
 		t.configured = false

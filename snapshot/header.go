@@ -21,7 +21,7 @@ type Header struct {
 	Node      string    `json:"node"`    // that made it
 	Version   string    `json:"version"` // of the program that made it
 
-	// FeatureLevel is what a program must be able to read. Zero: every program reads it.
+	// FeatureLevel is the one in force in the state: what a program must be able to read.
 	FeatureLevel uint64 `json:"feature_level,omitempty"`
 
 	// StateHash is the running hash of the state, in hexadecimal digits.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,7 +22,7 @@ func (a *app) snapshotCommand() *cobra.Command {
 recovery shares open it, also where nothing else is left ("brokerd restore"). Whoever has a snapshot and enough
 shares has the root credentials: keep them apart.`,
 	}
-	noun.AddCommand(a.snapshotSave(), a.snapshotInspect(), a.snapshotDiff(), a.snapshotRelease())
+	noun.AddCommand(a.snapshotSave(), a.snapshotInspect(), a.snapshotRestore(), a.snapshotDiff(), a.snapshotRelease())
 	return noun
 }
 
@@ -118,6 +119,20 @@ func (a *app) snapshotInspect() *cobra.Command {
 	return cmd
 }
 
+// snapshotRestore says where a restore is made: whoever looks for it looks here.
+func (a *app) snapshotRestore() *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore FILE",
+		Short: `Tell how a snapshot is restored: by "brokerd restore", on a node's host`,
+		RunE: func(*cobra.Command, []string) error {
+			return &usageError{
+				err:  errors.New("a snapshot is restored on a node's host, by whoever may read the node's files"),
+				hint: "brokerd restore FILE --data-dir D begins anew on an empty machine; with --replace, on the leader's host, it replaces a running cluster's state",
+			}
+		},
+	}
+}
+
 // inspected is what a whole snapshot says of itself.
 type inspected struct {
 	snapshot.Header
@@ -137,7 +152,7 @@ func (a *app) showSnapshot(h snapshot.Header, size int64) error {
 	for _, what := range slices.Sorted(maps.Keys(h.Counts)) {
 		rows = append(rows, row{strings.ReplaceAll(what, "_", " "), number(h.Counts[what])})
 	}
-	if h.FeatureLevel > 0 {
+	if h.FeatureLevel > 1 {
 		rows = append(rows, row{"Needs feature level", number(h.FeatureLevel)})
 	}
 	shares := "none: only the cluster's key file opens it"

@@ -292,11 +292,11 @@ func (n *node) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), n.config.DrainTime+stopTimeout)
 	defer cancel()
 	defer n.stopObserving(ctx)
-	if n.cluster != nil && n.cluster.NodeID() != "" && n.http != nil {
-		n.drain(ctx)
-	}
 	if n.stopKeeper != nil {
 		n.stopKeeper()
+	}
+	if n.cluster != nil && n.cluster.NodeID() != "" && n.http != nil {
+		n.drain(ctx)
 	}
 	if n.http != nil {
 		if err := n.http.Shutdown(ctx); err != nil {

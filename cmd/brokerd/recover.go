@@ -116,7 +116,7 @@ must never come back with their data.
 		return err
 	}
 	err = offline.Begin(cluster.Beginning{
-		NodeID: offline.NodeID(), ClusterID: offline.ClusterID(), Address: r.address, Index: index, Term: next, State: state,
+		NodeID: offline.NodeID(), ClusterID: offline.ClusterID(), Address: r.address, Index: index, Term: next, Level: state.FeatureLevel(), State: state,
 	})
 	if err != nil {
 		return err

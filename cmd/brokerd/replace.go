@@ -87,7 +87,7 @@ func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint6
 	}
 	plan := backup.Plan{Now: time.Now(), Reason: q.Reason, Actor: fsm.Actor{Node: n.config.NodeID}, After: n.state.Index(), Term: status.Term}
 	err = n.state.View(func(v *fsm.View) error {
-		plan.Belonging = &fsm.Belonging{Nodes: v.Nodes(), Authorities: v.Authorities(), GossipKeys: v.GossipKeys()}
+		plan.Belonging = &fsm.Belonging{Nodes: v.Nodes(), Authorities: v.Authorities(), GossipKeys: v.GossipKeys(), Memberships: v.Memberships()}
 		return nil
 	})
 	if err != nil {

@@ -201,7 +201,7 @@ func (r *restoring) prepareDirectory(source *backup.Restored, key openedKey, pla
 		return err
 	}
 	return offline.Begin(cluster.Beginning{
-		NodeID: r.nodeID, ClusterID: source.Header.ClusterID, Address: r.address, Index: index, Term: next, State: source.State,
+		NodeID: r.nodeID, ClusterID: source.Header.ClusterID, Address: r.address, Index: index, Term: next, Level: source.State.FeatureLevel(), State: source.State,
 	})
 }
 
