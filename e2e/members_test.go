@@ -55,3 +55,25 @@ func TestRemoveAndLeave(t *testing.T) {
 		}
 	}
 }
+
+// A node lost its disk. It is not let in while its name is a member's, and once that was removed it comes back under
+// the same name, with a vote.
+func TestLostDiskComesBack(t *testing.T) {
+	h := newCluster(t)
+	_, followers := h.leader()
+	lost := followers[0]
+	name := fmt.Sprintf("node%d", lost)
+	h.mustDevcluster("kill", fmt.Sprint(lost))
+	if err := os.RemoveAll(filepath.Join(h.dir, name, "data")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := h.devcluster("start", fmt.Sprint(lost)); err == nil || !strings.Contains(out, "is a member already") {
+		t.Errorf("starting with an empty directory under a member's name: %v\n%s", err, out)
+	}
+	h.mustBrokerctl("cluster", "remove", name, "--yes", "--reason", "its disk is gone")
+	h.mustDevcluster("start", fmt.Sprint(lost))
+	eventually(t, 20*time.Second, "it votes again", func() bool {
+		m, err := h.client().GetMember(t.Context(), name)
+		return err == nil && m.State == "voter" && m.Alive && m.Trouble == ""
+	})
+}
