@@ -144,6 +144,35 @@ func TestUnprovedNodeCostsNoQuorum(t *testing.T) {
 	}
 }
 
+// The leader dies when only it and a node that it has just promoted know of that vote. The other two elect a leader
+// all the same.
+func TestPromotionThatOneHasNotHeardOf(t *testing.T) {
+	c := clustertest.New(t, 1, &clustertest.Options{Configure: func(_ *clustertest.Node, cfg *cluster.Config) {
+		cfg.PromoteAfter = time.Hour
+	}})
+	leader := c.Nodes[0]
+	promote := func(n *clustertest.Node) {
+		t.Helper()
+		clustertest.Eventually(t, n.ID+" to be promoted", func() bool {
+			return leader.Live().PromoteMember(within(t, 5*time.Second), n.ID, "") == nil
+		})
+	}
+	two := c.Add()
+	promote(two)
+	three := c.Add()
+	clustertest.Eventually(t, "the second node to know the third", func() bool { _, ok := memberOf(two, three.ID); return ok })
+	c.CutDials(leader, two) // it hears no more of the leader
+	promote(three)
+	clustertest.Eventually(t, "the third node to know its vote", func() bool { m, _ := memberOf(three, three.ID); return m.Voter })
+	if m, _ := memberOf(two, three.ID); m.Voter {
+		t.Fatal("the second node has heard of it: the test shows nothing")
+	}
+	c.Kill(leader)
+	clustertest.Eventually(t, "one of the two others to lead", func() bool {
+		return two.Live().LeaderReady() || three.Live().LeaderReady()
+	})
+}
+
 // The node hears of its removal, does not start again, and disturbs nobody.
 func TestRemovedNodeStops(t *testing.T) {
 	w := newWatched(t, 3, nil)

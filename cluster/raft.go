@@ -66,7 +66,7 @@ func (n *Node) openRaft(self self, begin bool) error {
 		MsgpackUseNewTimeFormat: true,
 	})
 	n.raftTransport = inner
-	transport := newTransport(n.lifetime, inner, n.raft.Load, n.stored, n.unfit, n.voice)
+	transport := newTransport(n.lifetime, inner, n.raft.Load, n.stored, n.unfit, n.voice, config.LocalID)
 	n.workers.Go(transport.pump)
 
 	if begin {

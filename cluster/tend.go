@@ -71,8 +71,8 @@ func (n *Node) noteInstances(ctx context.Context) error {
 	return nil
 }
 
-// promoteNext gives a vote to a node that has been fit for one long enough, when the voters without it and those
-// that answer would still be a majority: a vote that was proved by nobody but its owner must not be needed.
+// promoteNext gives a vote to a node that has been fit for one long enough, when it and the voters that are well would be
+// a majority.
 func (n *Node) promoteNext(ctx context.Context) error {
 	all := servers(n.raft.Load())
 	votes, well := 0, 0

@@ -35,6 +35,8 @@ type transport struct {
 	unfit func() error
 	// voice is silent until Raft may be answered at all.
 	voice *voice
+	// self is this node.
+	self raft.ServerID
 }
 
 var (
@@ -43,7 +45,7 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(lifetime context.Context, inner *raft.NetworkTransport, running func() *raft.Raft, stored func(uint64) error, unfit func() error, voice *voice) *transport {
+func newTransport(lifetime context.Context, inner *raft.NetworkTransport, running func() *raft.Raft, stored func(uint64) error, unfit func() error, voice *voice, self raft.ServerID) *transport {
 	t := &transport{
 		NetworkTransport: inner,
 		lifetime:         lifetime,
@@ -52,6 +54,7 @@ func newTransport(lifetime context.Context, inner *raft.NetworkTransport, runnin
 		stored:           stored,
 		unfit:            unfit,
 		voice:            voice,
+		self:             self,
 		rpcs:             make(chan raft.RPC),
 		beats:            make(chan raft.RPC, 1),
 	}
@@ -102,11 +105,36 @@ func (t *transport) pump() {
 			vouched := entries.PrevLogEntry + uint64(len(entries.Entries))
 			entries.LeaderCommitIndex = min(entries.LeaderCommitIndex, vouched)
 		}
+		switch ask := rpc.Command.(type) {
+		case *raft.RequestPreVoteRequest:
+			t.letStand(&ask.RPCHeader)
+		case *raft.RequestVoteRequest:
+			t.letStand(&ask.RPCHeader)
+		}
 		select {
 		case t.rpcs <- rpc:
 		case <-t.lifetime.Done():
 			return
 		}
+	}
+}
+
+// letStand lets a member stand for election whose vote this node has not heard of. Raft refuses it, which leaves
+// nobody to be elected when the leader dies after it and the promoted node alone have stored the promotion. The
+// candidate's name serves for that check only, so this node's own is put in its place. Who gets the vote is decided
+// by the log as ever: a member that was demoted and does not know lacks the entry that a majority has.
+func (t *transport) letStand(candidate *raft.RPCHeader) {
+	r := t.raft()
+	if r == nil {
+		return
+	}
+	votes, stands := false, false
+	for _, s := range servers(r) {
+		votes = votes || s.ID == t.self && s.Suffrage == raft.Voter
+		stands = stands || string(s.ID) == string(candidate.ID) && s.Suffrage != raft.Voter
+	}
+	if votes && stands {
+		candidate.ID = []byte(t.self)
 	}
 }
 

@@ -124,7 +124,10 @@ func raised() *voice {
 func TestSilentBeforeLetIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := make(chan raft.RPC, 1)
-		transport := &transport{lifetime: t.Context(), asked: asked, rpcs: make(chan raft.RPC), beats: make(chan raft.RPC, 1), voice: newVoice()}
+		transport := &transport{
+			lifetime: t.Context(), raft: func() *raft.Raft { return nil },
+			asked: asked, rpcs: make(chan raft.RPC), beats: make(chan raft.RPC, 1), voice: newVoice(),
+		}
 		go transport.pump()
 		asked <- raft.RPC{Command: &raft.RequestVoteRequest{Term: 7}}
 		answers := make(chan raft.RPCResponse, 1)
