@@ -51,7 +51,15 @@ func (n *Node) tend(ctx context.Context) {
 func (n *Node) noteInstances(ctx context.Context) error {
 	for _, s := range servers(n.raft.Load()) {
 		id := string(s.ID)
-		if known, _ := n.cfg.Roster.Member(id); known.Instance != "" {
+		known, _ := n.cfg.Roster.Member(id)
+		if id == n.NodeID() && known.Instance != "" && known.Instance != n.self.Load().instance {
+			// What is remembered came from a snapshot of another life of the cluster.
+			note := Note{NodeID: id, Change: ChangeAdmitted, Instance: n.self.Load().instance, Address: n.self.Load().clusterAddr}
+			if err := n.cfg.Roster.Note(ctx, note); err != nil {
+				return fmt.Errorf("recording this node's data directory: %w", err)
+			}
+		}
+		if known.Instance != "" {
 			continue
 		}
 		instance := ""
