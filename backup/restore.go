@@ -42,6 +42,9 @@ func Open(path, dir string) (*Restored, error) {
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("reading the snapshot: %w", err)
 	}
+	if header.FeatureLevel > fsm.FeatureLevel {
+		return nil, fmt.Errorf("%w (it is at feature level %d, this version reads up to level %d)", snapshot.ErrNewer, header.FeatureLevel, fsm.FeatureLevel)
+	}
 	r := &Restored{Header: header}
 	if err := r.read(file, dir); err != nil {
 		return nil, errors.Join(err, r.Close())

@@ -56,6 +56,10 @@ func TestOpen(t *testing.T) {
 			t.Errorf("a header with another %s: %v", what, err)
 		}
 	}
+	newer := func(h *snapshot.Header) { h.FeatureLevel = fsm.FeatureLevel + 1 }
+	if _, err := Open(mustFile(t, whole, newer), dir); !errors.Is(err, snapshot.ErrNewer) {
+		t.Errorf("a feature level that is not read here: %v", err)
+	}
 	if left := names(t, dir); len(left) != 0 {
 		t.Errorf("left behind: %q", left)
 	}
