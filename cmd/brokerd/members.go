@@ -90,7 +90,7 @@ func (m members) FinishUpgrade(ctx context.Context, request broker.Request) (uin
 // memberError turns what the cluster refuses into what the API answers.
 func memberError(err error) error {
 	var refusal *fsm.Refusal
-	if err == nil || errors.As(err, &refusal) {
+	if err == nil || errors.As(err, &refusal) || errors.Is(err, broker.ErrNotLeader) || errors.Is(err, broker.ErrOutcomeUnknown) {
 		return err
 	}
 	for _, known := range []struct {
