@@ -9,7 +9,7 @@ import (
 )
 
 // issues returns the log entries of n issues, in batches as a busy leader's.
-func issues(b *testing.B, from, n int) (prepare, activate []*raft.Log) {
+func issues(b testing.TB, from, n int) (prepare, activate []*raft.Log) {
 	b.Helper()
 	at := epoch.Add(time.Duration(from) * time.Millisecond).Time()
 	entry := func(index int, body Body, key *IdempotencyKey) *raft.Log {
@@ -58,7 +58,7 @@ func BenchmarkIssue(b *testing.B) {
 	}
 }
 
-func benchState(b *testing.B, live int) *State {
+func benchState(b testing.TB, live int) *State {
 	b.Helper()
 	s, err := Open(Config{Dir: b.TempDir()})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
+	"go.etcd.io/bbolt"
 )
 
 // bufferSink is a snapshot sink in memory.
@@ -114,7 +115,67 @@ func TestExportGivesWay(t *testing.T) {
 	}
 }
 
-var exportLive = flag.Int("live", 100_000, "how many live leases BenchmarkExport begins with")
+var exportLive = flag.Int("live", 10_000, "how many live leases there are where copies of a large state are made")
+
+// A copy is restored row by row as it was taken, while the original goes on: every bucket, indexes included. With
+// a million live leases: -run RowByRow -live 1000000.
+func TestRestoredRowByRow(t *testing.T) {
+	s := benchState(t, *exportLive)
+	e := mustExport(t, s)
+	var packed bytes.Buffer
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if _, err := e.WriteTo(&packed); err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range 20 { // what happens meanwhile is not part of it
+		prepare, activate := issues(t, *exportLive+i*50, 50)
+		s.ApplyBatch(prepare)
+		s.ApplyBatch(activate)
+	}
+	writing.Wait()
+	began := time.Now()
+	to := mustOpen(t)
+	if err := to.Restore(readCloser{bufio.NewReader(&packed)}); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(began)
+	rows := 0
+	mustView(t, to, func(v *View) {
+		if got, want := v.Meta(), e.Meta; got.Index != want.Index || !bytes.Equal(got.Hash, want.Hash) {
+			t.Errorf("restored at index %d with hash %x, want %d, %x", got.Index, got.Hash, want.Index, want.Hash)
+		}
+		for _, name := range buckets() {
+			a, b := e.tx.Bucket([]byte(name)).Cursor(), v.tx.Bucket([]byte(name)).Cursor()
+			for ka, va, kb, vb := firstRows(a, b); ka != nil || kb != nil; ka, va, kb, vb = nextRows(a, b) {
+				if !bytes.Equal(ka, kb) || !bytes.Equal(va, vb) {
+					t.Fatalf("%s: row %x became %x", name, ka, kb)
+				}
+				rows++
+			}
+		}
+		if n := v.LeaseCounts()[Active]; n != uint64(*exportLive) {
+			t.Errorf("%d leases are active, want %d", n, *exportLive)
+		}
+	})
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d rows of %d leases are the same; restoring took %s", rows, *exportLive, took.Round(time.Millisecond))
+}
+
+func firstRows(a, b *bbolt.Cursor) (ka, va, kb, vb []byte) {
+	ka, va = a.First()
+	kb, vb = b.First()
+	return ka, va, kb, vb
+}
+
+func nextRows(a, b *bbolt.Cursor) (ka, va, kb, vb []byte) {
+	ka, va = a.Next()
+	kb, vb = b.Next()
+	return ka, va, kb, vb
+}
 
 // runQueue is how long this thread has waited for a processor: other programs' load is nobody's fault here.
 // It is zero where the system does not tell.
