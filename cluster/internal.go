@@ -19,6 +19,7 @@ const (
 	pathAsk       = "/internal/ask/"
 
 	maxInternalBody = 64 << 10
+	maxAnswer       = 4 << 20 // a new member is told of all that there ever were
 )
 
 // nodeInfo is what a node says of itself, over the cluster port and in gossip.
@@ -134,7 +135,7 @@ func callOver(ctx context.Context, client http.RoundTripper, address, path strin
 		return err
 	}
 	defer func() { _ = res.Body.Close() }()
-	data, err := io.ReadAll(io.LimitReader(res.Body, maxInternalBody))
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
 	}

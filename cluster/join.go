@@ -208,7 +208,11 @@ func (n *Node) joinServer() *http.Server {
 		answer, err := n.AskLeader(req.Context(), AboutEnrolling, question)
 		reply(w, answer, err)
 	})
-	return n.newServer(mux)
+	s := n.newServer(mux)
+	// Strangers speak here: whoever is slow, long-winded or comes in numbers is let go.
+	s.ReadTimeout, s.WriteTimeout, s.MaxHeaderBytes = n.cfg.Timing.RPC, 5*n.cfg.Timing.RPC, 16<<10
+	s.SetKeepAlivesEnabled(false)
+	return s
 }
 
 // serveAdmit takes a node's wish to be a voter, or to be found elsewhere. It may ask for itself only.

@@ -3,6 +3,8 @@ package cluster
 import (
 	"errors"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +16,22 @@ const (
 	maxGreetingsEach = 64
 )
 
+// hostOf returns what counts as one host: an address of IPv4, a network of 64 bits of IPv6. What cannot be told
+// apart counts as one.
+func hostOf(conn net.Conn) netip.Prefix {
+	address, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip := address.Addr().Unmap()
+	bits := 64
+	if ip.Is4() {
+		bits = 32
+	}
+	prefix, _ := ip.Prefix(bits) // it fails for more bits than there are only
+	return prefix
+}
+
 // listenSorting opens a TCP address.
 func listenSorting(address string, greet func(net.Conn) (net.Conn, string, error)) (*sortingPort, error) {
 	l, err := net.Listen("tcp", address)
@@ -22,7 +40,7 @@ func listenSorting(address string, greet func(net.Conn) (net.Conn, string, error
 	}
 	p := &sortingPort{
 		greet:     greet,
-		greeting:  make(map[string]int),
+		greeting:  make(map[netip.Prefix]int),
 		listener:  l,
 		protocols: make(map[string]*protocolListener),
 		open:      make(map[net.Conn]struct{}),
@@ -52,9 +70,9 @@ type sortingPort struct {
 	closed bool
 	open   map[net.Conn]struct{} // being greeted or not yet accepted
 
-	// Those that have not said yet who they are: how many from each host, and all in all.
-	greeting  map[string]int
-	greetings int
+	// Those that have not said yet who they are: how many from each host, and all in the order they came.
+	greeting  map[netip.Prefix]int
+	greetings []net.Conn
 }
 
 func (p *sortingPort) Addr() net.Addr { return p.listener.Addr() }
@@ -87,27 +105,32 @@ func (p *sortingPort) accept() {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		host, _, _ := net.SplitHostPort(conn.RemoteAddr().String()) // else all count as one
+		host := hostOf(conn)
 		p.mu.Lock()
-		if p.closed || p.greetings == maxGreetings || p.greeting[host] == maxGreetingsEach {
+		if p.closed || p.greeting[host] == maxGreetingsEach {
 			// A member that is turned away tries again.
 			p.mu.Unlock()
 			_ = conn.Close()
 			continue
 		}
+		if len(p.greetings) == maxGreetings {
+			// Who is honest is done in milliseconds: whoever has been at it for longest makes room.
+			_ = p.greetings[0].Close()
+			p.greetings = p.greetings[1:]
+		}
 		p.open[conn] = struct{}{}
 		p.greeting[host]++
-		p.greetings++
+		p.greetings = append(p.greetings, conn)
 		p.mu.Unlock()
 		p.workers.Go(func() { p.sort(conn, host) })
 	}
 }
 
 // sort greets conn and passes it to the listener it asks for.
-func (p *sortingPort) sort(conn net.Conn, host string) {
+func (p *sortingPort) sort(conn net.Conn, host netip.Prefix) {
 	greeted, protocol, err := p.greet(conn)
 	p.mu.Lock()
-	p.greetings--
+	p.greetings = slices.DeleteFunc(p.greetings, func(one net.Conn) bool { return one == conn })
 	if p.greeting[host]--; p.greeting[host] == 0 {
 		delete(p.greeting, host)
 	}

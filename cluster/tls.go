@@ -3,9 +3,11 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -23,9 +25,17 @@ type TLS struct {
 	now      func() time.Time
 	removed  func()
 
-	mu   sync.Mutex
-	open map[*memberConn]struct{} // accepted from members and not closed
+	mu        sync.Mutex
+	open      map[*memberConn]struct{} // accepted and not closed
+	strangers map[netip.Prefix]int     // of them, those that want to join: how many from each host
+	waiting   int                      // and all in all
 }
+
+// How many strangers may be connected: all in all, and from one host.
+const (
+	maxStrangers     = 64
+	maxStrangersEach = 8
+)
 
 // NewTLS returns the network of the node with this identity. now is the clock of this machine; nil is time.Now.
 // removed is called, perhaps often, when another member says that this node was removed; nil does nothing.
@@ -36,7 +46,7 @@ func NewTLS(identity *trust.Identity, now func() time.Time, removed func()) *TLS
 	if removed == nil {
 		removed = func() {}
 	}
-	return &TLS{identity: identity, now: now, removed: removed, open: make(map[*memberConn]struct{})}
+	return &TLS{identity: identity, now: now, removed: removed, open: make(map[*memberConn]struct{}), strangers: make(map[netip.Prefix]int)}
 }
 
 // DialPinned connects to a node whose cluster is known by its authority's fingerprint only, to speak
@@ -160,24 +170,59 @@ func (t *TLS) greet(raw net.Conn) (net.Conn, string, error) {
 	}
 	state := conn.ConnectionState()
 	protocol := state.NegotiatedProtocol
-	peer := ""
-	if protocol != ProtocolJoin {
-		var err error
-		if peer, err = t.member(state); err != nil {
-			return nil, "", t.refuse(conn, err)
-		}
-	}
-	accepted := &memberConn{Conn: conn, peer: peer, key: keyOf(state), network: t}
 	if !slices.Contains(protocols, protocol) {
 		return nil, "", answer(conn, verdictRefused, fmt.Sprintf("protocol %q is not spoken here", protocol))
 	}
-	if err := answer(conn, verdictAccepted, ""); err != nil {
-		return nil, "", err
+	accepted := &memberConn{Conn: conn, network: t}
+	if protocol != ProtocolJoin {
+		accepted.shown = state.PeerCertificates[0] // RequireAnyClientCert has seen to it
 	}
-	t.mu.Lock()
-	t.open[accepted] = struct{}{}
-	t.mu.Unlock()
+	// Known before it is judged: whoever is removed meanwhile is cut.
+	if !t.take(accepted, hostOf(raw)) {
+		return accepted, "", answer(conn, verdictRefused, "too many want to join at this time: try again")
+	}
+	if protocol != ProtocolJoin {
+		var err error
+		if accepted.peer, err = t.member(state); err != nil {
+			return accepted, "", t.refuse(conn, err)
+		}
+	}
+	if err := answer(conn, verdictAccepted, ""); err != nil {
+		return accepted, "", err
+	}
 	return accepted, protocol, raw.SetDeadline(time.Time{})
+}
+
+// take counts a connection as open. It reports false for a stranger when there are too many.
+func (t *TLS) take(c *memberConn, host netip.Prefix) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.shown == nil {
+		if t.waiting == maxStrangers || t.strangers[host] == maxStrangersEach {
+			return false
+		}
+		t.waiting++
+		t.strangers[host]++
+	}
+	c.host = host
+	t.open[c] = struct{}{}
+	return true
+}
+
+// drop is take undone, however often.
+func (t *TLS) drop(c *memberConn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.open[c]; !ok {
+		return
+	}
+	delete(t.open, c)
+	if c.shown == nil {
+		t.waiting--
+		if t.strangers[c.host]--; t.strangers[c.host] == 0 {
+			delete(t.strangers, c.host)
+		}
+	}
 }
 
 func (t *TLS) refuse(conn net.Conn, err error) error {
@@ -191,17 +236,16 @@ func (t *TLS) refuse(conn net.Conn, err error) error {
 	}
 }
 
-// Cut closes the connections of members that are believed no more. It is called after the identity has
-// learnt something.
+// Cut closes the connections of members that are believed no more: their key was removed, or the authority that
+// vouched for them was retired. It is called after the identity has learnt something.
 func (t *TLS) Cut() {
-	removed := map[trust.KeyHash]bool{}
-	for _, r := range t.identity.Known().Removed {
-		removed[r.Key] = true
-	}
 	t.mu.Lock()
 	var gone []*memberConn
 	for conn := range t.open {
-		if removed[conn.key] {
+		if conn.shown == nil {
+			continue
+		}
+		if _, err := t.identity.Verify(conn.shown, t.now()); err != nil {
 			gone = append(gone, conn)
 		}
 	}
@@ -211,19 +255,13 @@ func (t *TLS) Cut() {
 	}
 }
 
-func keyOf(state tls.ConnectionState) (key trust.KeyHash) {
-	if len(state.PeerCertificates) > 0 {
-		key, _ = trust.HashKey(state.PeerCertificates[0].PublicKey) // it has been parsed, so it can be encoded
-	}
-	return key
-}
-
 // memberConn is a connection whose other side is known. It is no *tls.Conn on purpose: net/http would
 // look for protocols of its own in one.
 type memberConn struct {
 	net.Conn
 	peer    string
-	key     trust.KeyHash
+	shown   *x509.Certificate // by a member; nil for a stranger
+	host    netip.Prefix
 	network *TLS // nil where this side has dialed
 }
 
@@ -236,9 +274,7 @@ func (c *memberConn) NetConn() net.Conn { return c.Conn }
 // Close closes the connection.
 func (c *memberConn) Close() error {
 	if c.network != nil {
-		c.network.mu.Lock()
-		delete(c.network.open, c)
-		c.network.mu.Unlock()
+		c.network.drop(c)
 	}
 	return c.Conn.Close()
 }

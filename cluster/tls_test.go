@@ -222,6 +222,80 @@ func TestTLSGreetingsAreBounded(t *testing.T) {
 	})
 }
 
+// Strangers that stay connected, or are slow, do not use up what members need.
+func TestTLSStrangersAreBounded(t *testing.T) {
+	club := newClub(t, "ours")
+	cfg := plain(t, "n1")
+	cfg.ClusterID, cfg.Init, cfg.Network = "ours", true, cluster.NewTLS(club.first, nil, nil)
+	cfg.Questions = func(context.Context, string, []byte) ([]byte, error) { return []byte(`"yes"`), nil }
+	one := mustStart(t, cfg)
+	mustLead(t, one)
+	addr := one.Status().ClusterAddr
+	pin := trust.FingerprintOf(club.authority.Certificate())
+	var open []net.Conn
+	refused := false
+	for range 20 {
+		conn, err := cluster.DialPinned(within(t, 5*time.Second), addr, pin, time.Now())
+		if err != nil {
+			refused = strings.Contains(err.Error(), "too many want to join")
+			break
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		open = append(open, conn)
+		// Each sends the beginning of a request, and no more.
+		if _, err := io.WriteString(conn, "POST /enroll HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !refused {
+		t.Fatalf("%d strangers of one host are connected at a time", len(open))
+	}
+	for _, conn := range open {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.ReadAll(conn); err != nil && !errors.Is(err, io.EOF) && strings.Contains(err.Error(), "timeout") {
+			t.Fatalf("a stranger that sends nothing stays connected: %v", err)
+		}
+		_ = conn.Close()
+	}
+	var answer string
+	if err := cluster.Enroll(within(t, 10*time.Second), []string{addr}, pin, clustertest.Timing(), cfg.Logger, "please", &answer); err != nil || answer != "yes" {
+		t.Errorf("after they are gone: %q, %v", answer, err)
+	}
+}
+
+// A certificate that nobody has recorded is believed as long as its authority is; then its connections end.
+func TestTLSCutsWhomARetiredAuthorityVouchedFor(t *testing.T) {
+	club := newClub(t, "ours")
+	network := cluster.NewTLS(club.first, nil, nil)
+	port := mustListen(t, network, "ours")
+	echoAt(port, cluster.ProtocolRaft)
+	conn, err := cluster.NewTLS(club.admit("minted"), nil, nil).Dial(within(t, 5*time.Second), port.Addr().String(), cluster.ProtocolRaft, "ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustEcho(t, conn)
+	next, err := trust.NewAuthority("ours", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := club.first.Known()
+	known.Version, known.Authorities = 5, [][]byte{next.Certificate(), known.Authorities[0]}
+	if _, err := club.first.Learn(known); err != nil {
+		t.Fatal(err)
+	}
+	network.Cut()
+	mustEcho(t, conn) // both are believed
+	known.Version, known.Authorities = 6, known.Authorities[:1]
+	if _, err := club.first.Learn(known); err != nil {
+		t.Fatal(err)
+	}
+	network.Cut()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection lives on: %v", err)
+	}
+}
+
 // Three nodes whose certificates have run out for years elect a leader and work: their keys are recorded.
 func TestTLSClusterOutlivesItsCertificates(t *testing.T) {
 	club := newClub(t, "ours")

@@ -115,14 +115,15 @@ func applyEnrollNode(t *txn, c *EnrollNode) (Node, *Refusal) {
 		}
 		return n, exists("node_id", "the key of node", n.Name)
 	}
+	// The token comes first: strangers learn nothing of members.
+	k, r := t.useJoinToken(c.TokenHash)
+	if r != nil {
+		return Node{}, r
+	}
 	for _, n := range t.NodesNamed(c.Name) {
 		if n.RemovedAt == 0 {
 			return n, &Refusal{Code: CodeNodeExists, Field: "node_id", Message: fmt.Sprintf("a node %[1]q is a member already: give this one another name, or, if the other one is gone for good, remove it first with \"brokerctl cluster remove %[1]s\"", c.Name)}
 		}
-	}
-	k, r := t.useJoinToken(c.TokenHash)
-	if r != nil {
-		return Node{}, r
 	}
 	k.Uses++
 	k.Version = t.meta.Index

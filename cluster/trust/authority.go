@@ -176,6 +176,19 @@ func (f Fingerprint) String() string { return "sha256:" + hex.EncodeToString(f[:
 // KeyHash is the SHA-256 of a public key (SubjectPublicKeyInfo, DER): by it members know each other.
 type KeyHash [sha256.Size]byte
 
+// MarshalText writes it in hexadecimal digits.
+func (h KeyHash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (h *KeyHash) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != len(h) {
+		return errors.New("a key's hash is 64 hexadecimal digits")
+	}
+	copy(h[:], raw)
+	return nil
+}
+
 // HashKey returns the hash of a public key.
 func HashKey(key crypto.PublicKey) (KeyHash, error) {
 	der, err := x509.MarshalPKIXPublicKey(key)

@@ -321,7 +321,7 @@ func (id *Identity) deriveLocked() error {
 		id.pool.AddCert(certificate)
 	}
 	id.presents = tls.Certificate{
-		Certificate: append([][]byte{id.content.Certificate}, id.content.Known.Authorities...),
+		Certificate: slices.Concat([][]byte{id.content.Certificate}, id.content.Known.Adopted, id.content.Known.Authorities),
 		PrivateKey:  id.key,
 	}
 	return nil

@@ -153,13 +153,13 @@ const maxClockDifference = time.Minute
 // answerEnrolling lets a node in, as the leader.
 func (n *node) answerEnrolling(ctx context.Context, q enrollQuestion) (enrollAnswer, error) {
 	var none enrollAnswer
-	request, err := x509.ParseCertificateRequest(q.Request)
+	certify, err := x509.ParseCertificateRequest(q.Request)
 	if err == nil {
-		err = request.CheckSignature()
+		err = certify.CheckSignature()
 	}
 	key, ours := (*ecdsa.PublicKey)(nil), false
 	if err == nil {
-		key, ours = request.PublicKey.(*ecdsa.PublicKey)
+		key, ours = certify.PublicKey.(*ecdsa.PublicKey)
 	}
 	if err != nil || !ours {
 		return none, cluster.JoinRefusal(errors.New("the certificate request is damaged"))
@@ -175,7 +175,17 @@ func (n *node) answerEnrolling(ctx context.Context, q enrollQuestion) (enrollAns
 	if err != nil {
 		return none, err
 	}
-	if _, err := n.broker.EnrollNode(ctx, n.request(), fsm.EnrollNode{TokenHash: q.TokenHash, Name: q.NodeID, Key: hash[:]}); err != nil {
+	if len(q.TokenHash) != len(trust.JoinToken{}.Hash()) || !fsm.ValidName(q.NodeID) {
+		return none, cluster.JoinRefusal(errors.New("the request is damaged"))
+	}
+	enroll := fsm.EnrollNode{TokenHash: q.TokenHash, Name: q.NodeID, Key: hash[:]}
+	// Strangers ask: what would be refused must not become an entry of the log.
+	request := n.request()
+	request.DryRun = true
+	if _, err = n.broker.EnrollNode(ctx, request, enroll); err == nil {
+		_, err = n.broker.EnrollNode(ctx, n.request(), enroll)
+	}
+	if err != nil {
 		var refusal *fsm.Refusal
 		if errors.As(err, &refusal) {
 			err = cluster.JoinRefusal(err)
