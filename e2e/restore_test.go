@@ -52,7 +52,7 @@ func (h *house) alone(dir string, options ...string) (*client.Client, string) {
 	}
 	defer log.Close() // the process has its own
 	cmd := exec.Command(filepath.Join(binDir, "brokerd"), append([]string{
-		"server", "--data-dir", dir, "--api-listen", ports[0], "--cluster-listen", ports[1], "--gossip-listen", "",
+		"server", "--data-dir", dir, "--api-listen", ports[0], "--cluster-listen", ports[1], "--gossip-listen", "off",
 	}, options...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
