@@ -119,9 +119,7 @@ func TestNothingCrossesTheWireInClear(t *testing.T) {
 	wire := newCapture(t, w.hosts)
 	first := w.start(0, w.in(0, "brokerd server --init --bench-providers"))
 	w.nodes = append(w.nodes, first)
-	w.token = w.waitFor(first, `\n  (brk_\w+)`)[1]
-	w.login = w.waitFor(first, `\n  (brokerctl login .*)`)[1]
-	w.joinLine = w.waitFor(first, `\n  (BROKERD_JOIN_TOKEN=.*)`)[1] + " --bench-providers"
+	w.begun(first, " --bench-providers")
 	w.nodes = append(w.nodes, w.join(1), w.join(2))
 	joinToken := strings.TrimPrefix(strings.Fields(w.joinLine)[0], "BROKERD_JOIN_TOKEN=")
 	for _, d := range w.nodes {

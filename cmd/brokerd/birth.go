@@ -252,26 +252,42 @@ func (n *node) initCluster(ctx context.Context, term uint64) error {
 // adminAccount is the account that a cluster begins with.
 const adminAccount = "admin"
 
-// showBirth prints what cannot be shown again, before it is committed, unless it stands in files.
+// showBirth prints what cannot be shown again, before it is committed, or in which files it stands.
 func (n *node) showBirth() {
 	n.shown.Do(func() {
 		c, out := n.config, n.stdout
-		if c.AdminTokenFile != "" && c.JoinTokenFile != "" {
-			return
-		}
 		fmt.Fprintf(out, "cluster %s begins with node %s; what follows is shown this once\n", n.identity.ClusterID(), c.NodeID)
-		if c.AdminTokenFile == "" {
-			fmt.Fprintf(out, "\nfirst admin token, valid for %s (\"brokerd admin-token\" on a node makes another):\n  %s\n", shortDuration(c.AdminTokenTTL), n.adminToken)
+		adminToken := n.adminToken
+		if c.AdminTokenFile != "" {
+			adminToken = "in the file " + c.AdminTokenFile
 		}
+		fmt.Fprintf(out, "\nfirst admin token, valid for %s (\"brokerd admin-token\" on a node makes another):\n  %s\n", shortDuration(c.AdminTokenTTL), adminToken)
 		if n.servesTLS() {
 			fmt.Fprintf(out, "\nto use it from anywhere:\n  brokerctl login %s --ca-fingerprint %s\n", n.config.APIAdvertise, n.joinToken.Authority())
 		}
-		if c.JoinTokenFile == "" {
-			fmt.Fprintf(out, "\nup to %d more nodes join within %s, each on its own host, by:\n  BROKERD_JOIN_TOKEN=%s brokerd server --join %s\n\n",
-				c.JoinTokenUses, shortDuration(c.JoinTokenTTL), n.joinToken.Reveal(), c.ClusterAdvertise)
+		join := "BROKERD_JOIN_TOKEN=" + n.joinToken.Reveal() + " brokerd server --join " + c.ClusterAdvertise
+		if c.JoinTokenFile != "" {
+			join = "brokerd server --join " + c.ClusterAdvertise + " --join-token-file " + c.JoinTokenFile
 		}
+		fmt.Fprintf(out, "\nup to %d more nodes join within %s, each on its own host, by:\n  %s\n\n", c.JoinTokenUses, shortDuration(c.JoinTokenTTL), join)
 	})
 }
+
+// withBirthFiles has what is shown once written into files of the data directory where nothing else was said: a
+// standard output that nobody watches is kept by a service manager, for others to read.
+func (c config) withBirthFiles() config {
+	for path, name := range map[*string]string{
+		&c.AdminTokenFile: "first-admin-token", &c.JoinTokenFile: "first-join-token", &c.RecoveryFile: birthShares,
+	} {
+		if *path == "" {
+			*path = filepath.Join(c.DataDir, name)
+		}
+	}
+	return c
+}
+
+// birthShares is where recovery shares are written when nothing else was said.
+const birthShares = "recovery-shares"
 
 // shortDuration writes whole hours without minutes and seconds.
 func shortDuration(d time.Duration) string {

@@ -17,6 +17,7 @@ import (
 	"broker/api/client"
 	"broker/api/client/contexts"
 	"broker/api/types"
+	"broker/cluster/trust"
 )
 
 // A wrong configuration stops the start with a sentence that names the option.
@@ -170,6 +171,40 @@ func devClient(t *testing.T) *client.Client {
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// What a new cluster shows once: the secrets themselves at a terminal, else the files that hold them.
+func TestShowBirth(t *testing.T) {
+	dir := t.TempDir()
+	identity, err := trust.Create(dir, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := identity.Begin("c1", nil, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for name, watched := range map[string]bool{"at a terminal": true, "where nobody watches": false} {
+		c := config{NodeID: "n1", DataDir: dir, APITLS: "on", APIAdvertise: "https://n1.test:8420", ClusterAdvertise: "n1.test:8421", AdminTokenTTL: 24 * time.Hour, JoinTokenTTL: time.Hour, JoinTokenUses: 4}
+		if !watched {
+			c = c.withBirthFiles()
+		}
+		var out bytes.Buffer
+		authority := trust.FingerprintOf(identity.Known().Authorities[0])
+		n := &node{config: c, identity: identity, adminToken: "brk_canary", joinToken: trust.NewJoinToken(authority), stdout: &out}
+		n.showBirth()
+		n.showBirth()
+		text := out.String()
+		for _, secret := range []string{"brk_canary", n.joinToken.Reveal()} {
+			if strings.Count(text, secret) != map[bool]int{true: 1}[watched] {
+				t.Errorf("%s a token is shown %d times:\n%s", name, strings.Count(text, secret), text)
+			}
+		}
+		for _, want := range []string{"valid for 24h", "brokerctl login https://n1.test:8420 --ca-fingerprint " + authority.String(), "up to 4 more nodes join within 1h", "brokerd server --join n1.test:8421"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s it does not say %q:\n%s", name, want, text)
+			}
+		}
+	}
 }
 
 // A development cluster with a data directory comes back with what it had.

@@ -173,7 +173,7 @@ func startDevNodes(ctx context.Context, o devOptions, log *slog.Logger, stdout i
 			return nodes, err
 		}
 		fmt.Fprintf(stdout, "starting   %s\n", c.NodeID)
-		n, err := startNode(ctx, c, log.With("node", c.NodeID), stdout)
+		n, err := startNode(ctx, c, log.With("node", c.NodeID), io.Discard) // what is shown once stands in files
 		if err != nil {
 			if strings.Contains(err.Error(), "address already in use") {
 				err = fmt.Errorf("%w: is another cluster running? Choose other ports with --port", err)

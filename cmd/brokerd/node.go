@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/term"
 
 	"broker/access"
 	"broker/api"
@@ -108,6 +109,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	}
 	if n.dir, err = takeDataDir(c.DataDir); err != nil {
 		return n, err
+	}
+	if f, ok := stdout.(*os.File); c.Init && (!ok || !term.IsTerminal(int(f.Fd()))) {
+		n.config = c.withBirthFiles()
 	}
 	if err := n.identify(ctx); err != nil {
 		return n, err

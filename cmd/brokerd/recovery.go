@@ -24,6 +24,12 @@ func (n *node) recovery() (*fsm.Recovery, error) {
 		return nil, err
 	}
 	if n.config.RecoveryFile != "" {
+		if n.config.RecoveryFile == filepath.Join(n.config.DataDir, birthShares) {
+			// Of an earlier try that was cut short: they open nothing.
+			if err := os.Remove(n.config.RecoveryFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, fmt.Errorf("removing recovery shares that open nothing: %w", err)
+			}
+		}
 		if err := writeShares(n.config.RecoveryFile, shares); err != nil {
 			return nil, err
 		}
