@@ -96,7 +96,8 @@ type Config struct {
 	// HoldUpgrade keeps the cluster at its feature level until somebody raises it by hand.
 	HoldUpgrade bool
 	// Forget is called by the leader before a member is removed: whoever believes the node by a key is to
-	// believe it no more. It may be called again for the same node. Nil does nothing.
+	// believe it no more. It is called, too, for a node that was let in and never became a member. It returns an
+	// error wrapping ErrNoMember where nobody believes such a node. Nil does nothing.
 	Forget func(ctx context.Context, nodeID string) error
 	// Removed is called, once, when this node has found out that it is no member any more. It must not block;
 	// the node is to be stopped then. Nil does nothing.

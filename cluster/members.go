@@ -133,6 +133,9 @@ func (n *Node) RemoveMember(ctx context.Context, id, reason string, force bool) 
 	defer n.peers.admission.Unlock()
 	s, ok := n.member(id)
 	if !ok {
+		if n.cfg.Forget != nil {
+			return n.cfg.Forget(ctx, id) // let in, and never a member
+		}
 		return fmt.Errorf("%w %q", ErrNoMember, id)
 	}
 	if err := n.quorumWithout(ctx, s.ID); err != nil && (!force || len(voters(n.raft.Load())) == 1) {
@@ -166,8 +169,14 @@ func (n *Node) CheckMember(id string) error {
 // remove is RemoveMember without its checks. The caller holds the admission.
 func (n *Node) remove(ctx context.Context, s raft.Server, reason string) error {
 	id := string(s.ID)
+	if s.Suffrage == raft.Voter {
+		// First of all: a leader that dies when nobody believes the node any more must not need its vote.
+		if err := n.change(ctx, func(r *raft.Raft) raft.Future { return r.DemoteVoter(s.ID, 0, n.cfg.Timing.RPC) }); err != nil {
+			return fmt.Errorf("removing node %q: taking its vote: %w", id, err)
+		}
+	}
 	if n.cfg.Forget != nil {
-		if err := n.cfg.Forget(ctx, id); err != nil {
+		if err := n.cfg.Forget(ctx, id); err != nil && !errors.Is(err, ErrNoMember) {
 			return fmt.Errorf("removing node %q: forgetting its key: %w", id, err)
 		}
 	}

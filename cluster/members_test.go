@@ -79,6 +79,9 @@ func newWatched(t *testing.T, size int, change func(*cluster.Config)) *watched {
 		cfg.Forget = func(_ context.Context, id string) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			if id == "n9" { // nobody was ever let in under that name
+				return fmt.Errorf("%w %q", cluster.ErrNoMember, id)
+			}
 			w.forgot = append(w.forgot, id)
 			return nil
 		}

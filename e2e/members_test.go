@@ -34,7 +34,7 @@ func TestRemoveAndLeave(t *testing.T) {
 	says(leader, "error: this node was removed from the cluster")
 	eventually(t, 10*time.Second, "two members are left", func() bool { return members() == 2 })
 	again := exec.CommandContext(t.Context(), filepath.Join(binDir, "brokerd"), "server", "--node-id", node(leader), "--data-dir", filepath.Join(h.dir, node(leader), "data"),
-		"--api-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "")
+		"--api-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "off")
 	out, err := again.CombinedOutput()
 	if err == nil || again.ProcessState.ExitCode() != 3 || !strings.Contains(string(out), "give it an empty data directory") {
 		t.Errorf("starting a removed node: %v\n%s", err, out) // 3 tells a service manager not to try again

@@ -31,17 +31,12 @@ func (n *node) asker(ctx context.Context) broker.Request {
 // Remove takes a node out of the cluster. One that was let in and never became a member is forgotten, so that its
 // name is free again.
 func (m members) Remove(ctx context.Context, request broker.Request, id, reason string, force bool) error {
-	var err error
-	if request.DryRun {
-		err = m.cluster.CheckRemoval(ctx, id, force)
-	} else {
-		err = m.cluster.RemoveMember(asking(ctx, request), id, reason, force)
+	if !request.DryRun {
+		return memberError(m.cluster.RemoveMember(asking(ctx, request), id, reason, force))
 	}
+	err := m.cluster.CheckRemoval(ctx, id, force)
 	if errors.Is(err, cluster.ErrNoMember) {
-		var refusal *fsm.Refusal
-		if forgetting := m.broker.RemoveNode(ctx, request, id); !errors.As(forgetting, &refusal) || refusal.Code != fsm.CodeNotFound {
-			return forgetting
-		}
+		return m.broker.RemoveNode(ctx, request, id) // a dry run of it
 	}
 	return memberError(err)
 }
@@ -117,7 +112,7 @@ func (n *node) forget(ctx context.Context, id string) error {
 	err := n.broker.RemoveNode(ctx, n.asker(ctx), id)
 	var refusal *fsm.Refusal
 	if errors.As(err, &refusal) && refusal.Code == fsm.CodeNotFound {
-		return nil // it was forgotten before
+		return fmt.Errorf("%w %q", cluster.ErrNoMember, id)
 	}
 	return err
 }
