@@ -16,6 +16,7 @@ import (
 
 // Each wrong request gets a problem with a stable code that names what is wrong, and changes nothing.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	active, revoked := h.mustIssue(c, time.Hour), h.mustIssue(c, time.Hour)

@@ -108,6 +108,7 @@ func (w *town) waitWhole(i, size int) {
 // Three hosts, three commands; then a client on another host logs in with what was printed. Five likewise. The nodes
 // come back after all were off, without any option, and with those that a unit file keeps.
 func TestBirth(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{3, 5} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			began := time.Now()
@@ -157,6 +158,7 @@ func TestBirth(t *testing.T) {
 
 // What goes wrong when joining is a sentence that says what to do, and leaves the cluster alone.
 func TestJoiningWrongly(t *testing.T) {
+	t.Parallel()
 	w := found(t, 3)
 	w.mustRun(0, w.token, w.login)
 	w.waitWhole(0, 3)
@@ -206,6 +208,7 @@ func TestJoiningWrongly(t *testing.T) {
 
 // Whoever may read a node's files gets an admin token there, and nobody else.
 func TestAdminTokenOnTheHost(t *testing.T) {
+	t.Parallel()
 	w := found(t, 1)
 	token := w.mustRun(0, "", "brokerd admin-token --ttl 10m --data-dir "+w.dataDir(0))
 	w.mustRun(0, token, w.login)
@@ -223,6 +226,7 @@ func TestAdminTokenOnTheHost(t *testing.T) {
 
 // A node that was let in and died before it was a member keeps its name from others until it is removed.
 func TestJoiningCutShort(t *testing.T) {
+	t.Parallel()
 	w := found(t, 2)
 	w.mustRun(0, w.token, w.login)
 	w.waitWhole(0, 2)

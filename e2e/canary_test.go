@@ -17,6 +17,7 @@ import (
 
 // Secrets are in no file of any data directory, in no log, event, metric or error.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	canaries := map[string]string{"root password": h.rootPassword}

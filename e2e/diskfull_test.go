@@ -18,6 +18,7 @@ import (
 // The leader's disk is full: it says so, the others go on, and with room again it is started and has
 // everything. Nothing that was acknowledged is lost.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	h := newCluster(t)
 	leader, _ := h.leader()
 	h.moveToSmallDisk(leader, "24m")

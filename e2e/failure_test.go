@@ -36,6 +36,7 @@ func TestKillLeaderUnderLoad(t *testing.T) {
 
 // One node alone still reads what it has, and says clearly that it can do no more.
 func TestOneNodeAlone(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	issued := h.mustIssue(h.client(), time.Hour)
 	leader, followers := h.leader()
@@ -77,6 +78,7 @@ func TestOneNodeAlone(t *testing.T) {
 
 // The database is down: nothing is recorded half, ends wait, and everything is made good afterwards.
 func TestDatabaseDown(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	short, long := h.mustIssue(c, 3*time.Second), h.mustIssue(c, time.Hour)
@@ -108,6 +110,7 @@ func TestDatabaseDown(t *testing.T) {
 
 // A leased user made a table; after revoking, its rows are there and belong to the database's owner.
 func TestWhatALeasedUserMadeStays(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	spec := secretSpec("orders-rw", "RW")

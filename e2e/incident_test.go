@@ -54,6 +54,7 @@ func (h *house) nothingLives(c *client.Client, within time.Duration, when string
 // covers works and none is issued until it is unlocked. Leases whose logins were being made at that
 // moment were refused, so nobody has their values; they are gone soon after.
 func TestLockAndRevokeUnderLoad(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	l := startLoad(t, h, 6, 1, 2, 3)
@@ -83,6 +84,7 @@ func TestLockAndRevokeUnderLoad(t *testing.T) {
 // Revoking many leases goes on when the leader is killed in the middle of it, and the command that
 // waits for it sees the end.
 func TestRevokeManyOutlivesItsLeader(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	l := startLoad(t, h, 6, 1, 2, 3)
 	l.waitFor(150, time.Minute)
@@ -117,6 +119,7 @@ func TestRevokeManyOutlivesItsLeader(t *testing.T) {
 // Deleting an environment revokes its leases and takes its secrets along; who had a login is told
 // afterwards as well.
 func TestDeleteEnvironmentWithLeases(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	var first types.Issued
@@ -147,6 +150,7 @@ func TestDeleteEnvironmentWithLeases(t *testing.T) {
 
 // During a pause the database is left alone: ends of leases wait, and are carried out after it.
 func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	short := h.mustIssue(c, 3*time.Second)

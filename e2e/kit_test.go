@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ func TestMain(m *testing.M) {
 type house struct {
 	t            *testing.T
 	dir          string
+	ports        int // from which on free ones are looked for: houses stand beside each other
 	token        string
 	addrs        []string // of nodes 1, 2, 3
 	pg           *postgrestest.Server
@@ -63,10 +65,13 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
+// houses counts them.
+var houses atomic.Int64
+
 // newCluster starts three nodes.
 func newCluster(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir()}
+	h := &house{t: t, dir: t.TempDir(), ports: 20000 + int(int64(os.Getpid())*7+houses.Add(1))%230*50}
 	t.Cleanup(func() {
 		for n := 1; n <= 3; n++ {
 			h.devcluster("kill", fmt.Sprint(n))
@@ -132,7 +137,7 @@ func (h *house) client(nodes ...int) *client.Client {
 
 func (h *house) devcluster(args ...string) (string, error) {
 	cmd := exec.Command("../scripts/devcluster", append(args, "--dir", h.dir)...)
-	cmd.Env = os.Environ()
+	cmd.Env = append(os.Environ(), fmt.Sprintf("DEVCLUSTER_PORTS=%d", h.ports))
 	if os.Getenv("DEVCLUSTER_BROKERD") == "" { // a test may have chosen another version
 		cmd.Env = append(cmd.Env, "DEVCLUSTER_BROKERD="+filepath.Join(binDir, "brokerd"))
 	}

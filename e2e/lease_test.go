@@ -10,6 +10,7 @@ import (
 
 // A lease's whole life through a follower, on a real database.
 func TestLifeOfALease(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	_, followers := h.leader()
 	c := h.client(followers[0])
@@ -78,6 +79,7 @@ func TestShortLeaseEndsOnTime(t *testing.T) {
 
 // What one node acknowledged, every other node shows to a client that names the index.
 func TestReadYourWritesEverywhere(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	for i := range 12 {
 		writer := h.client(i%3 + 1)

@@ -13,6 +13,7 @@ import (
 // The leader is removed and another node told to leave: both stop, with a sentence, and do not start again; what is
 // left goes on.
 func TestRemoveAndLeave(t *testing.T) {
+	t.Parallel()
 	h := newCluster(t)
 	leader, followers := h.leader()
 	node := func(n int) string { return fmt.Sprintf("node%d", n) }
@@ -59,6 +60,7 @@ func TestRemoveAndLeave(t *testing.T) {
 // A node lost its disk. It is not let in while its name is a member's, and once that was removed it comes back under
 // the same name, with a vote.
 func TestLostDiskComesBack(t *testing.T) {
+	t.Parallel()
 	h := newCluster(t)
 	_, followers := h.leader()
 	lost := followers[0]

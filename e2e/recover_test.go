@@ -13,6 +13,7 @@ import (
 
 // Two of three nodes are lost for good: the third goes on alone with all that it had, and sweeps.
 func TestRecoverFromLossOfQuorum(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	kept := h.mustIssue(c, time.Hour)

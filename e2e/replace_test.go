@@ -13,6 +13,7 @@ import (
 // The state of a running cluster is replaced by an older snapshot: on all nodes, with the members that there are, and
 // without a change outside until the release.
 func TestReplaceRunningCluster(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	kept := h.mustIssue(c, time.Hour)

@@ -80,6 +80,7 @@ func (h *house) alone(dir string, options ...string) (*client.Client, string) {
 // Everything is lost but a snapshot and the recovery shares: they bring a working connection back, nothing
 // outside changes until the release, and then every lease can be ended.
 func TestRestoreOnBareMachines(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
 	kept, ended, short := h.mustIssue(c, time.Hour), h.mustIssue(c, time.Hour), h.mustIssue(c, 30*time.Second)

@@ -72,6 +72,7 @@ func (h *house) history(c *client.Client, after string) (positions []string) {
 // Streams are followed while leases are issued and revoked under load, the leader is killed, and then the
 // node that serves one of them: no gap and no duplicate.
 func TestStreamAcrossKills(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	leader, followers := h.leader()
 	c := h.client()
@@ -121,6 +122,7 @@ func TestStreamAcrossKills(t *testing.T) {
 
 // A node that stops lets its streams go at once, and they go on elsewhere.
 func TestStreamOfANodeThatStops(t *testing.T) {
+	t.Parallel()
 	h := newCluster(t)
 	leader, followers := h.leader()
 	following, end := context.WithCancel(t.Context())

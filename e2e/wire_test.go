@@ -115,6 +115,7 @@ func (c *capture) at(port uint16) int {
 
 // Whoever listens at the cables learns nothing: no token, no value, no name.
 func TestNothingCrossesTheWireInClear(t *testing.T) {
+	t.Parallel()
 	w := &town{hosts: newHosts(t, 3)}
 	wire := newCapture(t, w.hosts)
 	first := w.start(0, w.in(0, "brokerd server --init --bench-providers"))
