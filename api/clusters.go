@@ -39,6 +39,10 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		out.Version = s.config.Version
 		s.tellClock(&out, census.Clock)
 		tellRestored(&out, view.Meta().Restored)
+		out.Seal.Kind = "key-file"
+		if r := view.Meta().Recovery; r != nil {
+			out.Seal.RecoveryShares, out.Seal.RecoveryThreshold = r.Shares, r.Threshold
+		}
 		out.FeatureLevel = view.Meta().FeatureLevel()
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID

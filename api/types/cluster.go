@@ -17,6 +17,8 @@ type Cluster struct {
 	Trouble      Trouble           `json:"trouble"`
 	Version      string            `json:"version,omitempty" doc:"Of the program of the answering node"`
 
+	Seal         Seal              `json:"seal"`
+
 	ClockAt      *time.Time `json:"clock_at,omitempty" doc:"The ledger's clock, by which leases end"`
 	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
 	Warnings     []string   `json:"warnings,omitempty"`
@@ -34,6 +36,13 @@ type Trouble struct {
 	Stuck   uint64 `json:"stuck" doc:"Leases whose login could not be removed several times"`
 	Missing uint64 `json:"missing" doc:"Active leases whose login was gone in the newest sweep"`
 	Orphans uint64 `json:"orphans" doc:"Logins that no live lease knows, as the newest sweeps left them"`
+}
+
+// Seal tells how the keys are kept that everything secret is encrypted with.
+type Seal struct {
+	Kind              string `json:"kind" enum:"key-file" doc:"A file on each node"`
+	RecoveryShares    int    `json:"recovery_shares" doc:"How many were made that open a snapshot where nothing else is left; 0: none"`
+	RecoveryThreshold int    `json:"recovery_threshold" doc:"How many of them it takes"`
 }
 
 // Health answers the health routes.

@@ -39,6 +39,7 @@ type clusterStatus struct {
 	Leases map[string]uint64 `json:"leases"`
 
 	Trouble types.Trouble `json:"trouble"`
+	Seal    types.Seal    `json:"seal"`
 
 	ExpirySuspendedSince *time.Time `json:"expiry_suspended_since,omitempty"`
 
@@ -152,7 +153,7 @@ func together(nodes []nodeStatus) (clusterStatus, error) {
 		return out, nobody(nodes)
 	}
 	out.ID, out.Leader, out.Term, out.Leases = best.ID, best.Leader, best.Term, best.Leases
-	out.ExpirySuspendedSince, out.Trouble = best.ExpirySuspendedSince, best.Trouble
+	out.ExpirySuspendedSince, out.Trouble, out.Seal = best.ExpirySuspendedSince, best.Trouble, best.Seal
 	tellBehind(out.Nodes)
 	byAddress := map[string]types.Member{}
 	for _, member := range best.Members {
@@ -211,7 +212,8 @@ func (a *app) showStatus(status clusterStatus) error {
 	if a.format == "table" && a.field == "" {
 		if a.terminal {
 			fmt.Fprintf(a.out, "Cluster %s, term %d, leader %s\n", status.ID, status.Term, first(status.Leader, "none"))
-			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking%s\n\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"], troubleText(status.Trouble))
+			fmt.Fprintf(a.out, "Leases  %d active, %d pending, %d revoking%s\n", status.Leases["active"], status.Leases["pending"], status.Leases["revoking"], troubleText(status.Trouble))
+			fmt.Fprintf(a.out, "Seal    %s\n\n", sealText(status.Seal))
 		}
 		a.warn(status.Warnings...)
 		a.warn(status.Attention.lines(a)...)
@@ -242,6 +244,14 @@ func tellBehind(nodes []nodeStatus) {
 			nodes[i].Behind = committed - one.Applied
 		}
 	}
+}
+
+// sealText tells how the keys are kept.
+func sealText(s types.Seal) string {
+	if s.RecoveryShares == 0 {
+		return "a key file on each node; no recovery shares"
+	}
+	return fmt.Sprintf("a key file on each node; %d of %d recovery shares open a snapshot without one", s.RecoveryThreshold, s.RecoveryShares)
 }
 
 // troubleText tells what should not last, nothing when there is nothing.
