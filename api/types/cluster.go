@@ -17,7 +17,7 @@ type Cluster struct {
 	Trouble      Trouble           `json:"trouble"`
 	Version      string            `json:"version,omitempty" doc:"Of the program of the answering node"`
 
-	Seal         Seal              `json:"seal"`
+	Seal Seal `json:"seal"`
 
 	ClockAt      *time.Time `json:"clock_at,omitempty" doc:"The ledger's clock, by which leases end"`
 	ClockAheadMS int64      `json:"clock_ahead_ms" doc:"Milliseconds that the ledger's clock is ahead of the answering node's; below zero, it was not needed for so long"`
