@@ -77,6 +77,7 @@ func (s *State) beginLife(l Life) (err error) {
 			t.meta.Restored = &mark
 		}
 		t.forgetListings()
+		t.forgetJoinTokens()
 		if l.Belonging != nil {
 			t.belong(*l.Belonging)
 		} else if err := t.leaveBehind(l.Node); err != nil {
@@ -175,6 +176,14 @@ func (t *txn) forgetMemberships(but string) {
 		if m.Node != but {
 			memberships.delete(t, []byte(m.Node))
 		}
+	}
+}
+
+// forgetJoinTokens makes every join token useless: one that was used up or deleted since would be good again.
+func (t *txn) forgetJoinTokens() {
+	for _, k := range t.JoinTokens("", maxJoinTokens) {
+		joinTokens.delete(t, []byte(k.ID))
+		t.record(Event{Type: EventJoinTokenDeleted, Subject: string(k.ID)})
 	}
 }
 

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -139,6 +140,28 @@ func TestWhoBelongsToANewLife(t *testing.T) {
 	s := enrolled(t)
 	if err := s.BeginLife(Life{Index: 1000, Term: 9, Node: Node{Name: "n9"}}); err == nil || s.Restored() != nil {
 		t.Errorf("a node that is no member goes on: %v", err)
+	}
+}
+
+// A join token that was used up or deleted after the snapshot is not good again, whoever belongs to the new life.
+func TestANewLifeKnowsNoJoinTokens(t *testing.T) {
+	for name, life := range map[string]Life{
+		"restored": {Restored: &Restored{}, Node: Node{Name: "n1", Key: []byte("new")}},
+		"replaced": {Restored: &Restored{}, Belonging: &Belonging{Nodes: []Node{{Name: "n3", Key: []byte("k3")}}}},
+	} {
+		p := mustPlay(t, `> 1s create_join_token {"ID":"J2","Hash":"ajI=","MaxUses":2,"TTL":"~30m"}`)
+		life.Index, life.Term = NextLife(p.state.Index(), 1)
+		if err := p.state.BeginLife(life); err != nil {
+			t.Fatal(err)
+		}
+		mustView(t, p.state, func(v *View) {
+			if left := v.JoinTokens("", 10); len(left) != 0 {
+				t.Errorf("%s: %+v", name, left)
+			}
+			if e := v.Events(life.Index-1, 10); len(e) == 0 || !slices.ContainsFunc(e, func(e Event) bool { return e.Type == EventJoinTokenDeleted && e.Subject == "J2" }) {
+				t.Errorf("%s: the history does not tell: %+v", name, e)
+			}
+		})
 	}
 }
 
