@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"broker/backup"
@@ -36,7 +37,37 @@ type replacement struct {
 	index   uint64
 	size    int64
 	content io.Reader
+	belongs belonging // in the state that was made
 	done    chan error
+}
+
+// belonging is who belongs to the cluster, and as of when.
+type belonging struct {
+	fsm.Belonging
+	version uint64
+}
+
+// belonging reads it.
+func (n *node) belonging() (b belonging, err error) {
+	err = n.state.View(func(v *fsm.View) error {
+		b.Belonging = fsm.Belonging{Nodes: v.Nodes(), Authorities: v.Authorities(), GossipKeys: v.GossipKeys(), Memberships: v.Memberships()}
+		b.version = v.Meta().Trust
+		return nil
+	})
+	return b, err
+}
+
+// unchanged returns an error when others belong to the cluster now: a node that was removed meanwhile would be a
+// member again.
+func (b belonging) unchanged(n *node) error {
+	now, err := n.belonging()
+	if err != nil {
+		return err
+	}
+	if now.version != b.version || !slices.Equal(now.Memberships, b.Memberships) {
+		return errors.New("who belongs to the cluster has changed meanwhile, and nothing was replaced: try again")
+	}
+	return nil
 }
 
 // replaceTimeout bounds the wait for the leader's work to end and for Raft to take the state.
@@ -85,13 +116,12 @@ func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint6
 	if err := source.CheckKeyring(n.keyring); err != nil {
 		return 0, err
 	}
-	plan := backup.Plan{Now: time.Now(), Reason: q.Reason, Actor: fsm.Actor{Node: n.config.NodeID}, After: n.state.Index(), Term: status.Term}
-	err = n.state.View(func(v *fsm.View) error {
-		plan.Belonging = &fsm.Belonging{Nodes: v.Nodes(), Authorities: v.Authorities(), GossipKeys: v.GossipKeys(), Memberships: v.Memberships()}
-		return nil
-	})
+	belongs, err := n.belonging()
 	if err != nil {
 		return 0, err
+	}
+	plan := backup.Plan{
+		Belonging: &belongs.Belonging, Now: time.Now(), Reason: q.Reason, Actor: fsm.Actor{Node: n.config.NodeID}, After: n.state.Index(), Term: status.Term,
 	}
 	if index, _, err = source.Begin(plan); err != nil {
 		return 0, err
@@ -101,7 +131,7 @@ func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint6
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	next := &replacement{index: index, size: size, content: file, done: make(chan error, 1)}
+	next := &replacement{index: index, size: size, content: file, belongs: belongs, done: make(chan error, 1)}
 	n.replacement.Store(next)
 	defer n.replacement.CompareAndSwap(next, nil)
 	if err := n.broker.Suspend(); err != nil {
@@ -130,8 +160,11 @@ func (n *node) leadOn(ctx context.Context, term uint64) error {
 			next.done <- errors.New("this node leads no more; nothing was changed")
 			return err
 		}
-		n.log.Warn("replacing the state of the whole cluster by a snapshot")
-		err = n.cluster.Restore(ctx, next.index, next.size, next.content)
+		// Only now does nothing change any more.
+		if err = next.belongs.unchanged(n); err == nil {
+			n.log.Warn("replacing the state of the whole cluster by a snapshot")
+			err = n.cluster.Restore(ctx, next.index, next.size, next.content)
+		}
 		if err != nil {
 			n.log.Error("replacing the state failed", "error", err)
 		}
