@@ -23,19 +23,28 @@ type Restored struct {
 	Header snapshot.Header
 	State  *fsm.State
 
-	meta fsm.Meta
-	dir  string
+	meta    fsm.Meta
+	dir     string
+	content *snapshot.Reader // read to its end
+}
+
+// A Cluster is whose snapshot is expected.
+type Cluster struct {
+	ID      string
+	Keyring *seal.Keyring
 }
 
 // Open reads a snapshot file to its end, and only when every byte of it is as it was written reads it once
-// more into a state below dir. That state is scratch; Close removes it.
-func Open(path, dir string) (*Restored, error) {
+// more into a state below dir. That state is scratch; Close removes it. Whether a node of the cluster made the file
+// is not known before CheckKeyring, unless it is to be of a cluster that is known: then a file of another one or made
+// by somebody else is refused before its content is looked at. Nil: of any cluster.
+func Open(path, dir string, of *Cluster) (*Restored, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the snapshot: %w", err)
 	}
 	defer file.Close()
-	header, _, err := snapshot.Verify(file)
+	header, err := verify(file, of)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -52,6 +61,25 @@ func Open(path, dir string) (*Restored, error) {
 	return r, nil
 }
 
+// verify reads a file to its end and returns its header when it may be used.
+func verify(file io.Reader, of *Cluster) (h snapshot.Header, err error) {
+	in, err := snapshot.NewReader(file)
+	if err != nil {
+		return h, err
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return h, err
+	}
+	h = in.Header()
+	switch {
+	case of == nil:
+		return h, nil
+	case h.ClusterID != of.ID:
+		return h, fmt.Errorf("this snapshot is of another cluster (%s): restore it on machines without data", h.ClusterID)
+	}
+	return h, in.CheckProof(proving(of.Keyring))
+}
+
 func (r *Restored) read(file io.Reader, dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("making a directory for the state: %w", err)
@@ -62,13 +90,16 @@ func (r *Restored) read(file io.Reader, dir string) (err error) {
 	if r.State, err = fsm.Open(fsm.Config{Dir: filepath.Join(r.dir, "state")}); err != nil {
 		return err
 	}
-	content, err := snapshot.NewReader(file)
-	if err != nil {
+	if r.content, err = snapshot.NewReader(file); err != nil {
 		return err
 	}
-	if err := r.State.Restore(io.NopCloser(content)); err != nil {
+	if err := r.State.Restore(io.NopCloser(r.content)); err != nil {
 		return err
 	}
+	if n, err := io.Copy(io.Discard, r.content); err != nil || n > 0 {
+		return errors.Join(fmt.Errorf("%w: %d bytes follow its state", snapshot.ErrDamaged, n), err)
+	}
+	r.Header = r.content.Header() // of these bytes, should the file have been exchanged
 	if err := r.State.View(func(v *fsm.View) error { r.meta = v.Meta(); return nil }); err != nil {
 		return fmt.Errorf("reading the restored state: %w", err)
 	}
@@ -123,15 +154,16 @@ func (r *Restored) Recovery() (seal.Recovery, error) {
 	return seal.Recovery{Wrapped: w.Wrapped, Shares: w.Shares, Threshold: w.Threshold, Split: w.Split}, nil
 }
 
-// CheckKeyring returns an error when a keyring is not the one of the snapshot's cluster.
+// CheckKeyring returns an error when a keyring is not the one of the snapshot's cluster, or did not make the file:
+// whoever may write to where snapshots lie could have it say that a connection's host is his own. Nothing of a
+// snapshot may be used before.
 func (r *Restored) CheckKeyring(k *seal.Keyring) error {
-	if len(r.meta.KeyCheck) == 0 {
-		return nil // of a cluster from before there was one
+	if len(r.meta.KeyCheck) > 0 { // not of a cluster from before there was one
+		if _, err := k.Open(r.meta.KeyCheck, keyCheckRecord); err != nil {
+			return errors.New("this keyring is not the one of the snapshot's cluster")
+		}
 	}
-	if _, err := k.Open(r.meta.KeyCheck, keyCheckRecord); err != nil {
-		return errors.New("this keyring is not the one of the snapshot's cluster")
-	}
-	return nil
+	return r.content.CheckProof(proving(k))
 }
 
 // Plan says how a snapshot is brought back.

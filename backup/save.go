@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"broker/fsm"
+	"broker/seal"
 	"broker/snapshot"
 )
 
 // Maker makes snapshots of the state that a node has. It is safe for concurrent use.
 type Maker struct {
 	State   *fsm.State
+	Keyring *seal.Keyring // proves that a node of the cluster made the file
 	Node    string
 	Version string           // of the program
 	Now     func() time.Time // nil: time.Now
@@ -22,8 +24,14 @@ type Maker struct {
 
 // Snapshot is a snapshot on its way to a file. Close must be called.
 type Snapshot struct {
-	header snapshot.Header
-	export *fsm.Export
+	header  snapshot.Header
+	export  *fsm.Export
+	keyring *seal.Keyring
+}
+
+// proving makes and checks proofs: a keyed hash of the file's checksum.
+func proving(k *seal.Keyring) snapshot.Prover {
+	return func(sum []byte) ([]byte, error) { return k.Hash("snapshot", hex.EncodeToString(sum)) }
 }
 
 // ErrNoCluster is returned when there is nothing to make a snapshot of yet.
@@ -31,6 +39,9 @@ var ErrNoCluster = errors.New("this node's state holds no cluster yet: nothing t
 
 // Begin takes the state as it is now. Nothing of it is in memory: it is read while it is written out.
 func (m *Maker) Begin() (*Snapshot, error) {
+	if m.Keyring == nil {
+		return nil, errors.New("a snapshot is made with the cluster's keyring, and there is none")
+	}
 	now := m.Now
 	if now == nil {
 		now = time.Now
@@ -42,7 +53,7 @@ func (m *Maker) Begin() (*Snapshot, error) {
 	if export.Meta.ClusterID == "" {
 		return nil, errors.Join(ErrNoCluster, export.Close())
 	}
-	return &Snapshot{export: export, header: headerOf(export, m.Node, m.Version, now())}, nil
+	return &Snapshot{keyring: m.Keyring, export: export, header: headerOf(export, m.Node, m.Version, now())}, nil
 }
 
 func headerOf(e *fsm.Export, node, version string, now time.Time) snapshot.Header {
@@ -82,7 +93,7 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		}
 	})
 	counted := &counter{out: w}
-	out, err := snapshot.NewWriter(counted, s.header)
+	out, err := snapshot.NewWriter(counted, s.header, proving(s.keyring))
 	if err == nil {
 		_, err = io.CopyBuffer(out, onlyReader{in}, make([]byte, 256<<10))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"broker/fsm"
+	"broker/seal"
 	"broker/snapshot"
 )
 
@@ -26,6 +28,20 @@ func mustState(t *testing.T) *fsm.State {
 		}
 	})
 	return s
+}
+
+// mustKeyring makes a keyring.
+func mustKeyring(t *testing.T) *seal.Keyring {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keyring.json")
+	if err := seal.Create(path); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := seal.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
 }
 
 // mustApply applies commands as the entries after what the state has.
@@ -51,9 +67,9 @@ func initCluster() *fsm.InitCluster {
 	return &fsm.InitCluster{ClusterID: "c1", Account: fsm.Account{Name: "admin", Kind: fsm.KindUser}, Token: fsm.Token{Accessor: "t1", Hash: []byte("hash"), Account: "admin"}}
 }
 
-func mustSave(t *testing.T, s *fsm.State) []byte {
+func mustSave(t *testing.T, s *fsm.State, ring *seal.Keyring) []byte {
 	t.Helper()
-	made, err := (&Maker{State: s, Node: "n1", Version: "test"}).Begin()
+	made, err := (&Maker{State: s, Keyring: ring, Node: "n1", Version: "test"}).Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,11 +83,14 @@ func mustSave(t *testing.T, s *fsm.State) []byte {
 
 func TestSave(t *testing.T) {
 	s := mustState(t)
-	if _, err := (&Maker{State: s}).Begin(); !errors.Is(err, ErrNoCluster) {
+	if _, err := (&Maker{State: s, Keyring: mustKeyring(t)}).Begin(); !errors.Is(err, ErrNoCluster) {
 		t.Errorf("a snapshot of nothing: %v", err)
 	}
+	if _, err := (&Maker{State: s}).Begin(); err == nil || errors.Is(err, ErrNoCluster) {
+		t.Errorf("a snapshot without a keyring: %v", err)
+	}
 	mustApply(t, s, initCluster(), &fsm.CreateEnvironment{Name: "payments/production"})
-	header, _, err := snapshot.Verify(bytes.NewReader(mustSave(t, s)))
+	header, _, err := snapshot.Verify(bytes.NewReader(mustSave(t, s, mustKeyring(t))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +103,7 @@ func TestSave(t *testing.T) {
 func TestSlowClientGivesWay(t *testing.T) {
 	s := mustState(t)
 	mustApply(t, s, initCluster(), &fsm.CreateEnvironment{Name: "payments/production", Description: strings.Repeat("x", 1<<10)})
-	made, err := (&Maker{State: s, Node: "n1"}).Begin()
+	made, err := (&Maker{State: s, Keyring: mustKeyring(t), Node: "n1"}).Begin()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ func names(t *testing.T, dir string) (list []string) {
 
 func TestScheduledSnapshots(t *testing.T) {
 	dir, state := filepath.Join(t.TempDir(), "snapshots"), mustState(t)
+	ring := mustKeyring(t)
 	mustApply(t, state, initCluster())
 	synctest.Test(t, func(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -43,7 +44,7 @@ func TestScheduledSnapshots(t *testing.T) {
 		}
 		var stale atomic.Bool
 		k, err := NewKeeper(Schedule{
-			Maker: &Maker{State: state, Node: "n1", Version: "test"}, Dir: dir, Interval: time.Hour, Keep: 2,
+			Maker: &Maker{State: state, Keyring: ring, Node: "n1", Version: "test"}, Dir: dir, Interval: time.Hour, Keep: 2,
 			Current: func() error {
 				if stale.Load() {
 					return errors.New("this node has not heard of a leader for an hour")
@@ -116,7 +117,7 @@ func TestScheduledSnapshots(t *testing.T) {
 		<-ended
 	})
 	// A node that comes back knows what it has.
-	k, err := NewKeeper(Schedule{Maker: &Maker{State: state, Node: "n1"}, Dir: dir, Interval: time.Hour, Keep: 2})
+	k, err := NewKeeper(Schedule{Maker: &Maker{State: state, Keyring: ring, Node: "n1"}, Dir: dir, Interval: time.Hour, Keep: 2})
 	if err != nil {
 		t.Fatal(err)
 	}

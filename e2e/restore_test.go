@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -186,6 +187,10 @@ func (h *house) refusedRestores(vault, file, dir string, told *strings.Builder) 
 	damaged := bytes.Clone(whole)
 	damaged[len(damaged)/2] ^= 1
 	mustWrite(h.t, filepath.Join(vault, "damaged"), string(damaged))
+	// Somebody who has no key may still make the checksum fit.
+	forged := bytes.Replace(whole[:len(whole)-sha256.Size], []byte(`"node":"node`), []byte(`"node":"none`), 1)
+	sum := sha256.Sum256(forged)
+	mustWrite(h.t, filepath.Join(vault, "forged"), string(append(forged, sum[:]...)))
 	mustWrite(h.t, filepath.Join(vault, "mangled"), strings.Replace(string(mustRead(h.t, filepath.Join(vault, "share1"))), "_1_", "_2_", 1))
 	for what, try := range map[string]struct {
 		file   string
@@ -194,6 +199,7 @@ func (h *house) refusedRestores(vault, file, dir string, told *strings.Builder) 
 	}{
 		"a cut file":         {"cut", []string{"share1", "share2"}, "its end is missing"},
 		"a damaged file":     {"damaged", []string{"share1", "share2"}, "damaged"},
+		"a forged file":      {"forged", []string{"share1", "share2"}, "not made with the cluster's keyring"},
 		"another file":       {"share1", []string{"share1", "share2"}, "not a snapshot of the broker"},
 		"one share":          {"broker.snapshot", []string{"share2"}, "2 of the 3 shares are needed, and 1 given"},
 		"one share twice":    {"broker.snapshot", []string{"share2", "share2"}, "share 2 was given already"},

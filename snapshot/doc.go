@@ -8,9 +8,12 @@
 //	length of the header, 4 bytes; the header, JSON
 //	pieces of the content: length, 4 bytes; so many bytes
 //	a piece of length 0
+//	the proof of who made it, 32 bytes: see [Prover]
 //	SHA-256 of everything before, 32 bytes
 //
-// It refuses to know what the content means. Two rules could break it: the header of every later format
+// The checksum finds damage, and anybody can make it. Only the keyring of the cluster makes and checks the proof.
+//
+// It refuses to know what the content means, and any key. Two rules could break it: the header of every later format
 // must be readable as JSON with the member "format", so that an old program can say that a file is newer;
 // and nothing may act on a content before [Verify] has read the file to its end.
 package snapshot

@@ -58,6 +58,9 @@ var (
 
 	// ErrDamaged is returned for a snapshot that does not have its checksum.
 	ErrDamaged = errors.New("this snapshot is damaged: its checksum is wrong")
+
+	// ErrForged is returned for a snapshot that no node of the cluster made.
+	ErrForged = errors.New("this snapshot was not made with the cluster's keyring, or was changed since: do not use it; take one from a place that only the nodes write to")
 )
 
 // maxHeader is more than any header has; a damaged length must not fill the memory.

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -20,6 +21,8 @@ type Reader struct {
 	piece  []byte // what is left of the present one
 	buffer []byte
 	err    error
+
+	proven, proof []byte // once the end was read
 }
 
 // NewReader reads the beginning of a snapshot. Errors wrap ErrNotSnapshot, ErrNewer, ErrTruncated or
@@ -50,6 +53,22 @@ func NewReader(r io.Reader) (*Reader, error) {
 
 // Header says what the snapshot is of. It is certain only once the content was read to its end.
 func (s *Reader) Header() Header { return s.header }
+
+// CheckProof returns ErrForged unless whoever holds the key of prove made the file. It is for a Reader that has
+// reported the end of the content.
+func (s *Reader) CheckProof(prove Prover) error {
+	if !errors.Is(s.err, io.EOF) {
+		return errors.New("a snapshot's proof is checked after its content was read to the end")
+	}
+	want, err := prove(s.proven)
+	if err != nil {
+		return fmt.Errorf("checking who made the snapshot: %w", err)
+	}
+	if !hmac.Equal(want, s.proof) {
+		return ErrForged
+	}
+	return nil
+}
 
 // Read reads a part of the content.
 func (s *Reader) Read(to []byte) (int, error) {
@@ -88,6 +107,10 @@ func (s *Reader) next(most uint32) ([]byte, error) {
 
 // end reads what comes after the content, and returns io.EOF when all is well.
 func (s *Reader) end() error {
+	s.proven, s.proof = s.sum.Sum(nil), make([]byte, proofSize)
+	if _, err := io.ReadFull(s.in, s.proof); err != nil {
+		return broken(err)
+	}
 	want := s.sum.Sum(nil)
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(s.raw, got); err != nil {
@@ -115,7 +138,7 @@ func broken(err error) error {
 }
 
 // Verify reads a snapshot to its end, and returns its header and how many bytes the content has when
-// every byte of it is as it was written.
+// every byte of it is as it was written. Who wrote it is not known by that: see Reader.CheckProof.
 func Verify(r io.Reader) (Header, int64, error) {
 	s, err := NewReader(r)
 	if err != nil {

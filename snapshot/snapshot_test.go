@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
@@ -12,10 +14,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// prover proves with a key.
+func prover(key string) Prover {
+	return func(sum []byte) ([]byte, error) {
+		h := hmac.New(sha256.New, []byte(key))
+		h.Write(sum)
+		return h.Sum(nil), nil
+	}
+}
+
 func mustWrite(t *testing.T, h Header, content []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w, err := NewWriter(&out, h)
+	w, err := NewWriter(&out, h, prover("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,10 +86,55 @@ func TestDamageIsNoticed(t *testing.T) {
 	}
 }
 
+// A file that has its checksum is believed only when its proof was made with the key.
+func TestProof(t *testing.T) {
+	check := func(file []byte, prove Prover) error {
+		r, err := NewReader(bytes.NewReader(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.CheckProof(prove); err == nil || errors.Is(err, ErrForged) {
+			t.Errorf("before the content was read: %v", err)
+		}
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			t.Fatal(err)
+		}
+		return r.CheckProof(prove)
+	}
+	file := mustWrite(t, example, []byte("content"))
+	if err := check(file, prover("key")); err != nil {
+		t.Errorf("the cluster's own: %v", err)
+	}
+	if err := check(file, prover("another")); !errors.Is(err, ErrForged) {
+		t.Errorf("another cluster's key: %v", err)
+	}
+	// Whoever may write to the file and has no key makes the checksum anew.
+	for n := len(magic) + 4; n < len(file)-sha256.Size; n++ {
+		forged := bytes.Clone(file)
+		forged[n] ^= 1
+		sum := sha256.Sum256(forged[:len(forged)-sha256.Size])
+		copy(forged[len(forged)-sha256.Size:], sum[:])
+		if _, _, err := Verify(bytes.NewReader(forged)); err != nil {
+			continue // its form is wrong
+		}
+		if err := check(forged, prover("key")); !errors.Is(err, ErrForged) {
+			t.Errorf("byte %d changed, with a checksum that fits: %v", n, err)
+		}
+	}
+	broken := func([]byte) ([]byte, error) { return nil, errors.New("no key") }
+	w, err := NewWriter(io.Discard, example, broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err == nil {
+		t.Error("a file without a proof was ended")
+	}
+}
+
 // A later format is told apart from damage, whatever else its header holds.
 func TestNewerFormat(t *testing.T) {
 	var out bytes.Buffer
-	w, err := NewWriter(&out, example)
+	w, err := NewWriter(&out, example, prover("key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +157,7 @@ func TestNewerFormat(t *testing.T) {
 // FuzzVerify: no input makes the reader fail otherwise than by an error.
 func FuzzVerify(f *testing.F) {
 	var out bytes.Buffer
-	w, err := NewWriter(&out, example)
+	w, err := NewWriter(&out, example, prover("key"))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -30,6 +30,7 @@ const RootPassword = "canary-root-password"
 type Kit struct {
 	URL     string // of the API at the leader
 	State   *fsm.State
+	Keyring *seal.Keyring
 	Broker  *broker.Broker
 	Fake    *providertest.Fake // the outside system behind provider "fake"
 	Cluster *Cluster           // the leader's
@@ -107,7 +108,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		Authority: &fsm.RotateAuthority{Certificate: first.Certificate(), Sealed: []byte("sealed")},
 	}))
 
-	kit := &Kit{State: state, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
+	kit := &Kit{State: state, Keyring: keyring, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
 	kit.lead()
 	t.Cleanup(func() {
 		kit.depose(t)

@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 			kit := apitest.Start(t, func(c *api.Config) {
 				c.Snapshot = func() (api.Snapshot, error) { return maker.Begin() }
 			})
-			maker.State = kit.State
+			maker.State, maker.Keyring = kit.State, kit.Keyring
 			follower, _ := kit.Follower(t, "n2", nil)
 			env.Values["kit"] = kit
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command lasts a second more under the race detector

@@ -97,7 +97,9 @@ func (a *app) snapshotInspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE|-",
 		Short: "Verify a snapshot and show what it is of; needs no broker",
-		Args:  exactly("FILE"),
+		Long: `Read a snapshot to its end, verify its checksum, and show what it is of. That needs no broker and no key, and so
+finds damage but cannot prove who made the file: "brokerd restore" does, once the keyring is open.`,
+		Args: exactly("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			in := a.in
 			if args[0] != "-" {
@@ -147,6 +149,7 @@ func (a *app) showSnapshot(h snapshot.Header, size int64) error {
 		{"Ledger clock", a.full(h.ClockAt)},
 		{"Size", sizeText(size)},
 		{"Checksum", "right"},
+		{"Origin", "not proven: that takes the keyring or the shares, and brokerd restore does it"},
 		{"State", h.StateHash},
 	}
 	for _, what := range slices.Sorted(maps.Keys(h.Counts)) {

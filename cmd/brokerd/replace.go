@@ -105,14 +105,11 @@ func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint6
 		return 0, errors.New("a restore is under way already")
 	}
 	defer n.replacing.Unlock()
-	source, err := backup.Open(q.File, n.config.DataDir)
+	source, err := backup.Open(q.File, n.config.DataDir, &backup.Cluster{ID: status.ClusterID, Keyring: n.keyring})
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	if source.Header.ClusterID != status.ClusterID {
-		return 0, fmt.Errorf("this snapshot is of another cluster (%s): restore it on machines without data", source.Header.ClusterID)
-	}
 	if err := source.CheckKeyring(n.keyring); err != nil {
 		return 0, err
 	}

@@ -114,7 +114,7 @@ func (r *restoring) run(ctx context.Context) (err error) {
 			}
 		}()
 	}
-	source, err := backup.Open(r.file, r.dataDir)
+	source, err := backup.Open(r.file, r.dataDir, nil)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // snapshots makes snapshots of this node's state.
 func (n *node) snapshots() *backup.Maker {
-	return &backup.Maker{State: n.state, Node: n.config.NodeID, Version: version}
+	return &backup.Maker{State: n.state, Keyring: n.keyring, Node: n.config.NodeID, Version: version}
 }
 
 func (n *node) snapshot() (api.Snapshot, error) { return n.snapshots().Begin() }
