@@ -173,6 +173,10 @@ type Plan struct {
 	Actor fsm.Actor
 	Now   time.Time
 
+	// On bare machines: what takes the place of what nodes of the lost cluster have.
+	Authority *fsm.Authority
+	GossipKey []byte
+
 	// Of a running cluster, whose state is replaced: who belongs to it, the index it has come to, its present
 	// term, and why.
 	Belonging *fsm.Belonging
@@ -204,6 +208,9 @@ func (r *Restored) Begin(p Plan) (index, term uint64, err error) {
 	if p.Reason != "" {
 		details["reason"] = p.Reason
 	}
-	err = r.State.BeginLife(fsm.Life{Index: index, Term: term, Actor: p.Actor, Restored: mark, Node: p.Node, Belonging: p.Belonging, Details: details})
+	err = r.State.BeginLife(fsm.Life{
+		Index: index, Term: term, Actor: p.Actor, Restored: mark, Node: p.Node, Authority: p.Authority, GossipKey: p.GossipKey,
+		Belonging: p.Belonging, Details: details,
+	})
 	return index, term, err
 }

@@ -36,6 +36,12 @@ type Life struct {
 	// with what they had, are never believed again. Without a Key it is the one that the name had before.
 	Node Node
 
+	// Authority, of which certificate and sealed key count, and the sealed GossipKey take the place of all that are
+	// there, for a Node with a Key. A node that was let in after this state is unknown to it, and has a certificate of
+	// the authority that is there. Nil: they stay.
+	Authority *Authority
+	GossipKey []byte
+
 	// Belonging takes the place of whom the state's nodes believe: those of a running cluster stay its members.
 	// Nil: see Node.
 	Belonging *Belonging
@@ -80,7 +86,7 @@ func (s *State) beginLife(l Life) (err error) {
 		t.forgetJoinTokens()
 		if l.Belonging != nil {
 			t.belong(*l.Belonging)
-		} else if err := t.leaveBehind(l.Node); err != nil {
+		} else if err := t.leaveBehind(l); err != nil {
 			return err
 		}
 		t.record(event)
@@ -137,7 +143,8 @@ func (t *txn) belong(b Belonging) {
 }
 
 // leaveBehind removes the keys of all nodes but one.
-func (t *txn) leaveBehind(stays Node) error {
+func (t *txn) leaveBehind(l Life) error {
+	stays := l.Node
 	if stays.Name == "" {
 		return nil // nodes that do not know each other by keys
 	}
@@ -163,11 +170,31 @@ func (t *txn) leaveBehind(stays Node) error {
 	case len(stays.Key) > 0:
 		t.enroll(stays.Name, stays.Key, "")
 		t.record(Event{Type: EventNodeEnrolled, Subject: stays.Name})
+		t.replaceSecrets(l)
 	case !found:
 		return fmt.Errorf("node %q is no member of this cluster any more: it was removed", stays.Name)
 	}
 	t.trusted()
 	return nil
+}
+
+// replaceSecrets exchanges what nodes that the state does not know could belong by.
+func (t *txn) replaceSecrets(l Life) {
+	if l.Authority != nil {
+		for _, a := range t.Authorities() {
+			authorities.delete(t, bigEndian(a.Number))
+			t.record(Event{Type: EventAuthorityRetired, Subject: fmt.Sprint(a.Number)})
+		}
+		a := t.addAuthority(l.Authority.Certificate, l.Authority.Sealed, nil)
+		t.record(Event{Type: EventAuthorityRotated, Subject: fmt.Sprint(a.Number)})
+	}
+	if len(l.GossipKey) > 0 {
+		for _, k := range t.GossipKeys() {
+			gossipKeys.delete(t, bigEndian(k.Number))
+		}
+		k := t.addGossipKey(l.GossipKey)
+		t.record(Event{Type: EventGossipKeyRotated, Subject: fmt.Sprint(k.Number)})
+	}
 }
 
 // forgetMemberships forgets what is remembered of nodes, but for one: their data directories count for nothing.

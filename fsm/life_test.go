@@ -143,6 +143,29 @@ func TestWhoBelongsToANewLife(t *testing.T) {
 	}
 }
 
+// A node that was let in after the snapshot is no member by the authority or the key of gossip that it has.
+func TestANewLifeHasItsOwnAuthority(t *testing.T) {
+	p := mustPlay(t,
+		`> 1s rotate_authority {"Certificate":"YTE=","Sealed":"czE="}`, `> 1s rotate_authority {"Certificate":"YTI=","Sealed":"czI="}`,
+		`> 1s rotate_gossip_key {"Sealed":"ZzE="}`, `> 1s rotate_gossip_key {"Sealed":"ZzI="}`)
+	life := Life{
+		Restored: &Restored{}, Node: Node{Name: "n1", Key: []byte("new")},
+		Authority: &Authority{Certificate: []byte("a3"), Sealed: []byte("s3")}, GossipKey: []byte("g3"),
+	}
+	life.Index, life.Term = NextLife(p.state.Index(), 1)
+	if err := p.state.BeginLife(life); err != nil {
+		t.Fatal(err)
+	}
+	mustView(t, p.state, func(v *View) {
+		if a := v.Authorities(); len(a) != 1 || string(a[0].Certificate) != "a3" || string(a[0].Sealed) != "s3" || len(a[0].Adopted) != 0 {
+			t.Errorf("authorities: %+v", a)
+		}
+		if k := v.GossipKeys(); len(k) != 1 || string(k[0].Sealed) != "g3" {
+			t.Errorf("keys of gossip: %+v", k)
+		}
+	})
+}
+
 // A join token that was used up or deleted after the snapshot is not good again, whoever belongs to the new life.
 func TestANewLifeKnowsNoJoinTokens(t *testing.T) {
 	for name, life := range map[string]Life{

@@ -47,7 +47,8 @@ empty. Enough recovery shares open the keyring that lies in the snapshot; they a
 
 A plain "brokerd server" with the same data directory then starts a cluster of this one node; other nodes join it
 as usual, with empty data directories, and "brokerd admin-token" makes a token when all are lost. Nodes of the lost
-cluster are not believed any more and must not come back with their data.
+cluster are not believed any more and must not come back with their data. The cluster goes on with a new certificate
+authority, whose fingerprint is printed: clients that trust the old one log in again.
 
 With --replace the state of a running cluster is replaced, by a snapshot of that very cluster: on the host of the
 leader, with --data-dir naming its directory, and with the cluster's id typed as --confirm. Everything after the
@@ -126,14 +127,21 @@ func (r *restoring) run(ctx context.Context) (err error) {
 		return err
 	}
 	plan := backup.Plan{Drill: r.drill, Now: time.Now(), Actor: fsm.Actor{Node: r.nodeID}}
-	if err := r.prepareDirectory(source, key, plan); err != nil {
+	authority, err := r.prepareDirectory(source, key, plan)
+	if err != nil {
 		return err
 	}
 	what := "It changes nothing at outside systems until it is released: brokerctl snapshot diff, then brokerctl snapshot release."
 	if plan.Drill || h.Restored == "drill" {
 		what = "It is a DRILL: it changes nothing at outside systems and can never be released."
 	}
-	fmt.Fprintf(r.err, "restored into %s as node %s. Start it with brokerd server --data-dir %s --node-id %s\n%s\nNodes of the lost cluster must not come back with their data.\n", r.dataDir, r.nodeID, r.dataDir, r.nodeID, what)
+	fmt.Fprintf(r.err, "restored into %s as node %s. Start it with brokerd server --data-dir %s --node-id %s\n%s\n", r.dataDir, r.nodeID, r.dataDir, r.nodeID, what)
+	fmt.Fprintf(r.err, `The cluster has a new certificate authority, with fingerprint
+  %s
+Nodes of the lost cluster are not believed any more and must not come back with their data. Clients of an API that
+serves TLS with the cluster's own certificates log in again (brokerctl login URL --ca-fingerprint …), or are given the
+new authority's certificate (brokerctl cluster ca list).
+`, authority)
 	return nil
 }
 
@@ -172,40 +180,63 @@ func (r *restoring) openKeyring(ctx context.Context, source *backup.Restored) (o
 }
 
 // prepareDirectory makes everything that a plain start of the node needs. The data directory counts as a node's
-// only when its last step is done.
-func (r *restoring) prepareDirectory(source *backup.Restored, key openedKey, plan backup.Plan) (err error) {
+// only when its last step is done. It returns the fingerprint of the cluster's new authority.
+func (r *restoring) prepareDirectory(source *backup.Restored, key openedKey, plan backup.Plan) (authority trust.Fingerprint, err error) {
 	offline, err := cluster.NewOffline(r.dataDir)
 	if err != nil {
-		return err
+		return authority, err
 	}
 	defer func() { err = errors.Join(err, offline.Close()) }()
 	if key.file != nil {
 		if err := key.file.Write(r.keyFile); err != nil {
-			return err
+			return authority, err
 		}
 	}
 	identity, err := trust.Create(r.dataDir, r.nodeID)
 	if err != nil {
-		return err
+		return authority, err
 	}
 	hash, err := trust.HashKey(identity.PublicKey())
 	if err != nil {
-		return err
+		return authority, err
 	}
 	plan.Node = fsm.Node{Name: r.nodeID, Key: hash[:]}
+	if err := renewTrust(&plan, source.Header.ClusterID, key.ring); err != nil {
+		return authority, err
+	}
 	index, next, err := source.Begin(plan)
 	if err != nil {
-		return err
+		return authority, err
 	}
 	if err := r.admit(identity, source, key.ring, plan.Now); err != nil {
-		return err
+		return authority, err
 	}
-	return offline.Begin(cluster.Beginning{
+	return trust.FingerprintOf(plan.Authority.Certificate), offline.Begin(cluster.Beginning{
 		NodeID: r.nodeID, ClusterID: source.Header.ClusterID, Address: r.address, Index: index, Term: next, Level: source.State.FeatureLevel(), State: source.State,
 	})
 }
 
-// admit gives the node what other nodes know it by: a certificate of the cluster's authority, whose key lies sealed
+// renewTrust makes the authority and the key of gossip that the cluster goes on with.
+func renewTrust(plan *backup.Plan, clusterID string, ring *seal.Keyring) error {
+	maker := trustMaker{&node{keyring: ring}}
+	authority, err := trust.NewAuthority(clusterID, plan.Now)
+	if err != nil {
+		return err
+	}
+	key, err := authority.Key()
+	if err != nil {
+		return fmt.Errorf("encoding the authority's key: %w", err)
+	}
+	sealed, err := maker.node.sealAuthority(authority.Certificate(), key)
+	if err != nil {
+		return err
+	}
+	plan.Authority = &fsm.Authority{Certificate: sealed.Certificate, Sealed: sealed.Sealed}
+	plan.GossipKey, err = maker.NextGossipKey()
+	return err
+}
+
+// admit gives the node what other nodes know it by: a certificate of the cluster's new authority, whose key lies sealed
 // in the state. The certificate of the API is signed at the start, when it is known what the API is called.
 func (r *restoring) admit(identity *trust.Identity, source *backup.Restored, ring *seal.Keyring, now time.Time) error {
 	known, authority, err := (&node{state: source.State, keyring: ring}).agreed()
