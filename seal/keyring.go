@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -62,7 +61,7 @@ func Create(path string) error {
 	if err != nil {
 		return fmt.Errorf("encoding the key file: %w", err)
 	}
-	return writeNew(path, append(data, '\n'))
+	return writeKeyFile(path, append(data, '\n'))
 }
 
 // Install writes a key file that another node has sent. A file that is there already must be the same.
@@ -77,25 +76,11 @@ func Install(path string, data []byte) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the key file: %w", err)
 	}
-	return writeNew(path, data)
+	return writeKeyFile(path, data)
 }
 
-// writeNew writes a key file, readable by its owner only. It is an error when the file exists.
-func writeNew(path string, data []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the key file's directory: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".keyring-*") // 0600 from the start
-	if err != nil {
-		return fmt.Errorf("making the key file: %w", err)
-	}
-	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing the key file: %w", err)
-	}
-	// Whole or not at all, and never over another one.
-	if err := os.Link(f.Name(), path); err != nil {
+func writeKeyFile(path string, data []byte) error {
+	if err := WriteNew(path, data); err != nil {
 		return fmt.Errorf("making the key file: %w", err)
 	}
 	return nil

@@ -9,8 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 )
 
 const recoveryKeySize = 32
@@ -97,17 +95,7 @@ func (KeyFile) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")
 func (KeyFile) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 // Write makes a key file. It is an error when it exists: another keyring may be in it.
-func (f KeyFile) Write(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("making the key file's directory: %w", err)
-	}
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("making the key file: %w", err)
-	}
-	_, err = out.Write(f)
-	return errors.Join(err, out.Sync(), out.Close())
-}
+func (f KeyFile) Write(path string) error { return writeKeyFile(path, f) }
 
 // Keyring returns the keyring that the content holds.
 func (f KeyFile) Keyring() (*Keyring, error) { return parse(f, "the recovered key file") }

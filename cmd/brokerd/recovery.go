@@ -52,9 +52,6 @@ func writeShares(path string, shares []seal.Share) error {
 		return fmt.Errorf("writing the recovery shares: %w", err)
 	}
 	if err == nil && info.IsDir() || strings.HasSuffix(path, string(filepath.Separator)) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return fmt.Errorf("writing the recovery shares: %w", err)
-		}
 		for _, s := range shares {
 			if err := writeNew(filepath.Join(path, fmt.Sprintf("recovery-share-%d", s.Number())), s.Text()+"\n"); err != nil {
 				return err
@@ -70,13 +67,12 @@ func writeShares(path string, shares []seal.Share) error {
 }
 
 func writeNew(path, text string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	err := seal.WriteNew(path, []byte(text))
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return fmt.Errorf("writing the recovery shares: %s exists: move it away, it may hold the shares of another cluster", path)
-	}
-	if err != nil {
+	case err != nil:
 		return fmt.Errorf("writing the recovery shares: %w", err)
 	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	return nil
 }

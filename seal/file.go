@@ -1,0 +1,66 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// WriteNew makes a file that only its owner can read, and its directory if need be. The file appears whole or not at
+// all, and once it returns neither file nor directory is lost when the power is. It is an error wrapping
+// fs.ErrExist when the file exists.
+func WriteNew(path string, data []byte) error { return writeNew(path, data, syncDir) }
+
+func writeNew(path string, data []byte, sync func(dir string) error) error {
+	dir := filepath.Dir(path)
+	if err := makeDir(dir, sync); err != nil {
+		return fmt.Errorf("making the directory of %s: %w", path, err)
+	}
+	f, err := os.CreateTemp(dir, ".new-*") // 0600 from the start
+	if err != nil {
+		return fmt.Errorf("making %s: %w", path, err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	// Whole or not at all, and never over another one.
+	if err := os.Link(f.Name(), path); err != nil {
+		return fmt.Errorf("making %s: %w", path, err)
+	}
+	if err := sync(dir); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
+
+// makeDir makes a directory and those above it, and makes durable the names of those that were not there.
+func makeDir(dir string, sync func(dir string) error) error {
+	var changed []string // where names are new
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			break
+		}
+		changed = append(changed, filepath.Dir(at))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, above := range changed {
+		if err := sync(above); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// syncDir makes names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
