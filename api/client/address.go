@@ -44,6 +44,17 @@ func NormalAddress(address string) (string, error) {
 	return strings.TrimRight(parsed.String(), "/"), nil
 }
 
+// LearntAddress returns, as NormalAddress does, the address of a node that the node at another address told. Plain
+// HTTP is refused when that one was asked by HTTPS: loopback is that node's own host, and who listens at this one's
+// could be anybody.
+func LearntAddress(from, told string) (string, error) {
+	address, err := NormalAddress(told)
+	if err == nil && strings.HasPrefix(from, "https://") && strings.HasPrefix(address, "http://") {
+		return "", fmt.Errorf("address %q: plain HTTP is for the node's own host only", told)
+	}
+	return address, err
+}
+
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

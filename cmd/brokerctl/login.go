@@ -79,7 +79,7 @@ func (a *app) logIn(ctx context.Context, addresses []string, fingerprint, name s
 	}
 	// Any node will do from now on.
 	for _, member := range view.Members {
-		address, err := client.NormalAddress(member.APIAddress)
+		address, err := client.LearntAddress(where.addresses[0], member.APIAddress)
 		if err == nil && !slices.Contains(where.addresses, address) {
 			where.addresses = append(where.addresses, address)
 		}

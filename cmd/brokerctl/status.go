@@ -100,7 +100,7 @@ func askAll(ctx context.Context, c *client.Client, timeout time.Duration) []node
 				continue
 			}
 			for _, member := range one.View.Members {
-				address, err := client.NormalAddress(member.APIAddress)
+				address, err := client.LearntAddress(one.Address, member.APIAddress)
 				if err == nil && !asked[address] && !slices.Contains(next, address) {
 					next = append(next, address)
 				}
@@ -174,9 +174,11 @@ func together(nodes []nodeStatus) (clusterStatus, error) {
 	}
 	for _, member := range best.Members {
 		if !seen[member.ID] {
-			out.Nodes = append(out.Nodes, nodeStatus{
-				ID: member.ID, Address: member.APIAddress, Voter: member.Voter, StalenessMS: -1, Error: "its API address is not known",
-			})
+			why := "its API address is not known"
+			if member.APIAddress != "" {
+				why = "not asked: its API address is of use on its own host only"
+			}
+			out.Nodes = append(out.Nodes, nodeStatus{ID: member.ID, Address: member.APIAddress, Voter: member.Voter, StalenessMS: -1, Error: why})
 		}
 	}
 	out.tellClocks(best)
