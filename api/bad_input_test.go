@@ -27,6 +27,7 @@ func TestBadInput(t *testing.T) {
 		{"wrong token", "GET", "/api/v1/leases", "", 401, "unauthenticated", "", []string{"Authorization", "Bearer brk_wrong"}},
 		{"wrong kind of token", "GET", "/api/v1/leases", "", 401, "unauthenticated", "", []string{"Authorization", "Bearer hello"}},
 		{"wrong scheme", "GET", "/api/v1/leases", "", 401, "unauthenticated", "", []string{"Authorization", "Basic YTpi"}},
+		{"no token, and a body", "POST", "/api/v1/environments", huge[:100_000], 401, "unauthenticated", "", []string{"Authorization", ""}},
 		{"token in the URL", "GET", "/api/v1/leases?access_token=x", "", 400, "token_in_url", "", nil},
 		{"token in another parameter", "GET", "/api/v1/leases?account=" + apitest.Token, "", 400, "token_in_url", "", nil},
 		{"no such route", "GET", "/api/v1/nothing", "", 404, "no_such_route", "", nil},

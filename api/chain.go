@@ -23,6 +23,7 @@ func (s *Server) chain(forwarded bool) http.Handler {
 	handler := http.Handler(s.router)
 	handler = s.freshen(handler)         // a read waits until the local state is new enough
 	handler = s.lead(handler)            // a write goes to where the leader is
+	handler = s.receive(handler)         // the body, of those who may ask
 	handler = s.identify(handler)        // who asks
 	handler = s.limit(handler)           // bounds, before anything is parsed
 	handler = s.recover(handler)         // a panic is an answer too
@@ -121,7 +122,7 @@ func (s *Server) recover(next http.Handler) http.Handler {
 	})
 }
 
-// limit bounds time and size of a request and refuses tokens in its URL.
+// limit bounds the time of a request and refuses what its head alone shows to be wrong, such as a token in the URL.
 func (s *Server) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
@@ -139,18 +140,6 @@ func (s *Server) limit(next http.Handler) http.Handler {
 			writeProblem(w, r, problem(codeMalformed, "the URL's path holds bytes that are no UTF-8 text"))
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody))
-		var tooLarge *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooLarge):
-			writeProblem(w, r, problem(codeTooLarge, "the request's body is too large"))
-			return
-		case err != nil:
-			writeProblem(w, r, problem(codeMalformed, "the request's body could not be read to its end"))
-			return
-		}
-		c.body = body
-		r.Body = io.NopCloser(bytes.NewReader(body))
 		if c.method == http.MethodPost {
 			c.keyValue = r.Header.Get(types.HeaderIdempotencyKey)
 			if err := checkKey(c.keyValue); err != nil {
@@ -193,6 +182,33 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			return
 		}
 		c.identity = who
+		next.ServeHTTP(w, r)
+	})
+}
+
+// receive reads the body, which is kept until the request is answered: one that is forwarded is sent again when the
+// leader changes. So it is read of nobody who was not identified; what is left unread net/http drains a little of, to
+// keep the connection, or closes it.
+func (s *Server) receive(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := callOf(r.Context())
+		if isPublic(c.path) { // which take none
+			r.Body = http.NoBody
+			next.ServeHTTP(w, r)
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody))
+		var tooLarge *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLarge):
+			writeProblem(w, r, problem(codeTooLarge, "the request's body is too large"))
+			return
+		case err != nil:
+			writeProblem(w, r, problem(codeMalformed, "the request's body could not be read to its end"))
+			return
+		}
+		c.body = body
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})
 }
