@@ -20,6 +20,12 @@ const checkTimeout = 15 * time.Second
 // errCheckFailed is returned when a check has failed; the report has said which.
 var errCheckFailed = errors.New("this node would not run well")
 
+// Less of these than minimal is too little to start with, or for a snapshot.
+const (
+	minimalBytes = 64 << 20
+	warnedBytes  = 512 << 20
+)
+
 // A finding is what one check came to.
 type finding struct {
 	Check  string `json:"check"`
@@ -132,6 +138,7 @@ func check(ctx context.Context, options *pflag.FlagSet, health bool) *report {
 	m := r.checkMember(c)
 	r.checkDataDir(c)
 	r.checkDisk(c.DataDir)
+	r.checkSnapshotDir(c)
 	r.checkKeyFile(c, m)
 	if c.APICertFile != "" {
 		r.checkCertificate("API certificate", c.APICertFile, c.APIKeyFile, c.clientNames(), time.Now())

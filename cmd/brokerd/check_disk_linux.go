@@ -10,12 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Less of these than minimal is too little to start with; less than a twentieth is worth a warning.
-const (
-	minimalBytes  = 64 << 20
-	minimalInodes = 100
-	warnedBytes   = 512 << 20
-)
+// minimalInodes is too little to start with; less than a twentieth is worth a warning, as with bytes.
+const minimalInodes = 100
 
 // unfitFileSystems are those where a log is not safe, or not fast.
 var unfitFileSystems = map[int64]string{
@@ -56,6 +52,15 @@ func (r *report) checkDisk(dir string) {
 		r.ok("disk space", "%s", says)
 	}
 	r.checkFlushes(dir)
+}
+
+// freeBytes returns how much room a directory has, if that is known.
+func freeBytes(dir string) (free uint64, known bool, err error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, false, fmt.Errorf("looking at the file system of %s: %w", dir, err)
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), true, nil
 }
 
 const (

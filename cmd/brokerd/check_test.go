@@ -75,6 +75,11 @@ func TestCheck(t *testing.T) {
 		return dir
 	}
 	fresh := func(t *testing.T) string { return filepath.Join(t.TempDir(), "data") }
+	snapshotsIn := func(dir func(t *testing.T) string) func(t *testing.T) []string {
+		return func(t *testing.T) []string {
+			return at(t, fresh(t), "--init", "--snapshot-dir", dir(t), "--snapshot-interval", "6h")
+		}
+	}
 	for name, tc := range map[string]struct {
 		args   func(t *testing.T) []string
 		check  string
@@ -117,6 +122,22 @@ func TestCheck(t *testing.T) {
 			"peers", resultWarning, "start that node"},
 		"small disk": {func(t *testing.T) []string { return at(t, filepath.Join(small(t, "1m", ""), "data"), "--init") },
 			"disk space", resultFailed, "make room"},
+		"snapshots":        {snapshotsIn(func(t *testing.T) string { return t.TempDir() + "/new/deep" }), "snapshots", resultOK, "will be made"},
+		"snapshots beside": {snapshotsIn(func(t *testing.T) string { dir := t.TempDir(); private(t, dir); return dir }), "snapshots", resultOK, "every 6h"},
+		"snapshots, open": {snapshotsIn(func(t *testing.T) string {
+			dir := t.TempDir()
+			must(t, os.Chmod(dir, 0o770))
+			return dir
+		}), "snapshots", resultWarning, "chmod go="},
+		"snapshots in a file":       {snapshotsIn(func(*testing.T) string { return file }), "snapshots", resultFailed, "name a directory"},
+		"snapshots below a file":    {snapshotsIn(func(*testing.T) string { return file + "/x" }), "snapshots", resultFailed, "name a directory"},
+		"snapshots where none fits": {snapshotsIn(func(t *testing.T) string { return small(t, "1m", "") }), "snapshots", resultFailed, "make room"},
+		"snapshots where nothing may be written": {snapshotsIn(func(t *testing.T) string { return small(t, "900m", ",ro") + "/x" }),
+			"snapshots", resultFailed, "cannot be made"},
+		"snapshots at no time": {func(t *testing.T) []string {
+			return at(t, fresh(t), "--init", "--snapshot-dir", t.TempDir(), "--snapshot-interval", "0")
+		},
+			"snapshots", resultWarning, "--snapshot-interval"},
 		"disk in memory": {func(t *testing.T) []string { return at(t, filepath.Join(small(t, "900m", ""), "data"), "--init") },
 			"file system", resultWarning, "tmpfs"},
 	} {
