@@ -96,8 +96,11 @@ func (r *Restored) read(file io.Reader, dir string) (err error) {
 	if err := r.State.Restore(io.NopCloser(r.content)); err != nil {
 		return err
 	}
-	if n, err := io.Copy(io.Discard, r.content); err != nil || n > 0 {
-		return errors.Join(fmt.Errorf("%w: %d bytes follow its state", snapshot.ErrDamaged, n), err)
+	switch n, err := io.Copy(io.Discard, r.content); {
+	case err != nil:
+		return err
+	case n > 0:
+		return fmt.Errorf("%w: %d bytes follow its state", snapshot.ErrDamaged, n)
 	}
 	r.Header = r.content.Header() // of these bytes, should the file have been exchanged
 	if err := r.State.View(func(v *fsm.View) error { r.meta = v.Meta(); return nil }); err != nil {
