@@ -58,5 +58,8 @@ func CheckIdentity(dir, nodeID, clusterID string) error {
 	if err != nil || !known {
 		return err
 	}
+	if id.RemovedAt != nil {
+		return removedError(dir, *id.RemovedAt)
+	}
 	return checkIdentity(dir, id, nodeID, clusterID)
 }

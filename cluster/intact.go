@@ -15,7 +15,7 @@ import (
 
 // What a person can do about a node whose files are not whole. The node itself must not go on: what it has
 // acknowledged and lost may be what made a majority.
-const startAnew = "if the other nodes are well, give this node an empty directory and a new name"
+const startAnew = "if the other nodes are well, have them remove this one (brokerctl cluster remove), and give it an empty directory and a new join token"
 
 // checkFiles makes sure that what Raft lives on is there and whole, before anything is opened for writing:
 // raft-boltdb panics over a damaged file, and takes a missing one for a new node's.

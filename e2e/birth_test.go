@@ -210,7 +210,10 @@ func TestJoiningWrongly(t *testing.T) {
 func TestAdminTokenOnTheHost(t *testing.T) {
 	t.Parallel()
 	w := found(t, 1)
-	token := w.mustRun(0, "", "brokerd admin-token --ttl 10m --data-dir "+w.dataDir(0))
+	token := w.mustRun(0, "", "brokerd admin-token --ttl 10m --data-dir "+w.dataDir(0)+" 2>$HOME/login")
+	if said := w.mustRun(0, "", "cat $HOME/login"); !strings.Contains(said, w.login) {
+		t.Errorf("beside the token it says %q, want %q", said, w.login)
+	}
 	w.mustRun(0, token, w.login)
 	if out := w.mustRun(0, "", "brokerctl event list -o json"); !strings.Contains(out, "token.created") || strings.Contains(out, token) {
 		t.Errorf("the history says %s", out)

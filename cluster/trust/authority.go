@@ -33,7 +33,8 @@ type Authority struct {
 	key         crypto.Signer
 }
 
-// NewAuthority makes a cluster's certificate authority. It may sign nothing but leaf certificates.
+// NewAuthority makes a cluster's certificate authority. Besides leaf certificates it signs those of the next ones, see
+// Adopt.
 func NewAuthority(clusterID string, now time.Time) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -41,13 +42,12 @@ func NewAuthority(clusterID string, now time.Time) (*Authority, error) {
 	}
 	template := &x509.Certificate{
 		// The number tells authorities of one cluster apart, whose names would be equal otherwise.
-		Subject:               pkix.Name{CommonName: "broker cluster " + clusterID, SerialNumber: now.UTC().Format("20060102T150405Z")},
+		Subject:               pkix.Name{CommonName: "broker cluster " + clusterID, SerialNumber: now.UTC().Format("20060102T150405Z-") + rand.Text()[:8]},
 		NotBefore:             now.Add(-skew),
 		NotAfter:              now.Add(authorityTTL),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
-		MaxPathLen:            1, // the next authority, see Adopt
 	}
 	certificate, err := sign(template, template, &key.PublicKey, key)
 	if err != nil {
@@ -112,7 +112,6 @@ func (a *Authority) SignAPI(key crypto.PublicKey, names []string, now time.Time)
 func (a *Authority) Adopt(next *Authority) ([]byte, error) {
 	template := *next.certificate
 	template.AuthorityKeyId, template.Signature, template.SignatureAlgorithm = nil, nil, x509.UnknownSignatureAlgorithm
-	template.MaxPathLen, template.MaxPathLenZero = 0, true
 	if template.NotAfter.After(a.certificate.NotAfter) {
 		template.NotAfter = a.certificate.NotAfter
 	}

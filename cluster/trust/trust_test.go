@@ -184,6 +184,44 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// However often the authority was rotated: who knows any of them, by certificate or fingerprint, believes what the
+// newest signs, as long as none between was retired.
+func TestManyRotations(t *testing.T) {
+	list := []*trust.Authority{mustAuthority(t, "c1")}
+	var adopted []*x509.Certificate
+	for range 4 {
+		last := list[len(list)-1]
+		next := mustAuthority(t, "c1")
+		der, err := last.Adopt(next)
+		adopted = append(adopted, mustParse(t, der, err))
+		list = append(list, next)
+	}
+	newest := list[len(list)-1]
+	key := mustKey(t)
+	der, err := newest.SignAPI(key.Public(), []string{"broker.test"}, now)
+	leaf := mustParse(t, der, err)
+	der, err = newest.SignNode(key.Public(), "c1", "n1", now)
+	node := mustParse(t, der, err)
+	chain := append([]*x509.Certificate{node}, adopted...)
+	via := x509.NewCertPool()
+	for _, one := range adopted {
+		via.AddCert(one)
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		chain = append(chain, mustParse(t, list[i].Certificate(), nil))
+	}
+	for i, a := range list {
+		roots := x509.NewCertPool()
+		roots.AddCert(mustParse(t, a.Certificate(), nil))
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: via, DNSName: "broker.test", CurrentTime: now}); err != nil {
+			t.Errorf("who knows authority %d: %v", i, err)
+		}
+		if _, _, err := trust.VerifyPinned(chain, trust.FingerprintOf(a.Certificate()), now); err != nil {
+			t.Errorf("a join token of authority %d: %v", i, err)
+		}
+	}
+}
+
 func TestRenewalDue(t *testing.T) {
 	id, authority := mustBegin(t, "c1")
 	names := []string{"n1.test"}

@@ -23,6 +23,7 @@ type target struct {
 	addresses []string
 	token     string
 	caCert    []byte
+	context   string // the context's name; empty: flags or variables said where
 }
 
 // find puts the target together: flags before variables before the context in use. An address from
@@ -45,7 +46,7 @@ func (a *app) find() (target, error) {
 		case !ok:
 			return out, errNoAddress
 		}
-		out.addresses, caPath = context.Addresses, context.CACert
+		out.addresses, caPath, out.context = context.All(), context.CACert, context.name
 		if out.token, err = context.ReadToken(); err != nil {
 			return out, err
 		}
@@ -91,19 +92,25 @@ func (a *app) token() (string, error) {
 	return strings.TrimSpace(string(content)), nil
 }
 
-func (a *app) chosenContext() (contexts.Context, bool, error) {
+// namedContext is a context with its name.
+type namedContext struct {
+	contexts.Context
+	name string
+}
+
+func (a *app) chosenContext() (chosen namedContext, ok bool, err error) {
 	path, err := contexts.Path(a.getenv)
 	if err != nil {
 		if a.context == "" {
-			return contexts.Context{}, false, nil
+			return chosen, false, nil
 		}
-		return contexts.Context{}, false, err
+		return chosen, false, err
 	}
 	file, err := contexts.Load(path)
 	if err != nil {
-		return contexts.Context{}, false, err
+		return chosen, false, err
 	}
-	_, chosen, ok, err := file.Chosen(a.context)
+	chosen.name, chosen.Context, ok, err = file.Chosen(a.context)
 	return chosen, ok, err
 }
 
@@ -117,6 +124,7 @@ func (a *app) client() (*client.Client, error) {
 }
 
 func (a *app) clientFor(where target) (*client.Client, error) {
+	a.used = where
 	made, err := client.New(client.Config{
 		Addresses: where.addresses,
 		Token:     where.token,

@@ -61,7 +61,7 @@ func (a *app) contextList() *cobra.Command {
 			inUse := first(file.Current, contexts.Fallback)
 			var shown []contextShown
 			for _, name := range file.Names() {
-				shown = append(shown, contextShown{name, file.Contexts[name].Addresses, name == inUse})
+				shown = append(shown, contextShown{name, file.Contexts[name].All(), name == inUse})
 			}
 			return list(a, shown, func(c contextShown) string { return c.Name },
 				[]string{"", "NAME", "ADDRESSES"},
@@ -131,7 +131,7 @@ func (a *app) contextEnv() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			values := types.Values{{Key: "BROKER_ADDR", Value: strings.Join(chosen.Addresses, ",")}}
+			values := types.Values{{Key: "BROKER_ADDR", Value: strings.Join(chosen.All(), ",")}}
 			if token != "" {
 				values = append(values, types.Value{Key: "BROKER_TOKEN", Value: token})
 			}

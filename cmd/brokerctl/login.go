@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"broker/api/client"
 	"broker/api/client/contexts"
+	"broker/api/types"
 )
 
 func (a *app) loginCommand() *cobra.Command {
@@ -77,14 +79,55 @@ func (a *app) logIn(ctx context.Context, addresses []string, fingerprint, name s
 	if err != nil {
 		return err
 	}
-	// Any node will do from now on.
+	return a.rememberLogin(name, where, view)
+}
+
+// learntFrom returns the addresses of nodes that an answer names, as far as they are of use here.
+func learntFrom(asked string, view types.Cluster) (list []string) {
 	for _, member := range view.Members {
-		address, err := client.LearntAddress(where.addresses[0], member.APIAddress)
-		if err == nil && !slices.Contains(where.addresses, address) {
-			where.addresses = append(where.addresses, address)
+		address, err := client.LearntAddress(asked, member.APIAddress)
+		if err == nil && !slices.Contains(list, address) {
+			list = append(list, address)
 		}
 	}
-	return a.rememberLogin(name, where, view.ID)
+	return list
+}
+
+// How often a context learns which nodes there are, and how long that may hold up the end of a command.
+const (
+	learnInterval = time.Minute
+	learnPatience = time.Second
+)
+
+// learnNodes has the context in use remember the cluster's nodes, so that any of them will do when the one that
+// somebody named is gone. What goes wrong is of no interest to the command that is done.
+func (a *app) learnNodes(ctx context.Context) {
+	name := a.used.context
+	path, err := contexts.Path(a.getenv)
+	if name == "" || err != nil {
+		return
+	}
+	file, err := contexts.Load(path)
+	if err != nil {
+		return
+	}
+	known, ok := file.Contexts[name]
+	if !ok || a.now().Sub(known.LearntAt).Abs() < learnInterval {
+		return
+	}
+	c, err := a.clientFor(a.used)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, learnPatience)
+	defer cancel()
+	view, err := c.GetCluster(ctx)
+	if err != nil || len(view.Members) == 0 {
+		return
+	}
+	known.Learnt, known.LearntAt = learntFrom(known.Addresses[0], view), a.now().UTC().Truncate(time.Second)
+	file.Contexts[name] = known
+	_ = file.Save(path) // the next command tries again
 }
 
 // authorityOf returns the certificate authority to trust; nil: this machine trusts the broker without it.
@@ -99,7 +142,7 @@ func (a *app) authorityOf(ctx context.Context, address, fingerprint string) ([]b
 	found, err := client.FetchAuthority(ctx, address, fingerprint)
 	switch {
 	case errors.Is(err, client.ErrAuthority):
-		return nil, &hintedError{err: err, hint: "is it the right address? Somebody may stand in between. \"brokerctl cluster ca list\" where you are logged in tells the right fingerprint"}
+		return nil, &hintedError{err: err, hint: "is it the right address? Somebody may stand in between. \"brokerctl cluster ca list\" where you are logged in, or \"brokerd admin-token\" on a node, tells the right fingerprint"}
 	case err != nil:
 		return nil, err
 	case found.Trusted:
@@ -139,12 +182,12 @@ func (a *app) typedToken() (string, error) {
 	return token, nil
 }
 
-func (a *app) rememberLogin(name string, where target, clusterID string) error {
+func (a *app) rememberLogin(name string, where target, view types.Cluster) error {
 	path, err := contexts.Path(a.getenv)
 	if err != nil {
 		return err
 	}
-	made := contexts.Context{Addresses: where.addresses, Token: where.token}
+	made := contexts.Context{Addresses: where.addresses, Learnt: learntFrom(where.addresses[0], view), Token: where.token}
 	if len(where.caCert) > 0 {
 		made.CACert = filepath.Join(filepath.Dir(path), fileName(name)+".pem")
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -162,7 +205,7 @@ func (a *app) rememberLogin(name string, where target, clusterID string) error {
 	if err := file.Save(path); err != nil {
 		return err
 	}
-	a.note("logged in to cluster %s at %s; context %s is in use", clusterID, strings.Join(where.addresses, ", "), name)
+	a.note("logged in to cluster %s at %s; context %s is in use", view.ID, strings.Join(made.All(), ", "), name)
 	return nil
 }
 

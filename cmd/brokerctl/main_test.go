@@ -62,6 +62,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("FOLLOWER", follower)
 			env.Setenv("TOKEN", apitest.Token)
 			env.Setenv("ROOTPW", apitest.RootPassword)
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "token"), []byte(apitest.Token+"\n"), 0o600); err != nil {
+				return err
+			}
 			return os.WriteFile(filepath.Join(env.WorkDir, "pw.txt"), []byte(apitest.RootPassword+"\n"), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -128,6 +128,8 @@ func hintFor(err error) string {
 		return fmt.Sprintf("%q tells more", usage.command+" --help")
 	case errors.As(err, &hinted):
 		return hinted.hint
+	case errors.As(err, &unreachable) && strings.Contains(err.Error(), "x509:"):
+		return "this machine does not know the broker's certificate authority, or it is another's: log in again (brokerctl login URL --ca-fingerprint …), or give its certificate (--ca-cert, BROKER_CACERT); \"brokerd admin-token\" on a node tells the fingerprint"
 	case errors.As(err, &unreachable):
 		return "is the broker running, and is BROKER_ADDR or the context right? (brokerctl context list)"
 	case !errors.As(err, &problem):

@@ -35,6 +35,7 @@ type app struct {
 	quiet     bool
 	yes       bool
 
+	used         target // where the command went
 	timeoutGiven bool
 	saidWaiting  atomic.Bool // what a call waits for was said
 }
@@ -73,6 +74,7 @@ func (a *app) root() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) },
+		PersistentPostRun: func(cmd *cobra.Command, _ []string) { a.learnNodes(cmd.Context()) },
 	}
 	root.SetIn(a.in)
 	root.SetOut(a.out)

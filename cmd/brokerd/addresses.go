@@ -66,6 +66,16 @@ func (c *config) completeAddresses() error {
 		}
 		*a.advertise = net.JoinHostPort(host, port)
 	}
+	for i, address := range c.Join {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			host, address = strings.Trim(address, "[]"), net.JoinHostPort(strings.Trim(address, "[]"), clusterPort)
+		}
+		if host == "" || strings.Contains(host, "/") || net.ParseIP(host) == nil && strings.Contains(host, ":") {
+			return wrong("join: %q is not the cluster address of a node: it looks like HOST:%s", c.Join[i], clusterPort)
+		}
+		c.Join[i] = address
+	}
 	return c.completeAPI()
 }
 

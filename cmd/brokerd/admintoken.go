@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"broker/access"
+	"broker/cluster/trust"
 	"broker/fsm"
 )
 
@@ -50,6 +51,7 @@ const maxAdminTokenTTL = 7 * 24 * time.Hour
 // madeToken answers at the socket.
 type madeToken struct {
 	Token string `json:"token,omitempty"`
+	Login string `json:"login,omitempty"` // the command that uses it; empty: the API is in clear
 	Error string `json:"error,omitempty"`
 }
 
@@ -77,6 +79,9 @@ func (n *node) serveSocket() error {
 		}
 		if err != nil {
 			answer.Error = err.Error()
+		}
+		if known := n.identity.Known(); n.servesTLS() && n.config.APICertFile == "" && len(known.Authorities) > 0 {
+			answer.Login = fmt.Sprintf("brokerctl login %s --ca-fingerprint %s", n.url, trust.FingerprintOf(known.Authorities[0]))
 		}
 		_ = json.NewEncoder(w).Encode(answer) // who went away asks again
 	})
@@ -120,18 +125,22 @@ func adminTokenCommand() *cobra.Command {
 		Use:   "admin-token",
 		Short: "Make an admin token, on the host of a running node",
 		Long: `Make an admin token. It is asked of the node that runs on this host, by whoever may read its
-data directory: they have its keys anyway. It is recorded in the history. The cluster needs a leader.`,
+data directory: they have its keys anyway. It is recorded in the history. The cluster needs a leader. Standard
+output is the token alone; how to log in with it, and the fingerprint of the cluster's authority, is told beside.`,
 		Example: "  brokerd admin-token --data-dir /var/lib/broker --ttl 1h",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ttl <= 0 || ttl > maxAdminTokenTTL {
 				return wrong("--ttl: more than zero, at most %s", shortDuration(maxAdminTokenTTL))
 			}
-			token, err := askForAdminToken(cmd.Context(), dir, ttl)
+			made, err := askForAdminToken(cmd.Context(), dir, ttl)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), token)
+			if made.Login != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "to use it: %s\n", made.Login)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), made.Token)
 			return nil
 		},
 	}
@@ -141,7 +150,7 @@ data directory: they have its keys anyway. It is recorded in the history. The cl
 	return cmd
 }
 
-func askForAdminToken(ctx context.Context, dir string, ttl time.Duration) (string, error) {
+func askForAdminToken(ctx context.Context, dir string, ttl time.Duration) (answer madeToken, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	path := filepath.Join(dir, socketName)
@@ -152,20 +161,19 @@ func askForAdminToken(ctx context.Context, dir string, ttl time.Duration) (strin
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/admin-token", bytes.NewReader([]byte("ttl="+ttl.String())))
 	if err != nil {
-		return "", err
+		return answer, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := client.RoundTrip(req)
 	if err != nil {
-		return "", fmt.Errorf("asking the node at %s: %w (does it run on this host, and may you read its data directory?)", path, err)
+		return answer, fmt.Errorf("asking the node at %s: %w (does it run on this host, and may you read its data directory?)", path, err)
 	}
 	defer res.Body.Close()
-	var answer madeToken
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&answer); err != nil {
-		return "", fmt.Errorf("reading the node's answer: %w", err)
+		return answer, fmt.Errorf("reading the node's answer: %w", err)
 	}
 	if answer.Error != "" {
-		return "", errors.New(answer.Error)
+		return answer, errors.New(answer.Error)
 	}
-	return answer.Token, nil
+	return answer, nil
 }

@@ -38,11 +38,8 @@ func (n *node) identify(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: %s belongs to node %q, but this node is configured as %q; give the node its own directory, or its own name back",
 			cluster.ErrIdentity, c.DataDir, identity.NodeID(), c.NodeID)
 	}
-	if !known {
-		if _, err := os.Stat(filepath.Join(c.DataDir, "node.json")); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %s holds a node's data but no %s, which has its key: restore it, or give the node an empty directory and a new join token",
-				cluster.ErrIdentity, c.DataDir, trust.FileName)
-		}
+	if err := keyLost(c.DataDir, known); err != nil {
+		return err
 	}
 	n.identity = identity
 	switch {
@@ -70,6 +67,18 @@ func (n *node) identify(ctx context.Context) (err error) {
 	}
 	n.adminToken, err = firstToken(c.AdminTokenFile)
 	return err
+}
+
+// keyLost returns an error when a directory holds a node's data and not its key.
+func keyLost(dir string, known bool) error {
+	if known {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node.json")); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s holds a node's data but no %s, which has its key: restore it, or remove the node (\"brokerctl cluster remove\") and give it an empty directory and a new join token",
+		cluster.ErrIdentity, dir, trust.FileName)
 }
 
 // beginCluster makes what a new cluster begins with.

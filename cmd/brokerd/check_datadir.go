@@ -42,6 +42,10 @@ func (r *report) checkMember(c config) (m member) {
 		r.fail(check, "%v", err)
 		return m
 	}
+	if err := keyLost(c.DataDir, known); err != nil {
+		r.fail(check, "%v", err)
+		return m
+	}
 	if !known || identity.ClusterID() == "" {
 		r.checkBeginning(check, c)
 		return m

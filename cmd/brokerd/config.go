@@ -341,7 +341,7 @@ func (c config) readJoinToken() (string, error) {
 		}
 	}
 	if path == "" {
-		return "", errors.New("joining needs a join token: set BROKERD_JOIN_TOKEN or --join-token-file; \"brokerctl cluster join-token create\" makes one")
+		return "", wrong("joining needs a join token: set BROKERD_JOIN_TOKEN or --join-token-file; \"brokerctl cluster join-token create\" makes one")
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -18,15 +19,28 @@ const Fallback = "dev"
 
 // Context says how to reach one cluster.
 type Context struct {
-	Addresses []string `yaml:"addresses"`            // URLs of any nodes
-	Token     string   `yaml:"token,omitempty"`      // the bearer token
-	TokenFile string   `yaml:"token_file,omitempty"` // read it from here; takes second place
-	CACert    string   `yaml:"ca_cert,omitempty"`    // path of a PEM file to trust
+	Addresses []string  `yaml:"addresses"`            // URLs of any nodes, as somebody gave them
+	Learnt    []string  `yaml:"learnt,omitempty"`     // URLs of nodes that the cluster told
+	LearntAt  time.Time `yaml:"learnt_at,omitempty"`  // when
+	Token     string    `yaml:"token,omitempty"`      // the bearer token
+	TokenFile string    `yaml:"token_file,omitempty"` // read it from here; takes second place
+	CACert    string    `yaml:"ca_cert,omitempty"`    // path of a PEM file to trust
 }
 
 // Format writes the context without its token, for every verb.
 func (c Context) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "contexts.Context{Addresses:%q Token:[redacted]}", c.Addresses)
+}
+
+// All returns every address, those that somebody gave first.
+func (c Context) All() []string {
+	all := slices.Clone(c.Addresses)
+	for _, address := range c.Learnt {
+		if !slices.Contains(all, address) {
+			all = append(all, address)
+		}
+	}
+	return all
 }
 
 // File is the content of a contexts file.
