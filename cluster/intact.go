@@ -92,7 +92,7 @@ func checkLogFile(path string) (used bool, err error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
 	switch {
 	case errors.Is(err, bbolterrors.ErrTimeout):
-		return false, fmt.Errorf("opening the log: %s is in use by another process", path)
+		return false, fmt.Errorf("opening the log: %s is in use by another process: a node that runs on it has to be stopped first", path)
 	case errors.Is(err, bbolterrors.ErrVersionMismatch):
 		return false, fmt.Errorf("%w: %s was written by a newer version of this program: start that one again", ErrDamaged, path)
 	case errors.Is(err, fs.ErrPermission):

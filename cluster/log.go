@@ -3,10 +3,13 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
+	"net"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -50,9 +53,21 @@ func renderArgs(args []any) []any {
 
 func (l *raftLogger) Log(level hclog.Level, msg string, args ...any) {
 	ctx := context.Background()
-	if to := slogLevel(level); l.out.Enabled(ctx, to) {
+	to := slogLevel(level)
+	if slices.ContainsFunc(args, closedHere) {
+		to = slog.LevelDebug
+	}
+	if l.out.Enabled(ctx, to) {
 		l.out.Log(ctx, to, msg, renderArgs(args)...)
 	}
+}
+
+// closed is what is said of a connection that this side has closed: no trouble, however loudly it is told.
+const closed = "use of closed network connection"
+
+func closedHere(arg any) bool {
+	err, ok := arg.(error)
+	return ok && (errors.Is(err, net.ErrClosed) || strings.Contains(err.Error(), closed))
 }
 
 func (l *raftLogger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }
@@ -134,6 +149,9 @@ func (w *lineWriter) Write(line []byte) (int, error) {
 			level, text = p.level, rest
 			break
 		}
+	}
+	if strings.Contains(text, closed) {
+		level = slog.LevelDebug
 	}
 	w.out.Log(context.Background(), level, strings.TrimPrefix(text, "memberlist: "))
 	return len(line), nil

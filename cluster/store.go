@@ -142,7 +142,7 @@ func openStores(cfg Config, disk *diskBook, logger hclog.Logger) (*stores, error
 		MsgpackUseNewTimeFormat: true,
 	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("opening the log: %s is in use by another process", filepath.Join(dir, logFile))
+		return nil, fmt.Errorf("opening the log: %s is in use by another process: a node that runs on it has to be stopped first", filepath.Join(dir, logFile))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
