@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-var mutantSeeds = flag.Int("crashtest.mutant-seeds", 300, "how many random worlds to show each mutant")
+var mutantSeeds = flag.Int("crashtest.mutant-seeds", 1000, "how many random worlds to show each mutant")
 
 // edit changes the text of one file.
 type edit struct {
