@@ -27,11 +27,6 @@ const (
 	ForwardUnknown  ForwardOutcome = "unknown"  // it may have
 )
 
-// ForwardOutcomes lists every outcome.
-func ForwardOutcomes() []ForwardOutcome {
-	return []ForwardOutcome{ForwardAnswered, ForwardNotSent, ForwardUnknown}
-}
-
 // metricsPath is where metrics are served to who may read them.
 const metricsPath = "/metrics"
 

@@ -37,9 +37,6 @@ const (
 	VerbRevoke Verb = "revoke"
 )
 
-// Verbs lists every verb.
-func Verbs() []Verb { return []Verb{VerbIssue, VerbRenew, VerbRevoke} }
-
 // Outcome says in a word how something went.
 type Outcome string
 
@@ -53,11 +50,6 @@ const (
 	OutcomeNotLeader   Outcome = "not_leader"  // leadership was lost; nothing was done
 	OutcomeFailed      Outcome = "failed"      // given up by the client, or an error of the broker's own
 )
-
-// Outcomes lists every outcome.
-func Outcomes() []Outcome {
-	return []Outcome{OutcomeOK, OutcomeUnfinished, OutcomeRefused, OutcomeUnavailable, OutcomeUnknown, OutcomeNotLeader, OutcomeFailed}
-}
 
 // outcomeOf judges an error of this package.
 func outcomeOf(err error) Outcome {

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -194,13 +193,4 @@ func orElse[T comparable](value, otherwise T) T {
 		return otherwise
 	}
 	return value
-}
-
-// DecodeFields reads settings or options as they stand in a record, for showing them.
-func DecodeFields(data []byte) (map[string]any, error) {
-	values := map[string]any{}
-	if err := json.Unmarshal(data, &values); err != nil {
-		return nil, fmt.Errorf("reading stored fields: %w", err)
-	}
-	return values, nil
 }

@@ -27,11 +27,6 @@ const (
 	CallList          Call = "list"
 )
 
-// Calls lists every call.
-func Calls() []Call {
-	return []Call{CallCheck, CallCheckOptions, CallCreate, CallRenew, CallRevoke, CallConfirmAbsent, CallList}
-}
-
 // watched is a backend whose calls are observed and traced.
 type watched struct {
 	backend    providers.Backend

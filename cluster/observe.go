@@ -30,11 +30,6 @@ const (
 	ProposeUnknown      ProposeOutcome = "unknown"
 )
 
-// ProposeOutcomes lists every outcome.
-func ProposeOutcomes() []ProposeOutcome {
-	return []ProposeOutcome{ProposeCommitted, ProposeNotCommitted, ProposeUnknown}
-}
-
 // proposed tells the observer of a Propose.
 func (n *Node) proposed(err error, began time.Time) {
 	if n.cfg.Observer == nil {

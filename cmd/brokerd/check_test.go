@@ -97,6 +97,9 @@ func TestCheck(t *testing.T) {
 		"damaged identity": {func(t *testing.T) []string {
 			return at(t, used(t, func(dir string) { rewrite(t, dir, "node.json", half) }))
 		}, "identity", resultFailed, "put it back"},
+		"lost key": {func(t *testing.T) []string {
+			return at(t, used(t, func(dir string) { must(t, os.Remove(filepath.Join(dir, trust.FileName))) }), "--init")
+		}, "identity", resultFailed, "which has its key: restore it"},
 		"open directory": {func(t *testing.T) []string { return at(t, used(t, func(dir string) { must(t, os.Chmod(dir, 0o750)) })) },
 			"data directory", resultFailed, "chmod go="},
 		"open file": {func(t *testing.T) []string {
