@@ -116,6 +116,7 @@ func (s *Server) getSnapshot(_ context.Context, c *call, _ *SnapshotGet) (*strea
 	}
 	out := &streamed{Type: types.SnapshotContentType, Name: `attachment; filename="broker.snapshot"`}
 	out.Body = func(ctx huma.Context) {
+		defer func() { _ = made.Close() }() // whatever happens: an open copy holds up a restore
 		w, ok := ctx.BodyWriter().(http.ResponseWriter)
 		if !ok {
 			panic(http.ErrAbortHandler)

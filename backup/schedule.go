@@ -123,7 +123,8 @@ func (k *Keeper) pause() time.Duration {
 	case k.newest.IsZero():
 		return min(k.Interval, time.Second) // a moment for a node that has just come up
 	}
-	return max(k.newest.Add(k.Interval).Sub(k.now()), time.Second)
+	// A clock that was ahead once must not hold up the next one.
+	return min(max(k.newest.Add(k.Interval).Sub(k.now()), time.Second), k.Interval)
 }
 
 // Newest returns when the newest complete snapshot was made, and whether there is one.

@@ -167,7 +167,35 @@ func openStores(cfg Config, disk *diskBook, logger hclog.Logger) (*stores, error
 	if err := errors.Join(s.snapshots.tighten(), s.snapshots.check()); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	if err := s.forgetSuperseded(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	return s, nil
+}
+
+// forgetSuperseded empties a log that ends before the newest snapshot. It is what a crash leaves between a snapshot that
+// skips entries, or holds some that this node had not flushed yet, and the log's being emptied; Raft would never come back
+// to that, and what follows the snapshot does not follow the log's last entry.
+func (s *stores) forgetSuperseded() error {
+	list, err := s.snapshots.List()
+	if err != nil {
+		return fmt.Errorf("looking at the snapshots: %w", err)
+	}
+	first, err := s.logs.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("looking into the log: %w", err)
+	}
+	last, err := s.logs.LastIndex()
+	if err != nil {
+		return fmt.Errorf("looking into the log: %w", err)
+	}
+	if len(list) == 0 || last == 0 || list[0].Index <= last {
+		return nil
+	}
+	if err := s.logs.DeleteRange(first, last); err != nil {
+		return fmt.Errorf("emptying the log, which the snapshot at index %d supersedes: %w", list[0].Index, err)
+	}
+	return nil
 }
 
 func (s *stores) hasState() (bool, error) {

@@ -107,8 +107,8 @@ func applyDeleteJoinToken(t *txn, c *DeleteJoinToken) (JoinToken, *Refusal) {
 	return k, nil
 }
 
-// useJoinToken spends one use of the token with this hash.
-func (t *txn) useJoinToken(hash []byte) (JoinToken, *Refusal) {
+// usableJoinToken returns the token with this hash when it is good for another use.
+func (t *txn) usableJoinToken(hash []byte) (JoinToken, *Refusal) {
 	var k JoinToken
 	joinTokens.scan(t.tx, nil, func(one JoinToken) bool {
 		if string(one.Hash) == string(hash) {

@@ -73,6 +73,7 @@ func (s *State) BeginLife(l Life) error {
 
 func (s *State) beginLife(l Life) (err error) {
 	defer catch(&err)
+	var begun Meta
 	err = s.db.Update(func(tx *bbolt.Tx) error {
 		t := newTxn(tx, s.meta)
 		t.begin(l.Index, l.Term, l.Actor)
@@ -95,12 +96,13 @@ func (s *State) beginLife(l Life) (err error) {
 		if err := t.saveMeta(); err != nil {
 			return err
 		}
-		s.meta = t.meta
+		begun = t.meta
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("beginning a new life: %w", err)
 	}
+	s.meta = begun
 	s.index.Store(s.meta.Index)
 	s.restored.Store(s.meta.Restored)
 	s.generation.Add(1)

@@ -1,6 +1,9 @@
 package fsm
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Node is the key of a node that was let into the cluster. Members know each other by it.
 type Node struct {
@@ -28,7 +31,7 @@ type GossipKey struct {
 	CreatedAt Instant `cbor:"3,keyasint"`
 }
 
-// EnrollNode lets a node in that has a join token. The same node with the same key and token may ask again without
+// EnrollNode lets a node in that has a join token. The same node with the same key may ask again, without
 // another use. Value: Node.
 type EnrollNode struct {
 	TokenHash []byte `cbor:"1,keyasint"`
@@ -93,9 +96,7 @@ func (v *View) GossipKeys() []GossipKey {
 const maxRows = 1 << 20
 
 func newestFirst[R any](list []R) []R {
-	for i, j := 0, len(list)-1; i < j; i, j = i+1, j-1 {
-		list[i], list[j] = list[j], list[i]
-	}
+	slices.Reverse(list)
 	return list
 }
 
@@ -116,7 +117,7 @@ func applyEnrollNode(t *txn, c *EnrollNode) (Node, *Refusal) {
 		return n, exists("node_id", "the key of node", n.Name)
 	}
 	// The token comes first: strangers learn nothing of members.
-	k, r := t.useJoinToken(c.TokenHash)
+	k, r := t.usableJoinToken(c.TokenHash)
 	if r != nil {
 		return Node{}, r
 	}

@@ -161,7 +161,7 @@ func (t *txn) adoptUnknown(o Orphan, id LeaseID, end Instant) Lease {
 	if before, ok := t.lastLease(o.Connection, o.Username); ok {
 		details["earlier_lease"] = string(before.ID)
 		if s, ok := t.Secret(before.Secret); ok && s.Connection == o.Connection {
-			l.Secret, l.SecretVersion, l.MaxExpiresAt = s.Name, s.Version, end
+			l.Secret, l.SecretVersion = s.Name, s.Version
 		}
 	}
 	l = t.putLease(l)

@@ -3,6 +3,7 @@ package seal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -17,17 +18,22 @@ func writeNew(path string, data []byte, sync func(dir string) error) error {
 	if err := makeDir(dir, sync); err != nil {
 		return fmt.Errorf("making the directory of %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(dir, ".new-*") // 0600 from the start
+	// One name for each file, so that a try that was cut short leaves no second copy of a key for ever.
+	next := path + ".new"
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("making %s: %w", path, err)
+	}
+	f, err := os.OpenFile(next, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("making %s: %w", path, err)
 	}
-	defer func() { _ = os.Remove(f.Name()) }()
+	defer func() { _ = os.Remove(next) }()
 	_, err = f.Write(data)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	// Whole or not at all, and never over another one.
-	if err := os.Link(f.Name(), path); err != nil {
+	if err := os.Link(next, path); err != nil {
 		return fmt.Errorf("making %s: %w", path, err)
 	}
 	if err := sync(dir); err != nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
@@ -71,7 +72,7 @@ func Install(path string, data []byte) error {
 		if !bytes.Equal(present, data) {
 			return fmt.Errorf("the key file %s is not that of the cluster: move it away, if nothing else needs it", path)
 		}
-		return nil
+		return syncDir(filepath.Dir(path)) // an earlier try may have died before it did
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the key file: %w", err)
