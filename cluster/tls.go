@@ -265,9 +265,6 @@ type memberConn struct {
 	network *TLS // nil where this side has dialed
 }
 
-// Peer returns the name of the member at the other side; empty for a stranger.
-func (c *memberConn) Peer() string { return c.peer }
-
 // NetConn returns the connection below.
 func (c *memberConn) NetConn() net.Conn { return c.Conn }
 

@@ -77,7 +77,6 @@ type Identity struct {
 	mu       sync.RWMutex
 	content  content
 	pool     *x509.CertPool
-	changed  func()
 	presents tls.Certificate
 }
 
@@ -155,13 +154,6 @@ func (id *Identity) read() content {
 	id.mu.RLock()
 	defer id.mu.RUnlock()
 	return id.content
-}
-
-// OnChange has f called after every change, from the goroutine that made it.
-func (id *Identity) OnChange(f func()) {
-	id.mu.Lock()
-	defer id.mu.Unlock()
-	id.changed = f
 }
 
 // Begin makes the node the first one of a new cluster: it gets an authority, a key for gossip and its
@@ -287,21 +279,16 @@ func (id *Identity) ExpiresAt() time.Time {
 // update changes the content: on disk first.
 func (id *Identity) update(change func(*content) error) error {
 	id.mu.Lock()
+	defer id.mu.Unlock()
 	next := id.content
-	err := change(&next)
-	if err == nil {
-		err = write(id.path, next)
+	if err := change(&next); err != nil {
+		return err
 	}
-	if err == nil {
-		id.content = next
-		err = id.deriveLocked()
+	if err := write(id.path, next); err != nil {
+		return err
 	}
-	changed := id.changed
-	id.mu.Unlock()
-	if err == nil && changed != nil {
-		changed()
-	}
-	return err
+	id.content = next
+	return id.deriveLocked()
 }
 
 func (id *Identity) derive() error {

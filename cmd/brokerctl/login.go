@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -189,7 +190,9 @@ func (a *app) rememberLogin(name string, where target, view types.Cluster) error
 	}
 	made := contexts.Context{Addresses: where.addresses, Learnt: learntFrom(where.addresses[0], view), Token: where.token}
 	if len(where.caCert) > 0 {
-		made.CACert = filepath.Join(filepath.Dir(path), fileName(name)+".pem")
+		// A name of its own for each certificate: the file that a context uses is never written again.
+		sum := sha256.Sum256(where.caCert)
+		made.CACert = filepath.Join(filepath.Dir(path), fmt.Sprintf("%s-%x.pem", fileName(name), sum[:8]))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return fmt.Errorf("making the directory of contexts: %w", err)
 		}

@@ -140,6 +140,10 @@ func (n *node) learn() (news bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// What can fail comes first: once it is learnt it is no news any more.
+	if err := n.cluster.SetGossipKeys(known.GossipKeys); err != nil {
+		return false, err
+	}
 	if news, err = n.identity.Learn(known); err != nil || !news {
 		return news, err
 	}
@@ -151,16 +155,11 @@ func (n *node) learn() (news bool, err error) {
 	if slices.ContainsFunc(known.Removed, func(m trust.MemberKey) bool { return m.Key == own }) {
 		n.removed()
 	}
-	return news, n.cluster.SetGossipKeys(known.GossipKeys)
+	return news, nil
 }
 
 // removed ends a node that the cluster does not believe any more.
-func (n *node) removed() {
-	select {
-	case n.failed <- errRemoved:
-	default: // it is ending already
-	}
-}
+func (n *node) removed() { n.wasRemoved(errRemoved) }
 
 // errRemoved is what a node ends with that was removed.
 var errRemoved = fmt.Errorf("%w: to bring it back, give it an empty data directory and a new join token (\"brokerctl cluster join-token create\")", cluster.ErrRemoved)
