@@ -114,6 +114,18 @@ func (l *memLog) append(data []byte) any {
 	return l.state.Apply(&raft.Log{Index: l.index, Term: l.term, Data: data})
 }
 
+// beginLife has the state begin a new life, between two entries, behind which the log goes on.
+func (l *memLog) beginLife(life fsm.Life) (term uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	life.Index, life.Term = fsm.NextLife(l.state.Index(), l.term)
+	if err := l.state.BeginLife(life); err != nil {
+		return 0, err
+	}
+	l.index = life.Index
+	return life.Term, nil
+}
+
 // stall has the disk stand still for some time; leadership stays.
 func (l *memLog) stall(d time.Duration) {
 	l.mu.Lock()

@@ -18,12 +18,11 @@ var changing = []providertest.Op{providertest.OpCreate, providertest.OpRenew, pr
 func (h *house) restore(drill bool) {
 	h.t.Helper()
 	h.depose()
-	index, term := fsm.NextLife(h.state.Index(), h.log.term)
 	mark := &fsm.Restored{At: fsm.At(h.b.Now()), CreatedAt: fsm.At(h.b.Now()), Drill: drill}
-	if err := h.state.BeginLife(fsm.Life{Index: index, Term: term, Restored: mark}); err != nil {
+	term, err := h.log.beginLife(fsm.Life{Restored: mark})
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.log.index = index
 	h.lead(term)
 }
 
@@ -177,11 +176,9 @@ func TestFreezeHoldsWithinAPeriod(t *testing.T) {
 		if _, err := h.b.Revoke(t.Context(), alice(), broker.RevokeSpec{Lease: issued.Lease.ID}); err != nil {
 			t.Fatal(err)
 		}
-		index, term := fsm.NextLife(h.state.Index(), h.log.term)
-		if err := h.state.BeginLife(fsm.Life{Index: index, Term: term, Restored: &fsm.Restored{}}); err != nil {
+		if _, err := h.log.beginLife(fsm.Life{Restored: &fsm.Restored{}}); err != nil {
 			t.Fatal(err)
 		}
-		h.log.index = index
 		pass(time.Second)
 		before := len(h.fake.Calls(changing...))
 		pass(time.Hour) // it tries to revoke again and again
@@ -201,11 +198,10 @@ func TestRebornListsAtOnce(t *testing.T) {
 			t.Errorf("%d listings in the first life", n)
 		}
 		h.depose()
-		index, term := fsm.NextLife(h.state.Index(), h.log.term)
-		if err := h.state.BeginLife(fsm.Life{Index: index, Term: term, Details: map[string]string{"reason": "r"}}); err != nil {
+		term, err := h.log.beginLife(fsm.Life{Details: map[string]string{"reason": "r"}})
+		if err != nil {
 			t.Fatal(err)
 		}
-		h.log.index = index
 		unknown := h.plant("lost", clusterID)
 		h.lead(term)
 		pass(time.Minute)
