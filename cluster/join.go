@@ -139,9 +139,9 @@ func (n *Node) askMembers(ctx context.Context, addresses []string, ask func(ctx 
 
 func askAgain(ctx context.Context, addresses []string, timing Timing, log *slog.Logger, ask func(ctx context.Context, address string) error) error {
 	var told time.Time
+	failures := make([]error, len(addresses)) // the newest of each address
 	for {
-		var failures []error
-		for _, address := range addresses {
+		for i, address := range addresses {
 			// Admitting waits for a commit and for a look at this node.
 			once, cancel := context.WithTimeout(ctx, 4*timing.RPC)
 			err := ask(once, address)
@@ -157,7 +157,10 @@ func askAgain(ctx context.Context, addresses []string, timing Timing, log *slog.
 			if errors.Is(err, ErrForeignCluster) || errors.Is(err, ErrRemoved) || errors.Is(err, trust.ErrStranger) {
 				return err
 			}
-			failures = append(failures, err)
+			// An attempt that the end of the wait cut off tells less than the one before it.
+			if ctx.Err() == nil || failures[i] == nil {
+				failures[i] = err
+			}
 		}
 		if time.Since(told) >= progressStep {
 			told = time.Now()
