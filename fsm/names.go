@@ -13,6 +13,10 @@ type (
 	SecretName      string // in full: "app/env/name", e.g. "payments/production/orders-ro"
 	LeaseID         string // a ULID
 	TokenAccessor   string // a ULID that names a token without giving access
+	GroupName       string // e.g. "payments-team"
+	BindingID       string // a ULID
+	PolicyName      string // e.g. "short-leases-in-production"
+	ClientSecretID  string // a ULID that names a client secret without giving access
 	Pattern         string // matches environments: "payments/production", "payments/*" or "*"
 )
 
