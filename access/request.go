@@ -64,6 +64,25 @@ type Resource struct {
 	Connection fsm.ConnectionName
 }
 
+// String names the resource as people write it: an environment or secret by its name, anything else as kind/name.
+func (r Resource) String() string {
+	switch {
+	case r.Name != "":
+		return string(r.Kind) + "/" + r.Name
+	case r.Kind == KindConnection || r.Environment == "":
+		return string(r.Kind)
+	case r.Secret != "":
+		return string(r.Environment) + "/" + r.Secret
+	}
+	return string(r.Environment)
+}
+
+// As returns the same place as a resource of another kind.
+func (r Resource) As(kind Kind) Resource {
+	r.Kind = kind
+	return r
+}
+
 // Request asks whether somebody may do something.
 type Request struct {
 	Who    Identity
@@ -73,6 +92,16 @@ type Request struct {
 	TTL     time.Duration // of a lease that is asked for; zero: not asked, or not about a lease
 	Address netip.Addr    // the client's; invalid: not known
 }
+
+// Reach says how much of what there is somebody may do something to.
+type Reach int
+
+// The reaches.
+const (
+	Nowhere    Reach = iota // to nothing but what is the account's own
+	Somewhere               // to some of it: each thing is to be asked for
+	Everywhere              // to all of it: nothing need be asked for
+)
 
 // Decision answers a Request.
 type Decision struct {

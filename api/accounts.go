@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -14,12 +15,14 @@ type AccountPath struct {
 	Name string `path:"name"`
 }
 
-func (p AccountPath) resource() Resource { return Resource{Kind: "account", Name: p.Name} }
+func (p AccountPath) resource() Resource {
+	return Resource{Kind: access.KindAccount, Name: p.Name, Owner: fsm.AccountName(p.Name)}
+}
 
 // AccountList asks for accounts.
 type AccountList struct{ Paged }
 
-func (AccountList) resource() Resource { return Resource{Kind: "account"} }
+func (AccountList) resource() Resource { return Resource{Kind: access.KindAccount} }
 
 // AccountGet asks for one account.
 type AccountGet struct {
@@ -38,6 +41,10 @@ type AccountUpdate struct {
 type AccountDelete struct {
 	AccountPath
 	Removal
+}
+
+func (in AccountDelete) demands(_ route, _ *Server, view View) []ask {
+	return in.revoking(view, fsm.Target{Noun: fsm.TargetAccount, Name: in.Name})
 }
 
 func (r *routes) accounts() {

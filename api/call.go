@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"broker/access"
 	"broker/api/types"
@@ -28,8 +29,15 @@ type call struct {
 	body      []byte
 	header    http.Header // of the answer
 
+	dryRun   bool
+	askedTTL time.Duration   // of the lease that is asked for
+	decision access.Decision // of the gate
+	refused  ask             // what the gate refused
+	lease    fsm.LeaseID     // that the request made
+
 	route     string // pattern of the path; empty: not known yet
 	status    int    // of the answer, once it is made
+	answered  int    // what a request was answered with that was passed on
 	code      string // of the problem that was answered, for the log
 	notLeader bool   // the broker refused because this node leads no more; nothing was done
 }

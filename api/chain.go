@@ -44,6 +44,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 			forwarded: forwarded,
 			method:    r.Method,
 			path:      r.URL.Path,
+			dryRun:    r.URL.Query().Get("dry_run") == "true",
 			header:    w.Header(),
 		}
 		if forwarded {
@@ -179,6 +180,10 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		}
 		if err != nil {
 			s.fail(w, r, err)
+			return
+		}
+		if age := s.config.Cluster.Staleness(); age > s.config.TokenStaleness && !isClusterPath(c.path) && c.path != metricsPath {
+			writeProblem(w, r, problem(codeTooStale, "this node has heard of no leader for longer than it may go by what it knows of tokens; it only tells how it sees the cluster"))
 			return
 		}
 		c.identity = who

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/fsm"
 )
@@ -16,7 +17,7 @@ type ClockRepair struct {
 	Body types.ClockRepairSpec
 }
 
-func (ClockRepair) resource() Resource { return Resource{Kind: "cluster"} }
+func (ClockRepair) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 func (r *routes) clock() {
 	s := r.server

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/fsm"
 )
@@ -12,7 +13,7 @@ import (
 // ClusterGet asks how this node sees the cluster.
 type ClusterGet struct{ Read }
 
-func (ClusterGet) resource() Resource { return Resource{Kind: "cluster"} }
+func (ClusterGet) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 func (r *routes) cluster() {
 	s := r.server

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -17,14 +18,16 @@ type ConnectionPath struct {
 	Name string `path:"name"`
 }
 
-func (p ConnectionPath) resource() Resource { return Resource{Kind: "connection", Name: p.Name} }
+func (p ConnectionPath) resource() Resource {
+	return Resource{Kind: access.KindConnection, Name: p.Name}
+}
 
 func (p ConnectionPath) name() fsm.ConnectionName { return fsm.ConnectionName(p.Name) }
 
 // ConnectionList asks for connections.
 type ConnectionList struct{ Paged }
 
-func (ConnectionList) resource() Resource { return Resource{Kind: "connection"} }
+func (ConnectionList) resource() Resource { return Resource{Kind: access.KindConnection} }
 
 // ConnectionCreate asks for a new connection.
 type ConnectionCreate struct {
@@ -33,7 +36,7 @@ type ConnectionCreate struct {
 }
 
 func (in ConnectionCreate) resource() Resource {
-	return Resource{Kind: "connection", Name: in.Body.Name}
+	return Resource{Kind: access.KindConnection, Name: in.Body.Name}
 }
 
 // ConnectionGet asks for one connection.
@@ -53,6 +56,10 @@ type ConnectionUpdate struct {
 type ConnectionDelete struct {
 	ConnectionPath
 	Removal
+}
+
+func (in ConnectionDelete) demands(_ route, _ *Server, view View) []ask {
+	return in.revoking(view, fsm.Target{Noun: fsm.TargetConnection, Name: in.Name})
 }
 
 // ConnectionPause asks for an outside system to be left alone.

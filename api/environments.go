@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -18,13 +19,13 @@ type EnvironmentPath struct {
 func (p EnvironmentPath) name() fsm.EnvironmentName { return fsm.EnvironmentName(p.App + "/" + p.Env) }
 
 func (p EnvironmentPath) resource() Resource {
-	return Resource{Kind: "environment", Environment: p.name()}
+	return Resource{Kind: access.KindEnvironment, Environment: fsm.Pattern(p.name())}
 }
 
 // EnvironmentList asks for environments.
 type EnvironmentList struct{ Paged }
 
-func (EnvironmentList) resource() Resource { return Resource{Kind: "environment"} }
+func (EnvironmentList) resource() Resource { return Resource{Kind: access.KindEnvironment} }
 
 // EnvironmentCreate asks for a new environment.
 type EnvironmentCreate struct {
@@ -33,7 +34,7 @@ type EnvironmentCreate struct {
 }
 
 func (in EnvironmentCreate) resource() Resource {
-	return Resource{Kind: "environment", Environment: fsm.EnvironmentName(in.Body.Name)}
+	return Resource{Kind: access.KindEnvironment, Environment: fsm.Pattern(in.Body.Name)}
 }
 
 // EnvironmentGet asks for one environment.
@@ -55,9 +56,13 @@ type EnvironmentDelete struct {
 	Removal
 }
 
+func (in EnvironmentDelete) demands(_ route, _ *Server, view View) []ask {
+	return in.revoking(view, fsm.Target{Noun: fsm.TargetEnvironment, Name: string(in.name())})
+}
+
 func (r *routes) environments() {
 	s := r.server
-	register(r, route{id: "environment-list", action: "environment:list", method: http.MethodGet, path: "/environments", summary: "List environments"}, s.listEnvironments)
+	register(r, route{id: "environment-list", action: "environment:list", method: http.MethodGet, path: "/environments", summary: "List the environments that one may see", chosen: true}, s.listEnvironments)
 	register(r, route{id: "environment-create", action: "environment:create", method: http.MethodPost, path: "/environments", summary: "Make an environment", status: http.StatusCreated}, s.createEnvironment)
 	register(r, route{id: "environment-get", action: "environment:get", method: http.MethodGet, path: "/environments/{app}/{env}", summary: "Get an environment"}, s.getEnvironment)
 	register(r, route{id: "environment-update", action: "environment:update", method: http.MethodPatch, path: "/environments/{app}/{env}", summary: "Change an environment"}, s.updateEnvironment)
@@ -70,11 +75,20 @@ func (s *Server) listEnvironments(_ context.Context, c *call, in *EnvironmentLis
 		return nil, err
 	}
 	var list []fsm.Environment
+	var next string
 	err = s.view(c, func(view View) error {
-		list = view.Environments(fsm.EnvironmentName(after), in.limit()+1)
-		return nil
+		sight := s.sightOf(c, view)
+		list, next = gather(in.limit(), after,
+			func(after string, limit int) []fsm.Environment {
+				return view.Environments(fsm.EnvironmentName(after), limit)
+			},
+			func(e fsm.Environment) string { return string(e.Name) },
+			func(e *fsm.Environment) bool {
+				return sight.sees("environment:list", Resource{Kind: access.KindEnvironment, Environment: fsm.Pattern(e.Name)})
+			})
+		return sight.err
 	})
-	return pageOf(list, in.limit(), environmentOf, func(e fsm.Environment) string { return string(e.Name) }), err
+	return pageFrom(list, next, environmentOf), err
 }
 
 func (s *Server) createEnvironment(ctx context.Context, c *call, in *EnvironmentCreate) (*created[types.Environment], error) {

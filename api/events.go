@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/fsm"
 )
@@ -41,19 +42,19 @@ type EventList struct {
 	EventFilter
 	EventStart
 	Cursor string `query:"cursor" doc:"next_cursor of the page before; takes the place of after, since and last"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"About how many events; those of one index stay together. 100 unless said"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"About how many events are looked at that the filter chooses; those of one index stay together, and what one may not see is left out. 100 unless said"`
 }
 
-func (EventList) resource() Resource { return Resource{Kind: "event"} }
+func (EventList) resource() Resource { return Resource{Kind: access.KindEvent} }
 
 // maxScan is how many events are looked at for one page, so that a filter that chooses few holds no reading
 // of the state open for long.
 const maxScan = 50_000
 
 func (r *routes) events(streams *routes) {
-	one := route{id: "event-list", action: "event:list", method: http.MethodGet, path: "/events", summary: "List history, oldest first; with Accept: text/event-stream, follow it"}
+	one := route{id: "event-list", action: "event:list", method: http.MethodGet, path: "/events", summary: "List the history that one may see, oldest first; with Accept: text/event-stream, follow it", chosen: true}
 	register(r, one, r.server.listEvents)
-	one.id = "event-stream"
+	one.id, one.lasts = "event-stream", true
 	register(streams, one, r.server.streamEvents)
 	r.describeStream(streams)
 }
@@ -83,13 +84,16 @@ func (s *Server) listEvents(_ context.Context, c *call, in *EventList) (*body[ty
 			out.Body.Warnings = []string{fmt.Sprintf("events up to index %d have been pruned in part: some that came after the position are gone", pruned)}
 		}
 		list, next, end := view.EventsFrom(page, filter)
+		sight := s.sightOf(c, view)
 		for _, one := range list {
-			out.Body.Items = append(out.Body.Items, eventOf(one))
+			if sight.event(&one) {
+				out.Body.Items = append(out.Body.Items, eventOf(one))
+			}
 		}
 		if !end {
 			out.Body.NextCursor = positionText(next)
 		}
-		return nil
+		return sight.err
 	})
 	return &out, err
 }

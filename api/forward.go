@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 )
 
@@ -19,7 +20,7 @@ import (
 func (s *Server) lead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if !needsLeader(r) || isPublic(r.URL.Path) || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
+		if !needsLeader(r) && !c.identity.Counted || isPublic(r.URL.Path) || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -29,7 +30,7 @@ func (s *Server) lead(next http.Handler) http.Handler {
 		}
 		// Waiting for a leader is bounded from the start of the present wait, not of the request:
 		// a change that is under way has the whole request's time.
-		var waitingSince time.Time
+		var waitingSince, passedOn time.Time
 		for {
 			var answer *recorded
 			ctx, served, leads := s.config.Cluster.ServeAsLeader(r.Context())
@@ -40,12 +41,21 @@ func (s *Server) lead(next http.Handler) http.Handler {
 				writeProblem(w, r, problem(codeNotLeader, "the node asked for this change does not lead any more; nothing was done"))
 				return
 			default:
+				if passedOn.IsZero() {
+					if err := s.recordRequest(r.Context(), c, c.requestRecord(access.StageForwarded)); err != nil {
+						s.fail(w, r, err)
+						return
+					}
+					passedOn = s.config.Now()
+					defer func() { s.recordOutcome(r.Context(), c, access.StageForwarded, c.answered, c.code, passedOn) }()
+				}
 				answer = s.forward(r)
 			}
 			if answer.done || c.forwarded {
 				if c.forwarded && c.route != "" {
 					answer.header.Set(headerForwardedRoute, c.route)
 				}
+				c.answered = answer.status
 				answer.writeTo(w)
 				return
 			}
@@ -56,6 +66,7 @@ func (s *Server) lead(next http.Handler) http.Handler {
 				if answer.problem == nil {
 					answer.problem = noLeader()
 				}
+				c.answered = answer.problem.Status
 				writeProblem(w, r, answer.problem)
 				return
 			}
@@ -207,7 +218,7 @@ func finalProblem(c *call, p *types.Problem) *recorded {
 	return answer
 }
 
-// needsLeader reports whether only the leader can answer: every write, and reads of what it alone knows.
+// needsLeader reports whether only the leader can answer, whoever asks: every write, and reads of what it alone knows.
 func needsLeader(r *http.Request) bool {
 	if isWrite(r.Method) || r.URL.Path == apiPrefix+"/health/connections" {
 		return true

@@ -234,14 +234,17 @@ func (panicking) Issue(context.Context, broker.Request, broker.IssueSpec) (broke
 }
 
 // denying is an Authorizer that lets nobody issue.
-type denying struct{ asked chan api.Resource }
+type denying struct {
+	api.AllowAll
+	asked chan api.Resource
+}
 
-func (d denying) Authorize(_ context.Context, _ api.Identity, what api.Action, on api.Resource) error {
-	if what != "lease:issue" {
-		return nil
+func (d denying) Decide(r access.Request) (access.Decision, error) {
+	if r.Action != "lease:issue" {
+		return access.Decision{Allowed: true}, nil
 	}
-	d.asked <- on
-	return api.ErrForbidden
+	d.asked <- r.On
+	return access.Decision{}, nil
 }
 
 func TestPanicIsAnAnswer(t *testing.T) {
@@ -254,14 +257,14 @@ func TestPanicIsAnAnswer(t *testing.T) {
 }
 
 func TestAuthorizerIsAsked(t *testing.T) {
-	denied := denying{make(chan api.Resource, 1)}
+	denied := denying{asked: make(chan api.Resource, 1)}
 	kit := apitest.Start(t, func(c *api.Config) { c.Authorizer = denied })
 	furnish(t, kit)
 	got := ask(t, kit.URL, "POST", issuePath, `{}`)
 	if got.status != 403 || got.code() != "forbidden" || len(kit.Fake.Logins()) != 0 {
 		t.Errorf("%d %s", got.status, got.text)
 	}
-	want := api.Resource{Kind: "secret", Environment: "payments/production", Name: "orders-ro"}
+	want := api.Resource{Kind: access.KindSecret, Environment: "payments/production", Secret: "orders-ro", Connection: "orders-db"}
 	if on := <-denied.asked; on != want {
 		t.Errorf("asked about %v, want %v", on, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/fsm"
 )
@@ -28,7 +29,7 @@ type LeaseList struct {
 	Sort          string    `query:"sort" enum:"-created_at,created_at" doc:"-created_at, newest first, unless said"`
 }
 
-func (LeaseList) resource() Resource { return Resource{Kind: "lease"} }
+func (LeaseList) resource() Resource { return Resource{Kind: access.KindLease} }
 
 func (s *Server) listLeases(_ context.Context, c *call, in *LeaseList) (*body[types.Page[types.Lease]], error) {
 	selector, err := selectorFrom("", in.selector(), s.config.Now())
@@ -39,16 +40,30 @@ func (s *Server) listLeases(_ context.Context, c *call, in *LeaseList) (*body[ty
 	if err != nil {
 		return nil, err
 	}
-	page := fsm.LeasePage{After: fsm.LeaseID(after), Limit: in.limit() + 1}
+	page := fsm.LeasePage{}
 	if in.Sort == "created_at" {
 		page.Order = fsm.OldestFirst
 	}
 	var list []fsm.Lease
+	var next string
 	err = s.view(c, func(view View) error {
-		list = view.Leases(selector, page)
-		return nil
+		sight := s.sightOf(c, view)
+		if sight.reach("lease:list") == access.Nowhere {
+			if selector.Account != "" && selector.Account != c.identity.Account {
+				return sight.err
+			}
+			selector.Account = c.identity.Account // spares looking at those of everybody
+		}
+		list, next = gather(in.limit(), after,
+			func(after string, limit int) []fsm.Lease {
+				page.After, page.Limit = fsm.LeaseID(after), limit
+				return view.Leases(selector, page)
+			},
+			func(l fsm.Lease) string { return string(l.ID) },
+			func(l *fsm.Lease) bool { return sight.lease("lease:list", l) })
+		return sight.err
 	})
-	return pageOf(list, in.limit(), s.leaseOf, func(l fsm.Lease) string { return string(l.ID) }), err
+	return pageFrom(list, next, s.leaseOf), err
 }
 
 // selector returns what the query chooses.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -15,13 +16,20 @@ type LeasePath struct {
 	ID string `path:"id"`
 }
 
-func (p LeasePath) resource() Resource { return Resource{Kind: "lease", Name: p.ID} }
+func (p LeasePath) resource() Resource { return Resource{Kind: access.KindLease, Name: p.ID} }
 
 // LeaseIssue asks for a lease.
 type LeaseIssue struct {
 	SecretPath
 	Keyed
 	Body *types.IssueSpec
+}
+
+func (in LeaseIssue) length() time.Duration {
+	if in.Body == nil || in.Body.TTL == nil {
+		return 0
+	}
+	return in.Body.TTL.Std()
 }
 
 // LeaseGet asks for one lease.
@@ -60,7 +68,7 @@ type LeaseForget struct {
 func (r *routes) leases() {
 	s := r.server
 	register(r, route{id: "lease-issue", action: "lease:issue", method: http.MethodPost, path: "/environments/{app}/{env}/secrets/{name}/leases", summary: "Issue a lease: make a credential and show its values once", status: http.StatusCreated}, s.issueLease)
-	register(r, route{id: "lease-list", action: "lease:list", method: http.MethodGet, path: "/leases", summary: "List leases"}, s.listLeases)
+	register(r, route{id: "lease-list", action: "lease:list", method: http.MethodGet, path: "/leases", summary: "List the leases that one may see: one's own, and those of secrets where one may list leases", chosen: true}, s.listLeases)
 	register(r, route{id: "lease-get", action: "lease:get", method: http.MethodGet, path: "/leases/{id}", summary: "Get a lease, without its values"}, s.getLease)
 	register(r, route{id: "lease-renew", action: "lease:renew", method: http.MethodPost, path: "/leases/{id}/renew", summary: "Move a lease's end"}, s.renewLease)
 	register(r, route{id: "lease-revoke", action: "lease:revoke", method: http.MethodPost, path: "/leases/{id}/revoke", summary: "End a lease now"}, s.revokeLease)
@@ -79,7 +87,7 @@ func (s *Server) issueLease(ctx context.Context, c *call, in *LeaseIssue) (*crea
 		return nil, err
 	}
 	issued, err := s.config.Broker.Issue(ctx, c.request(in.DryRun), broker.IssueSpec{
-		Secret: in.secret(), Name: asked.Name, TTL: ttl, Labels: asked.Labels,
+		Secret: in.secret(), Name: asked.Name, TTL: ttl, Labels: asked.Labels, MaxTTL: c.decision.MaxTTL,
 	})
 	if err != nil {
 		return nil, err
@@ -93,6 +101,7 @@ func (s *Server) issueLease(ctx context.Context, c *call, in *LeaseIssue) (*crea
 		}
 	}
 	c.setVersion(issued.Lease.Version)
+	c.lease = issued.Lease.ID
 	return &created[types.Issued]{createdStatus(in.DryRun), out}, nil
 }
 

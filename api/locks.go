@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -15,12 +16,12 @@ type LockPath struct {
 	ID string `path:"id"`
 }
 
-func (p LockPath) resource() Resource { return Resource{Kind: "lock", Name: p.ID} }
+func (p LockPath) resource() Resource { return Resource{Kind: access.KindLock, Name: p.ID} }
 
 // LockList asks for locks.
 type LockList struct{ Paged }
 
-func (LockList) resource() Resource { return Resource{Kind: "lock"} }
+func (LockList) resource() Resource { return Resource{Kind: access.KindLock} }
 
 // LockCreate asks for a new lock.
 type LockCreate struct {
@@ -28,7 +29,21 @@ type LockCreate struct {
 	Body types.LockSpec
 }
 
-func (LockCreate) resource() Resource { return Resource{Kind: "lock"} }
+func (in LockCreate) resource() Resource {
+	on := Resource{Kind: access.KindLock}
+	on.Environment, on.Secret = placeOfSelector(lockScope(in.Body.Scope).Selector())
+	return on
+}
+
+// demands is the lock's action for each place that it covers, and what its revoking needs.
+func (in LockCreate) demands(one route, _ *Server, view View) []ask {
+	selector := lockScope(in.Body.Scope).Selector()
+	asks := beneath(view, one.action, access.KindLock, selector)
+	if in.Body.Revoke {
+		asks = append(asks, beneath(view, "lease:revoke", access.KindLease, selector)...)
+	}
+	return asks
+}
 
 // LockGet asks for one lock.
 type LockGet struct {
@@ -51,7 +66,7 @@ type LockDelete struct {
 
 func (r *routes) locks() {
 	s := r.server
-	register(r, route{id: "lock-list", action: "lock:list", method: http.MethodGet, path: "/locks", summary: "List locks, oldest first"}, s.listLocks)
+	register(r, route{id: "lock-list", action: "lock:list", method: http.MethodGet, path: "/locks", summary: "List the locks that one may see, oldest first", chosen: true}, s.listLocks)
 	register(r, route{id: "lock-create", action: "lock:create", method: http.MethodPost, path: "/locks", summary: "Stop issue and renew, and revoke what is there when asked to", status: http.StatusCreated}, s.createLock)
 	register(r, route{id: "lock-get", action: "lock:get", method: http.MethodGet, path: "/locks/{id}", summary: "Get a lock"}, s.getLock)
 	register(r, route{id: "lock-update", action: "lock:update", method: http.MethodPatch, path: "/locks/{id}", summary: "Change a lock's reason or end"}, s.updateLock)
@@ -64,11 +79,16 @@ func (s *Server) listLocks(_ context.Context, c *call, in *LockList) (*body[type
 		return nil, err
 	}
 	var list []fsm.Lock
+	var next string
 	err = s.view(c, func(view View) error {
-		list = view.Locks(fsm.LockID(after), in.limit()+1)
-		return nil
+		sight := s.sightOf(c, view)
+		list, next = gather(in.limit(), after,
+			func(after string, limit int) []fsm.Lock { return view.Locks(fsm.LockID(after), limit) },
+			func(l fsm.Lock) string { return string(l.ID) },
+			func(l *fsm.Lock) bool { return sight.sees("lock:list", lockResource(l)) })
+		return sight.err
 	})
-	return pageOf(list, in.limit(), s.lockOf, func(l fsm.Lock) string { return string(l.ID) }), err
+	return pageFrom(list, next, s.lockOf), err
 }
 
 func (s *Server) createLock(ctx context.Context, c *call, in *LockCreate) (*created[types.Locked], error) {
@@ -159,14 +179,18 @@ func endOf(until time.Time, ttl *types.Duration, now time.Time) (time.Time, erro
 	return until, nil
 }
 
-func scopeFrom(scope types.LockScope) (fsm.LockScope, error) {
-	out := fsm.LockScope{
+func lockScope(scope types.LockScope) fsm.LockScope {
+	return fsm.LockScope{
 		Environment: fsm.Pattern(scope.Environment),
 		Account:     fsm.AccountName(scope.Account),
 		Secret:      fsm.SecretName(scope.Secret),
 		Connection:  fsm.ConnectionName(scope.Connection),
 		Label:       scope.Label,
 	}
+}
+
+func scopeFrom(scope types.LockScope) (fsm.LockScope, error) {
+	out := lockScope(scope)
 	// A lock that covers nothing would be believed in.
 	if env, name := out.Secret.Split(); scope.Secret != "" && (!fsm.ValidEnvironmentName(string(env)) || !fsm.ValidName(name)) {
 		return out, invalid("scope.secret", "must be a full name: app/env/name")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 )
@@ -32,7 +33,7 @@ type MemberPath struct {
 	ID string `path:"id"`
 }
 
-func (p MemberPath) resource() Resource { return Resource{Kind: "cluster", Name: p.ID} }
+func (p MemberPath) resource() Resource { return Resource{Kind: access.KindCluster, Name: p.ID} }
 
 // MemberGet asks for one node.
 type MemberGet struct {
@@ -67,12 +68,12 @@ type LeaderTransfer struct {
 	Body types.TransferSpec
 }
 
-func (LeaderTransfer) resource() Resource { return Resource{Kind: "cluster"} }
+func (LeaderTransfer) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // UpgradeFinish asks for the highest feature level.
 type UpgradeFinish struct{ Keyed }
 
-func (UpgradeFinish) resource() Resource { return Resource{Kind: "cluster"} }
+func (UpgradeFinish) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 func (r *routes) members() {
 	s := r.server

@@ -73,11 +73,17 @@ type Broker interface {
 
 	UpdateAccount(context.Context, broker.Request, broker.AccountChange) (fsm.Account, *fsm.Operation, error)
 	DeleteAccount(ctx context.Context, request broker.Request, name fsm.AccountName, ifVersion uint64) error
+
+	// UseToken counts a request of a token that is good for a limited number of them.
+	UseToken(context.Context, broker.Request, fsm.TokenAccessor) error
 }
 
 // State is the replicated state as this node has it. [StateOf] makes one.
 type State interface {
 	View(func(View) error) error
+
+	// Peek is View for a record or two: what is applied waits meanwhile.
+	Peek(func(View)) error
 
 	// Index is the log index of the last entry applied.
 	Index() uint64
@@ -120,6 +126,10 @@ type fsmState struct{ state *fsm.State }
 
 func (s fsmState) View(read func(View) error) error {
 	return s.state.View(func(view *fsm.View) error { return read(view) })
+}
+
+func (s fsmState) Peek(read func(View)) error {
+	return s.state.Peek(func(view *fsm.View) { read(view) })
 }
 
 func (s fsmState) Index() uint64 { return s.state.Index() }
@@ -166,11 +176,12 @@ type Cluster interface {
 // NeverHeard is the staleness of a node that has not heard from a leader since it started.
 const NeverHeard = time.Duration(math.MaxInt64)
 
-// Identity is who makes a request.
-type Identity struct {
-	Account fsm.AccountName
-	Token   fsm.TokenAccessor
-}
+// What package access calls who asks, what for and about what.
+type (
+	Identity = access.Identity
+	Action   = access.Action
+	Resource = access.Resource
+)
 
 // ErrUnauthenticated is what an [Authenticator] returns; it is the one of package access.
 var ErrUnauthenticated = access.ErrUnauthenticated
@@ -180,27 +191,25 @@ type Authenticator interface {
 	Identify(ctx context.Context, token string) (Identity, error)
 }
 
-// Action names what a request wants to do, e.g. "lease:issue".
-type Action string
-
-// Resource names what a request wants to do it to. Empty fields are not part of the name.
-type Resource struct {
-	Kind        string // environment, connection, secret, lease, operation, lock, orphan, account, event, provider or cluster
-	Environment fsm.EnvironmentName
-	Name        string // of a connection, account or secret (short), or the id of a lease, lock or operation
-}
-
-// ErrForbidden is returned by an [Authorizer] when the account may not do it.
+// ErrForbidden is wrapped by the refusal of what an account may not do.
 var ErrForbidden = errors.New("the account is not allowed to do this")
 
-// Authorizer decides whether an account may do something. Every route asks exactly once, before it
-// reads or changes anything; an error refuses.
+// Authorizer decides whether an account may do something, by what this node's state knows. Every route asks before it
+// reads or changes anything. [*access.Decider] implements it.
 type Authorizer interface {
-	Authorize(ctx context.Context, who Identity, what Action, on Resource) error
+	Decide(access.Request) (access.Decision, error)
+
+	// Reach tells whether asking for each of many things can be saved. Somewhere is always right.
+	Reach(Identity, Action) (access.Reach, error)
 }
 
 // AllowAll is the Authorizer that lets every identified account do everything.
 type AllowAll struct{}
 
-// Authorize allows.
-func (AllowAll) Authorize(context.Context, Identity, Action, Resource) error { return nil }
+// Decide allows.
+func (AllowAll) Decide(access.Request) (access.Decision, error) {
+	return access.Decision{Allowed: true}, nil
+}
+
+// Reach is everywhere.
+func (AllowAll) Reach(Identity, Action) (access.Reach, error) { return access.Everywhere, nil }

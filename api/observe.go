@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 	"time"
+
+	"broker/access"
 )
 
 // Observer hears of requests, for metrics. Its methods are called on the way of requests, by many
@@ -30,14 +32,26 @@ const (
 // metricsPath is where metrics are served to who may read them.
 const metricsPath = "/metrics"
 
+// metricsRoute is the route of metrics, which is not described: what it answers with is Prometheus'.
+var metricsRoute = route{id: "metrics", action: "metrics:read", method: http.MethodGet, path: metricsPath}
+
+// onCluster is an input that is about the cluster and says nothing else.
+type onCluster struct{}
+
+func (onCluster) resource() Resource { return Resource{Kind: access.KindCluster} }
+
 // serveMetrics answers with the metrics of this node, as it is: no leader is needed.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
 	c := callOf(r.Context())
-	if err := s.config.Authorizer.Authorize(r.Context(), c.identity, "metrics:read", Resource{Kind: "cluster"}); err != nil {
+	began := s.config.Now()
+	if err := s.enter(r.Context(), c, metricsRoute, onCluster{}); err != nil {
+		p, _ := problemOf(err, began)
+		s.recordOutcome(r.Context(), c, access.StageServed, p.Status, p.Code, began)
 		s.fail(w, r, err)
 		return
 	}
 	s.config.Metrics.ServeHTTP(w, r)
+	s.recordOutcome(r.Context(), c, access.StageServed, http.StatusOK, "", began)
 }
 
 // on registers a route that is not described, and has its pattern known to who observes.

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"broker/access"
 	"broker/api"
 	"broker/api/apitest"
 )
@@ -86,13 +86,10 @@ func TestObserver(t *testing.T) {
 }
 
 // withoutMetrics is an Authorizer that allows everything else.
-type withoutMetrics struct{}
+type withoutMetrics struct{ api.AllowAll }
 
-func (withoutMetrics) Authorize(_ context.Context, _ api.Identity, what api.Action, on api.Resource) error {
-	if what == "metrics:read" && on.Kind == "cluster" {
-		return api.ErrForbidden
-	}
-	return nil
+func (withoutMetrics) Decide(r access.Request) (access.Decision, error) {
+	return access.Decision{Allowed: r.Action != "metrics:read" || r.On.Kind != access.KindCluster}, nil
 }
 
 // Metrics are for who may read them, need no leader, and are no route where there are none.

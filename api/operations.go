@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -14,7 +16,7 @@ type OperationPath struct {
 	ID string `path:"id"`
 }
 
-func (p OperationPath) resource() Resource { return Resource{Kind: "operation", Name: p.ID} }
+func (p OperationPath) resource() Resource { return Resource{Kind: access.KindOperation, Name: p.ID} }
 
 // OperationList asks for operations.
 type OperationList struct {
@@ -22,7 +24,7 @@ type OperationList struct {
 	State string `query:"state" enum:"running,done,cancelled" doc:"All unless said"`
 }
 
-func (OperationList) resource() Resource { return Resource{Kind: "operation"} }
+func (OperationList) resource() Resource { return Resource{Kind: access.KindOperation} }
 
 // OperationGet asks for one operation.
 type OperationGet struct {
@@ -42,14 +44,29 @@ type LeaseBulk struct {
 	Body types.BulkSpec
 }
 
-func (LeaseBulk) resource() Resource { return Resource{Kind: "lease"} }
+func (in LeaseBulk) resource() Resource {
+	on := Resource{Kind: access.KindLease}
+	if selector, err := selectorFrom("", in.Body.Selector, time.Time{}); err == nil {
+		on.Environment, on.Secret = placeOfSelector(selector)
+	}
+	return on
+}
+
+// demands is the route's action for each place that the selector may choose leases in.
+func (in LeaseBulk) demands(one route, _ *Server, view View) []ask {
+	selector, err := selectorFrom("", in.Body.Selector, time.Time{})
+	if err != nil {
+		return nil // the handler says what is wrong
+	}
+	return beneath(view, one.action, access.KindLease, selector)
+}
 
 func (r *routes) operations() {
 	s := r.server
 	register(r, route{id: "lease-revoke-many", action: "lease:revoke", method: http.MethodPost, path: "/leases/revoke", summary: "End many leases", status: http.StatusAccepted}, s.bulk(fsm.OperationRevoke))
 	register(r, route{id: "lease-retry-many", action: "lease:retry", method: http.MethodPost, path: "/leases/retry", summary: "Try now to remove the logins of many leases whose end has begun", status: http.StatusAccepted}, s.bulk(fsm.OperationRetry))
 	register(r, route{id: "lease-forget-many", action: "lease:forget", method: http.MethodPost, path: "/leases/forget", summary: "Give up the logins of many leases whose end has begun", status: http.StatusAccepted}, s.bulk(fsm.OperationForget))
-	register(r, route{id: "operation-list", action: "operation:list", method: http.MethodGet, path: "/operations", summary: "List operations, newest first"}, s.listOperations)
+	register(r, route{id: "operation-list", action: "operation:list", method: http.MethodGet, path: "/operations", summary: "List the operations that one may see, newest first", chosen: true}, s.listOperations)
 	register(r, route{id: "operation-get", action: "operation:get", method: http.MethodGet, path: "/operations/{id}", summary: "Get an operation's progress"}, s.getOperation)
 	register(r, route{id: "operation-cancel", action: "operation:cancel", method: http.MethodPost, path: "/operations/{id}/cancel", summary: "Stop an operation: what it has begun goes on, what it was to delete stays"}, s.cancelOperation)
 }
@@ -94,11 +111,18 @@ func (s *Server) listOperations(_ context.Context, c *call, in *OperationList) (
 		return nil, err
 	}
 	var list []fsm.Operation
+	var next string
 	err = s.view(c, func(view View) error {
-		list = view.NewestOperations(fsm.OperationState(in.State), fsm.OperationID(after), in.limit()+1)
-		return nil
+		sight := s.sightOf(c, view)
+		list, next = gather(in.limit(), after,
+			func(after string, limit int) []fsm.Operation {
+				return view.NewestOperations(fsm.OperationState(in.State), fsm.OperationID(after), limit)
+			},
+			func(o fsm.Operation) string { return string(o.ID) },
+			func(o *fsm.Operation) bool { return sight.sees("operation:list", operationResource(o)) })
+		return sight.err
 	})
-	return pageOf(list, in.limit(), operationOf, func(o fsm.Operation) string { return string(o.ID) }), err
+	return pageFrom(list, next, operationOf), err
 }
 
 func (s *Server) getOperation(_ context.Context, c *call, in *OperationGet) (*body[types.Operation], error) {

@@ -43,6 +43,7 @@ const (
 	codeTooManyStreams   = "too_many_streams"
 	codeTooSlow          = "stream_too_slow" // in logs only: the client takes nothing
 	codeShuttingDown     = "shutting_down"
+	codeAuditUnavailable = "audit_unavailable"
 )
 
 // statuses is the one table from codes to HTTP status. A code that is missing here is an error of
@@ -120,6 +121,7 @@ func statuses() map[string]int {
 		codePruned:           http.StatusGone,
 		codeTooManyStreams:   http.StatusTooManyRequests,
 		codeShuttingDown:     http.StatusServiceUnavailable,
+		codeAuditUnavailable: http.StatusServiceUnavailable,
 	}
 }
 

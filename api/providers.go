@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/providers"
 )
@@ -12,7 +13,7 @@ import (
 // ProviderList asks for all descriptions.
 type ProviderList struct{ Read }
 
-func (ProviderList) resource() Resource { return Resource{Kind: "provider"} }
+func (ProviderList) resource() Resource { return Resource{Kind: access.KindProvider} }
 
 // ProviderGet asks for one description.
 type ProviderGet struct {
@@ -20,7 +21,7 @@ type ProviderGet struct {
 	Name string `path:"name"`
 }
 
-func (in ProviderGet) resource() Resource { return Resource{Kind: "provider", Name: in.Name} }
+func (in ProviderGet) resource() Resource { return Resource{Kind: access.KindProvider, Name: in.Name} }
 
 func (r *routes) providers() {
 	s := r.server
@@ -103,6 +104,8 @@ func fieldsOf(fields []providers.Field) []types.Field {
 			Min:      f.Min,
 			Max:      f.Max,
 			Locates:  f.Locates,
+
+			Statements: f.Statements,
 		})
 	}
 	return out

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -15,6 +16,14 @@ type Removal struct {
 	Conditional
 	RevokeLeases bool   `query:"revoke_leases" doc:"Refuse new leases, revoke those that exist, and delete then; else live leases and what else depends on it are a reason to refuse. An environment or connection takes its secrets along"`
 	Reason       string `query:"reason" maxLength:"500" doc:"With revoke_leases: kept in the history"`
+}
+
+// revoking is what else a deletion needs that revokes leases.
+func (in Removal) revoking(view View, target fsm.Target) []ask {
+	if !in.RevokeLeases {
+		return nil
+	}
+	return beneath(view, "lease:revoke", access.KindLease, target.Selector())
 }
 
 // removed is the answer to a deletion: nothing once it is done, or the operation that does it.

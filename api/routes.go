@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -17,6 +18,7 @@ import (
 type routes struct {
 	server *Server
 	api    huma.API
+	list   []route
 }
 
 // named is an input that says what it is about; every input is.
@@ -30,15 +32,22 @@ type route struct {
 	path    string // below /api/v1
 	summary string
 	status  int // of a success; zero: 200
+
+	public bool // a sign-in: nobody is identified yet, and the request itself brings the proof
+	chosen bool // a list that shows whoever asks what he may see, be it nothing
+	lasts  bool // it may last longer than a request
 }
 
-// register adds a route. The handler runs only after the Authorizer has agreed; what it returns as an
-// error is answered as a problem.
+// register adds a route. The handler runs only behind the gate; what it returns as an error is answered as a problem.
 func register[I any, O any, P interface {
 	*I
 	named
 }](r *routes, one route, handle func(context.Context, *call, *I) (*O, error)) {
 	s := r.server
+	if _, known := access.Actions[one.action]; !known && !one.public {
+		panic("the route " + one.id + " has no permission: its action is not in the table") // at every start, so at the first test
+	}
+	r.list = append(r.list, one)
 	operation := huma.Operation{
 		OperationID:   one.id,
 		Method:        one.method,
@@ -54,8 +63,8 @@ func register[I any, O any, P interface {
 		}},
 	}
 	huma.Register(r.api, operation, func(ctx context.Context, in *I) (*O, error) {
-		c := callOf(ctx)
-		out, err := (*O)(nil), s.config.Authorizer.Authorize(ctx, c.identity, one.action, P(in).resource())
+		c, began := callOf(ctx), s.config.Now()
+		out, err := (*O)(nil), s.enter(ctx, c, one, P(in))
 		if err == nil {
 			out, err = handle(ctx, c, in)
 		}
@@ -64,9 +73,11 @@ func register[I any, O any, P interface {
 			c.header.Set(types.HeaderIndex, strconv.FormatUint(s.config.State.Index(), 10))
 		}
 		if err == nil {
+			s.recordOutcome(ctx, c, access.StageServed, statusOf(out, one), "", began)
 			return out, nil
 		}
 		p, internal := problemOf(err, s.config.Now())
+		s.recordOutcome(ctx, c, access.StageServed, p.Status, p.Code, began)
 		if internal {
 			s.log.ErrorContext(ctx, "a request failed", "operation", one.id, "error", err)
 		}
@@ -151,6 +162,18 @@ func pageOf[R, T any](list []R, limit int, convert func(R) T, name func(R) strin
 			break
 		}
 		page.Items = append(page.Items, convert(one))
+	}
+	return &body[types.Page[T]]{page}
+}
+
+// pageFrom converts what gather has read.
+func pageFrom[R, T any](list []R, next string, convert func(R) T) *body[types.Page[T]] {
+	page := types.Page[T]{Items: make([]T, 0, len(list))}
+	for _, one := range list {
+		page.Items = append(page.Items, convert(one))
+	}
+	if next != "" {
+		page.NextCursor = base64.RawURLEncoding.EncodeToString([]byte(next))
 	}
 	return &body[types.Page[T]]{page}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -23,13 +24,13 @@ func (p SecretPath) secret() fsm.SecretName {
 }
 
 func (p SecretPath) resource() Resource {
-	return Resource{Kind: "secret", Environment: p.EnvironmentPath.name(), Name: p.Name}
+	return Resource{Kind: access.KindSecret, Environment: fsm.Pattern(p.EnvironmentPath.name()), Secret: p.Name}
 }
 
 // SecretListAll asks for the secrets of all environments.
 type SecretListAll struct{ Paged }
 
-func (SecretListAll) resource() Resource { return Resource{Kind: "secret"} }
+func (SecretListAll) resource() Resource { return Resource{Kind: access.KindSecret} }
 
 // SecretList asks for the secrets of an environment.
 type SecretList struct {
@@ -38,7 +39,7 @@ type SecretList struct {
 }
 
 func (in SecretList) resource() Resource {
-	return Resource{Kind: "secret", Environment: in.EnvironmentPath.name()}
+	return Resource{Kind: access.KindSecret, Environment: fsm.Pattern(in.EnvironmentPath.name())}
 }
 
 // SecretCreate asks for a new secret.
@@ -49,7 +50,7 @@ type SecretCreate struct {
 }
 
 func (in SecretCreate) resource() Resource {
-	return Resource{Kind: "secret", Environment: in.EnvironmentPath.name(), Name: in.Body.Name}
+	return Resource{Kind: access.KindSecret, Environment: fsm.Pattern(in.EnvironmentPath.name()), Secret: in.Body.Name}
 }
 
 // SecretGet asks for one secret.
@@ -71,10 +72,47 @@ type SecretDelete struct {
 	Removal
 }
 
+// demands is the use of the connection in the environment, and more for options that make whoever writes them root there.
+func (in SecretCreate) demands(_ route, s *Server, view View) []ask {
+	return s.usingConnection(view, fsm.ConnectionName(in.Body.Connection), in.EnvironmentPath.name(), in.Body.Options)
+}
+
+func (in SecretUpdate) demands(_ route, s *Server, view View) []ask {
+	found, ok := view.Secret(in.secret())
+	if !ok || len(in.Body.Options) == 0 {
+		return nil
+	}
+	return s.usingConnection(view, found.Connection, in.EnvironmentPath.name(), in.Body.Options)
+}
+
+func (in SecretDelete) demands(_ route, _ *Server, view View) []ask {
+	return in.revoking(view, fsm.Target{Noun: fsm.TargetSecret, Name: string(in.secret())})
+}
+
+// usingConnection is what options of a secret need of whoever sets them.
+func (s *Server) usingConnection(view View, name fsm.ConnectionName, env fsm.EnvironmentName, options map[string]any) []ask {
+	on := Resource{Kind: access.KindConnection, Name: string(name), Environment: fsm.Pattern(env), Connection: name}
+	asks := []ask{{"connection:use", on}}
+	connection, ok := view.Connection(name)
+	if !ok {
+		return asks
+	}
+	provider, ok := s.config.Providers.Get(connection.Provider)
+	if !ok {
+		return asks
+	}
+	for _, field := range provider.Describe().Options {
+		if _, set := options[field.Name]; set && field.Statements {
+			return append(asks, ask{"connection:statements", on})
+		}
+	}
+	return asks
+}
+
 func (r *routes) secrets() {
 	s := r.server
 	const inside = "/environments/{app}/{env}/secrets"
-	register(r, route{id: "secret-list-all", action: "secret:list", method: http.MethodGet, path: "/secrets", summary: "List the secrets of all environments"}, s.listAllSecrets)
+	register(r, route{id: "secret-list-all", action: "secret:list", method: http.MethodGet, path: "/secrets", summary: "List the secrets of all environments that one may see", chosen: true}, s.listAllSecrets)
 	register(r, route{id: "secret-list", action: "secret:list", method: http.MethodGet, path: inside, summary: "List the secrets of an environment"}, s.listSecrets)
 	register(r, route{id: "secret-create", action: "secret:create", method: http.MethodPost, path: inside, summary: "Make a secret", status: http.StatusCreated}, s.createSecret)
 	register(r, route{id: "secret-get", action: "secret:get", method: http.MethodGet, path: inside + "/{name}", summary: "Get a secret"}, s.getSecret)
@@ -96,23 +134,29 @@ func (s *Server) pageOfSecrets(c *call, env fsm.EnvironmentName, in Paged) (*bod
 		return nil, err
 	}
 	var shown []types.Secret
+	var next string
 	err = s.view(c, func(view View) error {
 		if env != "" {
 			if _, ok := view.Environment(env); !ok {
 				return notFound("environment", string(env))
 			}
 		}
-		for _, one := range view.Secrets(env, fsm.SecretName(after), in.limit()+1) {
+		sight := s.sightOf(c, view)
+		var list []fsm.Secret
+		list, next = gather(in.limit(), after,
+			func(after string, limit int) []fsm.Secret { return view.Secrets(env, fsm.SecretName(after), limit) },
+			func(one fsm.Secret) string { return string(one.Name) },
+			func(one *fsm.Secret) bool { return sight.sees("secret:list", secretResource(one)) })
+		for _, one := range list {
 			converted, err := secretOf(one)
 			if err != nil {
 				return err
 			}
 			shown = append(shown, converted)
 		}
-		return nil
+		return sight.err
 	})
-	same := func(one types.Secret) types.Secret { return one }
-	return pageOf(shown, in.limit(), same, func(one types.Secret) string { return one.FullName }), err
+	return pageFrom(shown, next, func(one types.Secret) types.Secret { return one }), err
 }
 
 func (s *Server) createSecret(ctx context.Context, c *call, in *SecretCreate) (*created[types.Secret], error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.opentelemetry.io/otel/trace"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/providers"
 )
@@ -27,6 +28,9 @@ type Config struct {
 	Members       Members       // who belongs to the cluster; required
 	Authenticator Authenticator // tells whose token it is; required
 	Authorizer    Authorizer    // decides what an account may do; required, see [AllowAll]
+
+	// Audit keeps the audit log. Nil: nothing is kept, as in tests.
+	Audit access.Recorder
 
 	Providers *providers.Registry // what connections may name; required
 
@@ -50,6 +54,10 @@ type Config struct {
 
 	// RetryPause is the pause between two looks for a leader. Zero: 20 ms.
 	RetryPause time.Duration
+
+	// TokenStaleness is for how long a node that hears of no leader goes by what it knows of tokens and permissions.
+	// Zero: 5 min.
+	TokenStaleness time.Duration
 
 	// MaxBody is the largest body of a request in bytes. Zero: 1 MiB.
 	MaxBody int64
@@ -109,6 +117,9 @@ func New(config Config) (*Server, error) {
 	}
 	if config.RetryPause <= 0 {
 		config.RetryPause = 20 * time.Millisecond
+	}
+	if config.TokenStaleness <= 0 {
+		config.TokenStaleness = 5 * time.Minute
 	}
 	if config.MaxBody <= 0 {
 		config.MaxBody = 1 << 20

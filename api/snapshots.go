@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -23,7 +24,7 @@ type Snapshot interface {
 // SnapshotGet asks for a snapshot.
 type SnapshotGet struct{ Read }
 
-func (SnapshotGet) resource() Resource { return Resource{Kind: "cluster"} }
+func (SnapshotGet) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // SnapshotDiff asks what differs between a restored ledger and the outside systems. It has no dry run: what
 // it finds is recorded.
@@ -31,7 +32,7 @@ type SnapshotDiff struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Taken and not needed: looking may be repeated"`
 }
 
-func (SnapshotDiff) resource() Resource { return Resource{Kind: "cluster"} }
+func (SnapshotDiff) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // SnapshotRelease asks for the end of a restored cluster's holding still.
 type SnapshotRelease struct {
@@ -39,7 +40,7 @@ type SnapshotRelease struct {
 	Body types.SnapshotReleaseSpec
 }
 
-func (SnapshotRelease) resource() Resource { return Resource{Kind: "cluster"} }
+func (SnapshotRelease) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // streamed is an answer that is written while it is made.
 type streamed struct {
@@ -54,7 +55,7 @@ const stallTimeout = 30 * time.Second
 
 func (r *routes) snapshots() {
 	s := r.server
-	register(r, route{id: "snapshot-get", action: "snapshot:save", method: http.MethodGet, path: "/snapshot", summary: "Make a snapshot of the cluster's state as the answering node has it; a file that ends with a checksum"}, s.getSnapshot)
+	register(r, route{id: "snapshot-get", action: "snapshot:save", lasts: true, method: http.MethodGet, path: "/snapshot", summary: "Make a snapshot of the cluster's state as the answering node has it; a file that ends with a checksum"}, s.getSnapshot)
 	register(r, route{id: "snapshot-diff", action: "snapshot:diff", method: http.MethodPost, path: "/snapshot/diff", summary: "Tell what differs between a restored ledger and the outside systems, which are listed now"}, s.diffSnapshot)
 	register(r, route{id: "snapshot-release", action: "snapshot:release", method: http.MethodPost, path: "/snapshot/release", summary: "Have a restored cluster work again"}, s.releaseSnapshot)
 }

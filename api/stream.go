@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/fsm"
 )
@@ -26,7 +28,7 @@ type EventStream struct {
 	LastEventID string `header:"Last-Event-ID" doc:"Id of the last message that arrived: go on behind it, whatever else says where to begin"`
 }
 
-func (EventStream) resource() Resource { return Resource{Kind: "event"} }
+func (EventStream) resource() Resource { return Resource{Kind: access.KindEvent} }
 
 const (
 	streamContentType = "text/event-stream"
@@ -180,7 +182,7 @@ func (f *follower) read(ctx context.Context) (end bool, err error) {
 	}
 	who, err := s.config.Authenticator.Identify(ctx, f.token)
 	if err == nil {
-		err = s.config.Authorizer.Authorize(ctx, who, "event:list", EventStream{}.resource())
+		f.call.identity = who
 	}
 	if err != nil {
 		return false, err
@@ -202,9 +204,23 @@ func (f *follower) read(ctx context.Context) (end bool, err error) {
 	return page.end, nil
 }
 
-// page reads on: where all streams are that have kept up, or where this one is.
+// page reads on: where all streams are that have kept up, or where this one is. Whoever does not see all of history
+// gets what he sees of it.
 func (f *follower) page() (page tailPage, err error) {
 	state := f.server.config.State
+	sight := f.server.sightOf(f.call, nil)
+	if !sight.allEvents() {
+		err = state.View(func(view View) error {
+			sight.view, page.pruned = view, view.Meta().PrunedIndex
+			page.events, page.next, page.end = view.EventsFrom(fsm.EventPage{From: f.at, Limit: streamPage, Scan: maxScan}, f.filter)
+			page.events = slices.DeleteFunc(page.events, func(e fsm.Event) bool { return !sight.event(&e) })
+			return sight.err
+		})
+		if err == nil {
+			page.messages, err = messages(page.events, page.next)
+		}
+		return page, err
+	}
 	if f.keepsUp {
 		if page, err = f.server.tail.behind(f.at); err != nil {
 			return page, err

@@ -228,24 +228,24 @@ func TestStreamOfPrunedHistory(t *testing.T) {
 	}
 }
 
-// A stream ends with a word when its node stops, and when its caller may not see it any more.
+// A stream ends with a word when its node stops, and when its caller's token is good no more.
 func TestStreamEnds(t *testing.T) {
-	var denied atomic.Bool
+	var gone atomic.Bool
 	kit := apitest.Start(t, func(c *api.Config) {
 		brief(c)
-		c.Authorizer = authorizer(func() error {
-			if denied.Load() {
-				return api.ErrForbidden
+		c.Authenticator = authenticator{c.Authenticator, func() error {
+			if gone.Load() {
+				return api.ErrUnauthenticated
 			}
 			return nil
-		})
+		}}
 	})
 	s := follow(t, kit.URL, "")
-	denied.Store(true)
-	if code := s.end(); code != "forbidden" {
-		t.Errorf("without permission it ends with %s", code)
+	gone.Store(true)
+	if code := s.end(); code != "unauthenticated" {
+		t.Errorf("without a token it ends with %s", code)
 	}
-	denied.Store(false)
+	gone.Store(false)
 	s = follow(t, kit.URL, "")
 	kit.Server.EndStreams()
 	if code := s.end(); code != "shutting_down" {
@@ -257,10 +257,17 @@ func TestStreamEnds(t *testing.T) {
 	eventually(t, "all streams are over", func() bool { return kit.Server.Streams() == 0 })
 }
 
-type authorizer func() error
+type authenticator struct {
+	api.Authenticator
+	check func() error
+}
 
-func (a authorizer) Authorize(context.Context, api.Identity, api.Action, api.Resource) error {
-	return a()
+func (a authenticator) Identify(ctx context.Context, token string) (api.Identity, error) {
+	who, err := a.Authenticator.Identify(ctx, token)
+	if err == nil {
+		err = a.check()
+	}
+	return who, err
 }
 
 // Heartbeats move the position where nothing is chosen, and tell that there is no leader.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -20,7 +21,7 @@ type SweepNow struct {
 }
 
 func (in SweepNow) resource() Resource {
-	on := Resource{Kind: "connection"}
+	on := Resource{Kind: access.KindConnection}
 	if in.Body != nil {
 		on.Name = in.Body.Connection
 	}
@@ -30,12 +31,12 @@ func (in SweepNow) resource() Resource {
 // OrphanList asks for orphans.
 type OrphanList struct{ Paged }
 
-func (OrphanList) resource() Resource { return Resource{Kind: "orphan"} }
+func (OrphanList) resource() Resource { return Resource{Kind: access.KindOrphan} }
 
 // HealthList asks how all outside systems are.
 type HealthList struct{ Read }
 
-func (HealthList) resource() Resource { return Resource{Kind: "connection"} }
+func (HealthList) resource() Resource { return Resource{Kind: access.KindConnection} }
 
 func (r *routes) sweeps() {
 	s := r.server

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -33,12 +34,12 @@ type JoinTokenCreate struct {
 	Body types.JoinTokenSpec
 }
 
-func (JoinTokenCreate) resource() Resource { return Resource{Kind: "cluster"} }
+func (JoinTokenCreate) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // JoinTokenList asks for join tokens.
 type JoinTokenList struct{ Paged }
 
-func (JoinTokenList) resource() Resource { return Resource{Kind: "cluster"} }
+func (JoinTokenList) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // JoinTokenDelete asks for the end of a join token.
 type JoinTokenDelete struct {
@@ -46,17 +47,17 @@ type JoinTokenDelete struct {
 	ID string `path:"id"`
 }
 
-func (JoinTokenDelete) resource() Resource { return Resource{Kind: "cluster"} }
+func (JoinTokenDelete) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // AuthorityList asks for the cluster's authorities.
 type AuthorityList struct{ Read }
 
-func (AuthorityList) resource() Resource { return Resource{Kind: "cluster"} }
+func (AuthorityList) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // AuthorityRotate asks for a new authority.
 type AuthorityRotate struct{ Keyed }
 
-func (AuthorityRotate) resource() Resource { return Resource{Kind: "cluster"} }
+func (AuthorityRotate) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // AuthorityRetire asks for an older authority to be believed no more.
 type AuthorityRetire struct {
@@ -64,12 +65,12 @@ type AuthorityRetire struct {
 	Number uint64 `path:"number"`
 }
 
-func (AuthorityRetire) resource() Resource { return Resource{Kind: "cluster"} }
+func (AuthorityRetire) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 // GossipKeyRotate asks for a new key of gossip.
 type GossipKeyRotate struct{ Keyed }
 
-func (GossipKeyRotate) resource() Resource { return Resource{Kind: "cluster"} }
+func (GossipKeyRotate) resource() Resource { return Resource{Kind: access.KindCluster} }
 
 func (r *routes) trust() {
 	s := r.server

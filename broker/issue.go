@@ -181,12 +181,16 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 	c := &fsm.PrepareLease{
 		Name: spec.Name, Secret: pl.secret.Name, SecretVersion: pl.secret.Version, System: pl.connection.System,
 		Account: req.Actor.Account, Token: req.Actor.Token, TTL: spec.TTL, CreateTTL: p.Timing.Create, Labels: spec.Labels,
+		MaxTTL: spec.MaxTTL,
 	}
 	if c.Name == "" {
 		c.Name = short
 	}
 	if c.TTL == 0 {
 		c.TTL = pl.secret.DefaultTTL
+		if c.MaxTTL > 0 {
+			c.TTL = min(c.TTL, c.MaxTTL)
+		}
 	}
 	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
 		return nil, err

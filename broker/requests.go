@@ -113,6 +113,7 @@ type IssueSpec struct {
 	Name   string        // empty: the secret's short name
 	TTL    time.Duration // zero: the secret's default
 	Labels map[string]string
+	MaxTTL time.Duration // the longest life that the caller may give the lease; zero: the secret's alone counts
 }
 
 // Issued is a new lease with its values, which are shown this once.

@@ -18,8 +18,12 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	if c.TTL <= 0 {
 		return Lease{}, &Refusal{Code: CodeInvalid, Field: "ttl", Message: fmt.Sprintf("a lease needs a positive time, not %s", FormatTTL(c.TTL))}
 	}
-	if c.TTL > s.MaxTTL {
-		return Lease{}, exceedsMax("ttl", c.TTL, s.MaxTTL)
+	longest := s.MaxTTL
+	if c.MaxTTL > 0 {
+		longest = min(longest, c.MaxTTL)
+	}
+	if c.TTL > longest {
+		return Lease{}, exceedsMax("ttl", c.TTL, longest)
 	}
 	if c.ID == "" || c.Username == "" || len(c.ID)+len(c.Username) > 512 {
 		return Lease{}, badName("lease or login", string(c.ID))
@@ -43,7 +47,7 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 		ID: c.ID, Name: c.Name, Secret: c.Secret, SecretVersion: s.Version,
 		Connection: s.Connection, System: conn.System, Account: c.Account, Token: c.Token,
 		Username: c.Username, State: Pending, Labels: c.Labels, Term: t.meta.Term,
-		CreatedAt: t.now(), ExpiresAt: expires, MaxExpiresAt: t.now().Add(s.MaxTTL),
+		CreatedAt: t.now(), ExpiresAt: expires, MaxExpiresAt: t.now().Add(longest),
 		CreateDeadlineAt: min(t.now().Add(c.CreateTTL), expires),
 	})
 	t.record(Event{Type: EventLeasePrepared, Lease: l.ID, Subject: string(l.Secret), Details: map[string]string{

@@ -128,6 +128,9 @@ type PrepareLease struct {
 	TTL           time.Duration     `cbor:"9,keyasint"`
 	CreateTTL     time.Duration     `cbor:"10,keyasint"` // how long making the login may take
 	Labels        map[string]string `cbor:"11,keyasint,omitempty"`
+
+	// MaxTTL is the longest life that whoever asks may give the lease, renewals included. Zero: the secret's alone counts.
+	MaxTTL time.Duration `cbor:"12,keyasint,omitempty"`
 }
 
 // ActivateLease records that the login exists. Values are revealed only after it is applied and the

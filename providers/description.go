@@ -46,6 +46,10 @@ type Field struct {
 	// Locates is true for fields that say which system a connection points at, as opposed to how
 	// it is reached or authenticated.
 	Locates bool `json:"locates,omitempty"`
+
+	// Statements is true for options that the outside system carries out as they are: whoever may set them can do
+	// there whatever the root credential can.
+	Statements bool `json:"statements,omitempty"`
 }
 
 // Output describes one field of the values that a lease carries.

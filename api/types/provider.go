@@ -38,6 +38,8 @@ type Field struct {
 	Min      *int64    `json:"min,omitempty"`
 	Max      *int64    `json:"max,omitempty"`
 	Locates  bool      `json:"locates,omitempty" doc:"Says which system a connection points at"`
+
+	Statements bool `json:"statements,omitempty" doc:"Setting it needs connection:statements: the outside system carries it out as it is"`
 }
 
 // ProviderOutput describes one field of the leased values.

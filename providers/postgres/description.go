@@ -80,9 +80,9 @@ func (Provider) Describe() providers.Description {
 		Options: []providers.Field{
 			{Name: optionMemberOf, Type: providers.TypeList, Example: "readonly",
 				Help: "Group roles that the login becomes a member of: the normal way to give it privileges."},
-			{Name: optionCreationStatements, Type: providers.TypeList, Example: "GRANT SELECT ON orders TO {{name}}",
+			{Name: optionCreationStatements, Type: providers.TypeList, Statements: true, Example: "GRANT SELECT ON orders TO {{name}}",
 				Help: "Statements run after the role was made, in the same transaction. {{name}}, {{password}} and {{expiration}} are replaced, quoted; {{password}} is a SCRAM verifier."},
-			{Name: optionRevocationStatements, Type: providers.TypeList, Example: "DROP ROLE {{name}}",
+			{Name: optionRevocationStatements, Type: providers.TypeList, Statements: true, Example: "DROP ROLE {{name}}",
 				Help: "Statements that remove the role, in place of the broker's own; log-ins have been stopped and sessions ended before. They must leave no role behind. {{name}} is replaced, quoted."},
 			{Name: optionOwnerRole, Type: providers.TypeString, Example: "orders_owner",
 				Help: "Role that gets what a leased user made, when the lease ends. Without it, the owner of the database that the objects are in."},
