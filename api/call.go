@@ -34,6 +34,7 @@ type call struct {
 	decision access.Decision // of the gate
 	refused  ask             // what the gate refused
 	lease    fsm.LeaseID     // that the request made
+	recorded bool            // in the audit log, before it was served or passed on
 
 	route     string // pattern of the path; empty: not known yet
 	status    int    // of the answer, once it is made

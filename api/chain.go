@@ -76,6 +76,7 @@ func (s *Server) record(next http.Handler) http.Handler {
 		c := callOf(r.Context())
 		c.status = counted.status
 		took := s.config.Now().Sub(began)
+		s.recordRefusal(r.Context(), c, began)
 		// What is forwarded is told by the node that took it; a stream lasts as long as somebody listens.
 		if streamed := wantsStream(r) && c.status == http.StatusOK; s.config.Observer != nil && !c.forwarded && !streamed {
 			s.config.Observer.Answered(c.route, c.method, c.status, took)

@@ -118,7 +118,7 @@ func (s *Server) here(next http.Handler, r *http.Request, served func()) *record
 	r.Body = io.NopCloser(bytes.NewReader(c.body))
 	next.ServeHTTP(answer, r)
 	answer.WriteHeader(http.StatusOK)
-	c.code, c.route = own.code, own.route
+	c.code, c.route, c.recorded = own.code, own.route, c.recorded || own.recorded
 	answer.done = !own.notLeader
 	return answer
 }

@@ -248,9 +248,19 @@ func (s *Server) recordRequest(ctx context.Context, c *call, record access.Reque
 	}
 	if err := s.config.Audit.Request(ctx, record); err != nil {
 		s.log.ErrorContext(ctx, "a request was refused because the audit log cannot be written", "error", err)
+		c.recorded = true // or would be, if it could
 		return problem(codeAuditUnavailable, "the audit log cannot be written at this node, so no request is served; the ends of leases go on")
 	}
+	c.recorded = true
 	return nil
+}
+
+// recordRefusal has it recorded that a request was refused before it was known what it wants. Whoever is refused
+// often fills no disk: beyond some a second they are only counted in metrics and logged.
+func (s *Server) recordRefusal(ctx context.Context, c *call, began time.Time) {
+	if !c.recorded && c.status >= http.StatusBadRequest && !isPublic(c.path) && s.refusals.Allow() {
+		s.recordOutcome(ctx, c, access.StageRefused, c.status, c.code, began)
+	}
 }
 
 // recordOutcome has it recorded how a request ended.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 	"github.com/gorilla/mux"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 
 	"broker/access"
 	"broker/api/types"
@@ -99,6 +101,9 @@ type Server struct {
 	openAPI []byte
 	streams *streams
 	tail    *tail
+	list    []Route
+
+	refusals *rate.Limiter // of records of requests that were refused
 
 	parting atomic.Bool // see Part
 }
@@ -145,6 +150,7 @@ func New(config Config) (*Server, error) {
 	s := &Server{
 		config: config, log: slog.New(RequestIDs(config.Logger.Handler())),
 		streams: newStreams(config.MaxStreams), tail: &tail{state: config.State},
+		refusals: rate.NewLimiter(50, 500),
 	}
 	if err := s.routes(); err != nil {
 		return nil, err
@@ -159,6 +165,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.public.Se
 // Forwarded returns the handler for requests that another node of the cluster forwards. It believes
 // what that node says about the client's address, so it must be reachable for members only.
 func (s *Server) Forwarded() http.Handler { return s.inside }
+
+// Route is what may be asked of a Server, and what it needs.
+type Route struct {
+	ID     string
+	Method string
+	Path   string // a pattern, below /api/v1 but for /metrics
+	Action Action
+	Public bool // a sign-in, which nobody needs a permission for
+	Chosen bool // whoever asks is answered with what he may see
+}
+
+// Routes lists every route that stands behind the gate. What else a Server answers is public: health and the
+// description of the API.
+func (s *Server) Routes() []Route { return slices.Clone(s.list) }
 
 // Part has every connection be closed after its next answer, so that clients which keep theirs look for another
 // node before this one is gone. Requests are answered as before.
@@ -248,6 +268,12 @@ func (s *Server) routes() error {
 	r.snapshots()
 	r.trust()
 
+	if s.config.Metrics != nil {
+		r.list = append(r.list, metricsRoute)
+	}
+	for _, one := range append(streaming.list, r.list...) {
+		s.list = append(s.list, Route{ID: one.id, Method: one.method, Path: one.path, Action: one.action, Public: one.public, Chosen: one.chosen})
+	}
 	r.describe()
 	description, err := json.Marshal(r.api.OpenAPI())
 	if err != nil {
