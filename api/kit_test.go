@@ -114,3 +114,13 @@ func issue(t *testing.T, url, body string) string {
 	id, _ := expect(t, 201, url, "POST", issuePath, body).at("lease", "id").(string)
 	return id
 }
+
+// decoded reads an answer's JSON.
+func decoded(t *testing.T, response *http.Response) map[string]any {
+	t.Helper()
+	var out map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

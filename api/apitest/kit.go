@@ -145,6 +145,18 @@ func (k *Kit) Follower(t testing.TB, id string, change func(*api.Config)) (strin
 	return url, cluster
 }
 
+// Another serves the same state as the same leading node, with another configuration.
+func (k *Kit) Another(t testing.TB, change func(*api.Config)) (*api.Server, string) {
+	t.Helper()
+	config := k.config
+	change(&config)
+	server, err := api.New(config)
+	must(t, err)
+	listening := httptest.NewServer(server)
+	t.Cleanup(listening.Close)
+	return server, listening.URL
+}
+
 func (k *Kit) serve(t testing.TB, config api.Config) (*api.Server, string) {
 	t.Helper()
 	server, err := api.New(config)
