@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,9 @@ import (
 type call struct {
 	id        string // names the request in answers and logs
 	identity  Identity
-	node      string // the node that took the request
-	address   string // the client's
+	node      string     // the node that took the request
+	address   string     // the client's
+	client    netip.Addr // the same, where this node took the request; zero: not known
 	userAgent string
 	forwarded bool // it came from another node, which told node and address
 	method    string
@@ -113,24 +115,6 @@ func bearer(header http.Header) (string, bool) {
 	scheme, token, ok := strings.Cut(header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
-}
-
-// tokenInURL reports whether a query carries a token: URLs end up in logs and histories.
-func tokenInURL(r *http.Request) bool {
-	if r.URL.RawQuery == "" {
-		return false
-	}
-	for name, values := range r.URL.Query() {
-		if name == "access_token" {
-			return true
-		}
-		for _, value := range values {
-			if access.CheckToken(value) == nil {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // Headers that one node tells another on a forwarded request. Those of anybody else are dropped.

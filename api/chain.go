@@ -7,14 +7,17 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
+	"mime"
 	"net/http"
+	"net/netip"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"broker/access"
+	"broker/api/front"
 	"broker/api/types"
 )
 
@@ -24,8 +27,10 @@ func (s *Server) chain(forwarded bool) http.Handler {
 	handler = s.freshen(handler)         // a read waits until the local state is new enough
 	handler = s.lead(handler)            // a write goes to where the leader is
 	handler = s.receive(handler)         // the body, of those who may ask
+	handler = s.ration(handler)          // how often an account asks
 	handler = s.identify(handler)        // who asks
 	handler = s.limit(handler)           // bounds, before anything is parsed
+	handler = s.front(handler)           // what a stranger may send, and how often
 	handler = s.recover(handler)         // a panic is an answer too
 	handler = s.record(handler)          // one line in the log
 	handler = s.trace(handler)           // a part of a trace
@@ -39,7 +44,6 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 		c := &call{
 			id:        rand.Text(),
 			node:      s.config.Cluster.NodeID(),
-			address:   clientAddress(r.RemoteAddr),
 			userAgent: cut(strings.ToValidUTF8(r.UserAgent(), "\uFFFD"), 256),
 			forwarded: forwarded,
 			method:    r.Method,
@@ -47,6 +51,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 			dryRun:    r.URL.Query().Get("dry_run") == "true",
 			header:    w.Header(),
 		}
+		c.client, c.address = s.clientOf(r)
 		if forwarded {
 			if node := r.Header.Get(headerForwardedNode); node != "" {
 				c.node, c.address = node, r.Header.Get(headerForwardedFor)
@@ -58,8 +63,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 		header := w.Header()
 		header.Set(types.HeaderRequestID, c.id)
 		header.Set(types.HeaderNode, s.config.Cluster.NodeID())
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Cache-Control", "no-store")
+		secure(header, r.TLS != nil && !forwarded) // of a forwarded request the node that took it knows
 		if s.parting.Load() && !forwarded {
 			header.Set("Connection", "close")
 		}
@@ -82,7 +86,7 @@ func (s *Server) record(next http.Handler) http.Handler {
 			s.config.Observer.Answered(c.route, c.method, c.status, took)
 		}
 		level := slog.LevelInfo
-		if isPublic(c.path) || c.path == metricsPath {
+		if isPublic(c.path) || c.path == metricsPath || c.code == codeTooManyRequests { // whoever floods a node fills no disk
 			level = slog.LevelDebug
 		}
 		attributes := []slog.Attr{
@@ -134,8 +138,9 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		}
 		defer cancel()
 		r = r.WithContext(ctx)
-		if tokenInURL(r) {
-			writeProblem(w, r, problem(codeTokenInURL, "the URL holds a token: send it in the Authorization header; this token should be replaced"))
+		if secretInURL(r) {
+			c.path = "(holds a secret)" // it would be logged
+			writeProblem(w, r, problem(codeTokenInURL, "the URL holds a secret: tokens belong in the Authorization header, other secrets in the body; this one should be replaced"))
 			return
 		}
 		if !utf8.ValidString(r.URL.Path) {
@@ -165,11 +170,11 @@ func (s *Server) identify(next http.Handler) http.Handler {
 		if !ok {
 			p := problem(codeUnauthenticated, "the request has no token")
 			p.Hint = "send the header Authorization: Bearer with a token"
-			writeProblem(w, r, p)
+			s.stranger(w, r, p)
 			return
 		}
 		who, err := s.config.Authenticator.Identify(r.Context(), token)
-		if errors.Is(err, ErrUnauthenticated) && access.CheckToken(token) == nil && !s.config.Cluster.LeaderReady() {
+		if errors.Is(err, ErrUnauthenticated) && access.CheckToken(token) == nil && !s.config.Cluster.LeaderReady() && !s.givenUp(c) {
 			// The token may be newer than this node's state, so this node cannot call it wrong.
 			if c.forwarded {
 				writeProblem(w, r, problem(codeNotLeader, "the node asked for this change does not lead; nothing was done"))
@@ -178,6 +183,11 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			if err = s.catchUp(r.Context()); err == nil {
 				who, err = s.config.Authenticator.Identify(r.Context(), token)
 			}
+		}
+		if errors.Is(err, ErrUnauthenticated) {
+			p, _ := problemOf(err, s.config.Now())
+			s.stranger(w, r, p)
+			return
 		}
 		if err != nil {
 			s.fail(w, r, err)
@@ -209,8 +219,14 @@ func (s *Server) receive(next http.Handler) http.Handler {
 		case errors.As(err, &tooLarge):
 			writeProblem(w, r, problem(codeTooLarge, "the request's body is too large"))
 			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			writeProblem(w, r, problem(codeBodyTooSlow, "the request's body came too slowly"))
+			return
 		case err != nil:
 			writeProblem(w, r, problem(codeMalformed, "the request's body could not be read to its end"))
+			return
+		case len(body) > 0 && !isJSON(r.Header):
+			writeProblem(w, r, problem(codeMediaType, "the request's Content-Type is not application/json"))
 			return
 		}
 		c.body = body
@@ -257,12 +273,25 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap gives http.ResponseController its way to the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func clientAddress(remote string) string {
-	host, _, err := net.SplitHostPort(remote)
-	if err != nil {
-		return remote
+// isJSON reports whether a header says, once, that the body is JSON.
+func isJSON(header http.Header) bool {
+	kinds := header.Values("Content-Type")
+	if len(kinds) != 1 {
+		return false
 	}
-	return host
+	kind, parameters, err := mime.ParseMediaType(kinds[0])
+	charset := parameters["charset"]
+	return err == nil && kind == "application/json" && (charset == "" || strings.EqualFold(charset, "utf-8"))
+}
+
+// clientOf returns who asks, as an address, which is the zero one when it is not known, and as text.
+func (s *Server) clientOf(r *http.Request) (netip.Addr, string) {
+	peer := front.AddressOf(r.RemoteAddr)
+	if !peer.IsValid() {
+		return peer, r.RemoteAddr
+	}
+	client := s.config.Proxies.Client(peer, r.Header.Values("X-Forwarded-For"))
+	return client, client.String()
 }
 
 // cut shortens a text that is too long, between two characters.

@@ -44,6 +44,13 @@ const (
 	codeTooSlow          = "stream_too_slow" // in logs only: the client takes nothing
 	codeShuttingDown     = "shutting_down"
 	codeAuditUnavailable = "audit_unavailable"
+
+	codeTooManyRequests = "too_many_requests"
+	codeURLTooLong      = "url_too_long"
+	codeHeadersTooLarge = "headers_too_large"
+	codeBodyTooSlow     = "body_too_slow"
+	codeWrongHost       = "wrong_host"
+	codeForeignOrigin   = "foreign_origin"
 )
 
 // statuses is the one table from codes to HTTP status. A code that is missing here is an error of
@@ -122,6 +129,13 @@ func statuses() map[string]int {
 		codeTooManyStreams:   http.StatusTooManyRequests,
 		codeShuttingDown:     http.StatusServiceUnavailable,
 		codeAuditUnavailable: http.StatusServiceUnavailable,
+
+		codeTooManyRequests: http.StatusTooManyRequests,
+		codeURLTooLong:      http.StatusRequestURITooLong,
+		codeHeadersTooLarge: http.StatusRequestHeaderFieldsTooLarge,
+		codeBodyTooSlow:     http.StatusRequestTimeout,
+		codeWrongHost:       http.StatusMisdirectedRequest,
+		codeForeignOrigin:   http.StatusForbidden,
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"broker/access"
+	"broker/api/front"
 	"broker/api/types"
 	"broker/providers"
 )
@@ -74,6 +75,15 @@ type Config struct {
 	// Zero: 30 s.
 	StreamStall time.Duration
 
+	// Limits say how often one may ask.
+	Limits Limits
+
+	// Proxies are believed when they say who asks (X-Forwarded-For). Zero: nobody is.
+	Proxies front.Proxies
+
+	// Names are host names by which this node is asked on loopback without TLS, besides those of loopback.
+	Names []string
+
 	// Metrics serves the metrics of this node to who may read them. Nil: there is no such route.
 	Metrics http.Handler
 
@@ -100,6 +110,7 @@ type Server struct {
 	inside  http.Handler
 	openAPI []byte
 	streams *streams
+	limits  *limits
 	tail    *tail
 	list    []Route
 
@@ -149,7 +160,7 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: slog.New(RequestIDs(config.Logger.Handler())),
-		streams: newStreams(config.MaxStreams), tail: &tail{state: config.State},
+		streams: newStreams(config.MaxStreams), limits: newLimits(config.Limits), tail: &tail{state: config.State},
 		refusals: rate.NewLimiter(50, 500),
 	}
 	if err := s.routes(); err != nil {
@@ -193,8 +204,10 @@ func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 		ReadTimeout:       20 * time.Second,
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is a request like others
 	}
 }
 

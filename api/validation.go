@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -117,44 +116,12 @@ func strictJSON() huma.Format {
 			return encoder.Encode(v)
 		},
 		Unmarshal: func(data []byte, v any) error {
-			if err := withoutInput(json.Unmarshal(data, v)); err != nil {
+			if err := strict(data); err != nil {
 				return err
 			}
-			return refuseDuplicates(json.NewDecoder(bytes.NewReader(data)))
+			return withoutInput(json.Unmarshal(data, v))
 		},
 	}
-}
-
-// refuseDuplicates fails when an object of the next value has a member twice: readers disagree on
-// which one counts.
-func refuseDuplicates(decoder *json.Decoder) error {
-	token, err := decoder.Token()
-	if err != nil {
-		return withoutInput(err)
-	}
-	opening, ok := token.(json.Delim)
-	if !ok {
-		return nil
-	}
-	seen := map[string]bool{}
-	for decoder.More() {
-		if opening == '{' {
-			token, err := decoder.Token()
-			if err != nil {
-				return withoutInput(err)
-			}
-			name, _ := token.(string)
-			if seen[name] {
-				return &jsonError{"an object has the member " + strconv.Quote(name) + " twice"}
-			}
-			seen[name] = true
-		}
-		if err := refuseDuplicates(decoder); err != nil {
-			return err
-		}
-	}
-	_, err = decoder.Token()
-	return withoutInput(err)
 }
 
 // withoutInput replaces an error of decoding JSON by one that says where, not what.
@@ -168,6 +135,8 @@ func withoutInput(err error) error {
 		return nil
 	case errors.As(err, &syntax):
 		return &jsonError{"the body is not valid JSON: something is wrong near byte " + strconv.FormatInt(syntax.Offset, 10)}
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return &jsonError{"the body ends before its JSON does"}
 	case errors.As(err, &kind):
 		return &jsonError{"the value of " + kind.Field + " has the wrong type: want " + kind.Type.String()}
 	case errors.Is(err, types.ErrDuration):
