@@ -22,6 +22,7 @@ type nodeFigures struct {
 	divergent, stateWrong, streams      *prometheus.Desc
 	ledgerLead, overdue                 *prometheus.Desc
 	featureLevel, certificate, snapshot *prometheus.Desc
+	connections, refused, limited       *prometheus.Desc
 }
 
 func newNodeFigures(c Config) *nodeFigures {
@@ -41,6 +42,9 @@ func newNodeFigures(c Config) *nodeFigures {
 	f.divergent = f.number("broker_state_divergent_nodes", "Other nodes that made another state of the same log than this one.")
 	f.stateWrong = f.number("broker_state_wrong", "1: most nodes made another state than this one, which therefore answers no reads and does not lead.")
 	f.streams = f.number("broker_event_streams", "Event streams that are open at this node.")
+	f.connections = f.number("broker_http_connections", "Connections of clients that are open at this node.")
+	f.refused = f.number("broker_http_connections_refused_total", "Connections of clients that this node closed at once.", "reason")
+	f.limited = f.number("broker_http_requests_limited_total", "Requests that this node refused since they came too often.", "by")
 	f.ledgerLead = f.number("broker_ledger_clock_lead_seconds", "By how much the ledger's clock is ahead of this node's. It is behind by up to 15 s when nothing happens.")
 	f.overdue = f.number("broker_ledger_overdue_seconds", "For how long the first due lease in this node's ledger has been due without its end being begun; 0 when none is.")
 	f.featureLevel = f.number("broker_feature_level", "The level of features that the cluster works at.")
@@ -67,6 +71,19 @@ func (f *nodeFigures) Collect(to chan<- prometheus.Metric) {
 	})
 	if streams := f.config.Streams; streams != nil {
 		tell(to, f.streams, float64(streams()))
+	}
+	if connections := f.config.Connections; connections != nil {
+		open, refused := connections()
+		tell(to, f.connections, float64(open))
+		tally(to, f.refused, refused.Full, "full")
+		tally(to, f.refused, refused.Host, "address")
+		tally(to, f.refused, refused.Header, "header")
+	}
+	if limited := f.config.Limited; limited != nil {
+		counts := limited()
+		tally(to, f.limited, counts.Address, "address")
+		tally(to, f.limited, counts.Failures, "failures")
+		tally(to, f.limited, counts.Account, "account")
 	}
 	if level := f.config.FeatureLevel; level != nil {
 		if value, known := level(); known {

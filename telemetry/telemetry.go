@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"broker/api"
+	"broker/api/front"
 	"broker/broker"
 	"broker/cluster"
 	"broker/fsm"
@@ -34,6 +36,12 @@ type Config struct {
 
 	// Streams returns how many event streams are open at this node. Nil: it is not shown.
 	Streams func() int
+
+	// Connections returns how many connections to the API are open, and how many were refused. Nil: it is not shown.
+	Connections func() (open int, refused front.Refused)
+
+	// Limited returns how many requests were refused since they came too often. Nil: it is not shown.
+	Limited func() api.Limited
 
 	// FeatureLevel returns the level that the cluster works at. Nil, or false: it is not shown.
 	FeatureLevel func() (level uint64, known bool)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"broker/api"
+	"broker/api/front"
 	"broker/broker"
 	"broker/cluster"
 	"broker/fsm"
@@ -115,10 +116,16 @@ func TestNodeFigures(t *testing.T) {
 			}
 		}
 		c.Streams = func() int { return 3 }
+		c.Connections = func() (int, front.Refused) { return 4, front.Refused{Full: 5, Host: 6, Header: 7} }
+		c.Limited = func() api.Limited { return api.Limited{Address: 8, Failures: 9, Account: 10} }
 	})
 	want(t, scrape(t, never), map[string]string{
 		"broker_raft_leader_contact_age_seconds": "+Inf", "broker_raft_leader_known": "0", "broker_clock_wrong": "1",
 		"broker_state_divergent_nodes": "2", "broker_state_wrong": "1", "broker_event_streams": "3",
+		"broker_http_connections": "4", `broker_http_connections_refused_total{reason="full"}`: "5",
+		`broker_http_connections_refused_total{reason="address"}`: "6", `broker_http_connections_refused_total{reason="header"}`: "7",
+		`broker_http_requests_limited_total{by="address"}`: "8", `broker_http_requests_limited_total{by="failures"}`: "9",
+		`broker_http_requests_limited_total{by="account"}`: "10",
 	})
 }
 

@@ -261,7 +261,7 @@ func refused(one *call, address string, response *http.Response, content []byte)
 		out.retryAfter = time.Duration(seconds) * time.Second
 	}
 	switch problem.Code {
-	case "no_leader", "not_leader", "shutting_down", "too_stale", "state_diverged", "too_many_streams", "idempotency_key_in_progress":
+	case "no_leader", "not_leader", "shutting_down", "too_stale", "state_diverged", "too_many_streams", "too_many_requests", "idempotency_key_in_progress":
 		out.again = true // certainly not done
 	case "outcome_unknown", "timeout", "not_a_broker":
 		gateway := response.StatusCode >= 502 && response.StatusCode <= 504

@@ -74,6 +74,14 @@ type config struct {
 	MetricsExposed    bool          `koanf:"metrics_exposed"`
 	OTLPEndpoint      string        `koanf:"otlp_endpoint"`
 
+	MaxConnections     int      `koanf:"max_connections"`
+	MaxConnectionsEach int      `koanf:"max_connections_each"`
+	AddressRate        int      `koanf:"address_rate"`
+	FailureRate        int      `koanf:"failure_rate"`
+	AccountRate        int      `koanf:"account_rate"`
+	TrustedProxies     []string `koanf:"trusted_proxies"`
+	ProxyProtocol      bool     `koanf:"proxy_protocol"`
+
 	tracer      trace.Tracer // a test's; nil: what the endpoint says
 	nodeIDGiven bool         // not made from the host's name
 }
@@ -100,7 +108,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("api-listen", "", "address of the API (default: listen, port 8420)")
 	f.String("api-advertise", "", "URL of this node's API as others see it (default: from advertise)")
 	f.String("api-tls", "auto", "whether the API is encrypted: auto (everywhere but on loopback), on, or off (loopback only)")
-	f.StringSlice("api-name", nil, "more host names or IP addresses that clients use for this node, e.g. that of a load balancer; for its certificate")
+	f.StringSlice("api-name", nil, "more host names or IP addresses that clients use for this node, e.g. that of a load balancer; for its certificate, and for requests on loopback in clear")
 	f.String("api-cert-file", "", "serve the API with this certificate, PEM, instead of one of the cluster's authority; read again when it changes")
 	f.String("api-key-file", "", "the private key of api-cert-file, PEM")
 	f.String("cluster-listen", "", "address for the other nodes (default: listen, port 8421)")
@@ -136,6 +144,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("metrics-listen", "", "address where metrics are served without a token, in clear; on loopback (default: only the API serves them, at /metrics, to tokens that may read them)")
 	f.Bool("metrics-exposed", false, "let metrics-listen be an address that other machines reach: names of connections, nodes and routes are no secret there")
 	f.String("otlp-endpoint", "", "URL of a collector for traces, OTLP over HTTP; the OTEL_ variables count too (default: no traces)")
+	frontFlags(f)
 	f.Bool("bench-providers", false, "for measuring: offer the provider noop too, which makes nothing anywhere; the same on every node")
 }
 
@@ -182,7 +191,7 @@ func loadConfig(flags *pflag.FlagSet, stderr io.Writer) (config, error) {
 	}
 	vars := env.Provider(".", env.Opt{Prefix: "BROKERD_", TransformFunc: func(name, value string) (string, any) {
 		name = strings.ToLower(strings.TrimPrefix(name, "BROKERD_"))
-		if name == "join" || name == "allow_networks" || name == "api_name" {
+		if name == "join" || name == "allow_networks" || name == "api_name" || name == "trusted_proxies" {
 			return name, strings.Split(value, ",")
 		}
 		return name, value
@@ -236,6 +245,9 @@ func (c config) complete() (config, error) {
 		return c, err
 	}
 	if err := c.checkMetrics(); err != nil {
+		return c, err
+	}
+	if _, err := c.front(); err != nil {
 		return c, err
 	}
 	switch {

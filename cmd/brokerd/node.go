@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +22,7 @@ import (
 
 	"broker/access"
 	"broker/api"
+	"broker/api/front"
 	"broker/api/types"
 	"broker/backup"
 	"broker/broker"
@@ -66,7 +66,8 @@ type node struct {
 	cluster *cluster.Node
 	server  *api.Server
 	http    *http.Server
-	debug   *http.Server // profiles; nil: none
+	front   *front.Listener // where the API's connections come in
+	debug   *http.Server    // profiles; nil: none
 
 	metrics       *telemetry.Metrics
 	metricsServer *http.Server       // metrics without a token; nil: none
@@ -141,9 +142,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	n.server = server
 	inside := server.Forwarded()
 	forwarded.Store(&inside)
-	listener, err := net.Listen("tcp", c.APIListen)
+	listener, err := n.listen()
 	if err != nil {
-		return n, fmt.Errorf("listening for the API: %w", err)
+		return n, err
 	}
 	n.url = c.APIAdvertise
 	if strings.HasSuffix(c.APIListen, ":0") {
@@ -152,14 +153,6 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	n.http = api.HTTPServer(server, log)
 	n.http.RegisterOnShutdown(n.state.EndExports) // a slow client must not hold up a stop
 	n.http.RegisterOnShutdown(server.EndStreams)
-	if n.servesTLS() {
-		config, err := n.apiTLS()
-		if err != nil {
-			return n, errors.Join(err, listener.Close())
-		}
-		n.apiCertificate = config.GetCertificate
-		listener = tls.NewListener(listener, config)
-	}
 	if n.metricsServer, err = serveMetrics(c.MetricsListen, n.metrics.Handler(), log); err != nil {
 		return n, errors.Join(err, listener.Close())
 	}
@@ -233,6 +226,10 @@ func (n *node) lead(ctx context.Context, term uint64) error {
 }
 
 func (n *node) newServer() (*api.Server, error) {
+	door, err := n.config.front()
+	if err != nil {
+		return nil, err
+	}
 	return api.New(api.Config{
 		Broker: n.broker, State: api.StateOf(n.state), Cluster: n.cluster, Members: members{n},
 		Authenticator: tokens{&access.Tokens{State: n.state, Hasher: n.keyring}},
@@ -240,6 +237,9 @@ func (n *node) newServer() (*api.Server, error) {
 		Providers:     n.broker.Providers,
 		Trust:         trustMaker{n},
 		Status:        n.status,
+		Limits:        door.limits,
+		Proxies:       door.listening.Proxies,
+		Names:         door.names,
 		Snapshot:      n.snapshot,
 		Version:       version,
 		Metrics:       n.metrics.Handler(),

@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"broker/api"
+	"broker/api/front"
 	"broker/broker"
 	"broker/cluster"
 	"broker/fsm"
@@ -29,6 +31,8 @@ func (n *node) observe(ctx context.Context, registry *providers.Registry) (err e
 
 		FeatureLevel:      func() (uint64, bool) { return n.state.FeatureLevel(), true },
 		Streams:           func() int { return n.server.Streams() },
+		Connections:       func() (int, front.Refused) { return n.front.Open() },
+		Limited:           func() api.Limited { return n.server.Limited() },
 		CertificatesEndAt: n.certificatesEndAt,
 		SnapshotAt:        n.snapshotAt,
 	})

@@ -39,6 +39,7 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"access decides over records", "access", "broker/broker"},
 		{"api sees no cluster and no concrete provider", "api", "broker/cluster"},
 		{"api sees no cluster and no concrete provider", "api", "broker/providers/postgres"},
+		{"what stands before the API imports nothing of ours", "api/front", "broker/fsm"},
 		{"other faces of the API see what it sees", "api/console", "broker/cluster"},
 		{"the client sees wire types only", "api/client/contexts", "broker/api"},
 		{"telemetry sees what it shows", "telemetry", "broker/providers/postgres"},
