@@ -22,7 +22,7 @@ type call struct {
 	identity  Identity
 	node      string     // the node that took the request
 	address   string     // the client's
-	client    netip.Addr // the same, where this node took the request; zero: not known
+	client    netip.Addr // the same as an address; zero: not known
 	userAgent string
 	forwarded bool // it came from another node, which told node and address
 	method    string

@@ -55,6 +55,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 		if forwarded {
 			if node := r.Header.Get(headerForwardedNode); node != "" {
 				c.node, c.address = node, r.Header.Get(headerForwardedFor)
+				c.client, _ = netip.ParseAddr(c.address) // zero when that node did not know it
 			}
 			if id := r.Header.Get(types.HeaderRequestID); id != "" {
 				c.id = id
