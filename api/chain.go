@@ -230,6 +230,9 @@ func (s *Server) receive(next http.Handler) http.Handler {
 			writeProblem(w, r, problem(codeMediaType, "the request's Content-Type is not application/json"))
 			return
 		}
+		if len(body) > 0 {
+			r.Header.Set("Content-Type", "application/json") // in the one spelling that what follows knows
+		}
 		c.body = body
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)

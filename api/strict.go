@@ -29,7 +29,7 @@ func strict(data []byte) error {
 			}
 			name, _ := token.(string)
 			if open[n-1][name] {
-				return &jsonError{"an object has the member " + strconv.Quote(name) + " twice"}
+				return &jsonError{"an object has the member " + strconv.Quote(cut(name, 64)) + " twice"}
 			}
 			open[n-1][name] = true
 		}
