@@ -106,7 +106,9 @@ func TestRateOfAddresses(t *testing.T) {
 		{"a proxy for itself", "10.1.0.1:1", stale, nil, 20},
 		{"who pretends to be another", "203.0.113.9:1", stale, []string{"X-Forwarded-For", "203.0.113.77"}, 0},
 	} {
-		got := statuses(20, func() *httptest.ResponseRecorder { return from(kit.Server, row.address, "GET", row.path, row.headers...) })
+		got := statuses(20, func() *httptest.ResponseRecorder {
+			return from(kit.Server, row.address, "GET", row.path, row.headers...)
+		})
 		if got[200] != row.served || got[429] != 20-row.served {
 			t.Errorf("%s: statuses are %v, want %d served", row.name, got, row.served)
 		}

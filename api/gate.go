@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -100,8 +99,7 @@ func (s *Server) permit(c *call, one route, in named) (access.Decision, Resource
 
 // decide asks the Authorizer for the caller of a request.
 func (s *Server) decide(c *call, action Action, on Resource) (access.Decision, error) {
-	address, _ := netip.ParseAddr(c.address)
-	return s.config.Authorizer.Decide(access.Request{Who: c.identity, Action: action, On: on, TTL: c.askedTTL, Address: address})
+	return s.config.Authorizer.Decide(access.Request{Who: c.identity, Action: action, On: on, TTL: c.askedTTL, Address: c.client})
 }
 
 // complete adds to a resource what a reading of the state tells of it. Of what is not there it adds nothing: then only

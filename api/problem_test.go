@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"net/http"
 	"regexp"
 	"runtime"
@@ -9,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"broker/access"
 	"broker/api"
 	"broker/api/apitest"
 	"broker/api/types"
@@ -16,13 +16,16 @@ import (
 )
 
 // refusing is an Authorizer that refuses with whatever a test wants.
-type refusing struct{ with atomic.Pointer[fsm.Refusal] }
+type refusing struct {
+	api.AllowAll
+	with atomic.Pointer[fsm.Refusal]
+}
 
-func (r *refusing) Authorize(context.Context, api.Identity, api.Action, api.Resource) error {
+func (r *refusing) Decide(access.Request) (access.Decision, error) {
 	if refusal := r.with.Load(); refusal != nil {
-		return refusal
+		return access.Decision{}, refusal
 	}
-	return nil
+	return access.Decision{Allowed: true}, nil
 }
 
 // members that a problem may have; others are of the code's own.
@@ -71,7 +74,7 @@ func TestProblemsTellNothingOfTheInside(t *testing.T) {
 	}
 	for _, code := range codes {
 		authorizer.with.Store(&fsm.Refusal{Code: fsm.Code(code), Message: "a test refuses"})
-		got := ask(t, kit.URL, "GET", "/api/v1/leases", "")
+		got := ask(t, kit.URL, "GET", "/api/v1/connections", "")
 		check(code, got, api.StatusOf(code))
 		if got.code() != code {
 			t.Errorf("%s is answered as %s", code, got.code())
@@ -80,5 +83,5 @@ func TestProblemsTellNothingOfTheInside(t *testing.T) {
 	authorizer.with.Store(nil)
 	check("a panic", ask(t, kit.URL, "GET", "/api/v1/cluster", ""), http.StatusInternalServerError)
 	authorizer.with.Store(&fsm.Refusal{Code: "of_nobody", Message: "a test refuses"})
-	check("an unknown code", ask(t, kit.URL, "GET", "/api/v1/leases", ""), http.StatusInternalServerError)
+	check("an unknown code", ask(t, kit.URL, "GET", "/api/v1/connections", ""), http.StatusInternalServerError)
 }
