@@ -51,6 +51,9 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 			dryRun:    r.URL.Query().Get("dry_run") == "true",
 			header:    w.Header(),
 		}
+		if holdsSecret(c.path) {
+			c.path = "(holds a secret)" // it would be logged, whatever the request is refused for
+		}
 		c.client, c.address = s.clientOf(r)
 		if forwarded {
 			if node := r.Header.Get(headerForwardedNode); node != "" {
@@ -140,7 +143,6 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		defer cancel()
 		r = r.WithContext(ctx)
 		if secretInURL(r) {
-			c.path = "(holds a secret)" // it would be logged
 			writeProblem(w, r, problem(codeTokenInURL, "the URL holds a secret: tokens belong in the Authorization header, other secrets in the body; this one should be replaced"))
 			return
 		}

@@ -82,6 +82,7 @@ func (s *Server) front(next http.Handler) http.Handler {
 			}
 		}
 		if p := headProblem(r); p != nil {
+			c.path = cut(c.path, 256) // it is logged
 			writeProblem(w, r, p)
 			return
 		}

@@ -135,6 +135,8 @@ func TestSecretsInURLs(t *testing.T) {
 		{"a login", "/api/v1/leases?username=brk_orders-ro_01jb2v0v6nq0", false},
 		{"half a token", "/api/v1/leases?account=" + apitest.Token[:30], false},
 		{"half a client secret", "/api/v1/leases?account=" + secret[:40], false},
+		{"a token in a path that is not plain", "/api/v1//leases/" + apitest.Token, false},
+		{"a token in a path that is too long", "/" + apitest.Token + strings.Repeat("/y", 5<<10), false},
 	} {
 		log.Reset()
 		got := ask(t, kit.URL, "GET", row.path, "")
