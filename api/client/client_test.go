@@ -107,6 +107,7 @@ func TestRetries(t *testing.T) {
 	}{
 		{"no leader for a while", []reply{refuse(503, "no_leader"), refuse(503, "no_leader"), succeed}, renew, "", 3},
 		{"delete while there is no leader", []reply{refuse(503, "no_leader"), succeed}, remove, "", 2},
+		{"asked too often", []reply{refuse(429, "too_many_requests"), succeed}, remove, "", 2},
 		{"answer lost", []reply{hangUp, succeed}, renew, "", 2},
 		{"read lost", []reply{hangUp, succeed}, get, "", 2},
 		{"outcome unknown", []reply{refuse(503, "outcome_unknown"), succeed}, renew, "", 2},
