@@ -1,9 +1,12 @@
 package front
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -255,6 +258,33 @@ func TestDeadlinesOfProxies(t *testing.T) {
 	var timeout net.Error
 	if _, err := server.Read(make([]byte, 1)); !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("of a client that says nothing: %v", err)
+	}
+}
+
+// A proxy speaks before the handshake, which is with the client.
+func TestProxyProtocolBeforeTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.RemoteAddr+" "+r.Proto)
+	}))
+	server.Listener = Listen(server.Listener, ListenerConfig{Proxies: mustProxies(t, "127.0.0.1"), ProxyProtocol: true})
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	client := server.Client()
+	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			_, err = io.WriteString(c, "PROXY TCP6 2001:db8::9 2001:db8::1 4711 8420\r\n")
+		}
+		return c, err
+	}
+	answer, err := client.Get(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if body, err := io.ReadAll(answer.Body); err != nil || string(body) != "[2001:db8::9]:4711 HTTP/2.0" {
+		t.Errorf("%q, %v", body, err)
 	}
 }
 
