@@ -95,6 +95,8 @@ func statuses() map[string]int {
 		string(fsm.CodeNodeRemoved):       http.StatusConflict,
 		string(fsm.CodeLevelTooLow):       http.StatusConflict,
 
+		string(fsm.CodeAuditRewritten): http.StatusConflict,
+
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,
 		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,
 		string(broker.CodeProviderRejected):      http.StatusConflict,

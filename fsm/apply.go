@@ -67,6 +67,8 @@ var handlers = map[CommandType]handler{
 	TypeCreateToken:       on("create_token", applyCreateToken, nil),
 	TypeRecordMember:      on("record_member", applyRecordMember, nil),
 	TypeRaiseFeatureLevel: on("raise_feature_level", applyRaiseFeatureLevel, nil),
+
+	TypeAnchorAudit: on("anchor_audit", applyAnchorAudit, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {

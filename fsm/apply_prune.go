@@ -44,6 +44,7 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 			}
 		}
 	}
+	p.Anchors = t.pruneAuditAnchors(horizon, c.Limit)
 	// Events that belong to no lease are filed under the empty id.
 	var old, ahead [][]byte
 	eachRow(t.tx, bucketEventsByLease, nil, nil, false, func(k []byte) bool {

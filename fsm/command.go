@@ -75,6 +75,9 @@ const (
 	TypeRaiseFeatureLevel CommandType = 56
 )
 
+// The commands about audit logs.
+const TypeAnchorAudit CommandType = 78
+
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.
 type Command struct {
 	Type    CommandType     `cbor:"1,keyasint"`

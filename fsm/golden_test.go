@@ -72,6 +72,8 @@ var newBody = map[string]func() Body{
 
 	"record_member":       func() Body { return new(RecordMember) },
 	"raise_feature_level": func() Body { return new(RaiseFeatureLevel) },
+
+	"anchor_audit": func() Body { return new(AnchorAudit) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

@@ -157,6 +157,9 @@ func buckets() []string {
 	list = append(list, bucketsOf(memberships)...)
 	list = append(list, bucketsOf(keys)...)
 	list = append(list, bucketsOf(replies)...)
+
+	list = append(list, bucketsOf(auditAnchors)...)
+
 	return append(list, bucketsOf(events)...)
 }
 
