@@ -2,23 +2,28 @@ package access
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"broker/fsm"
 )
 
+// ErrNotRecorded is returned when a request could not be written into the audit log. It must not be acted on; the same
+// again may succeed later.
+var ErrNotRecorded = errors.New("the request could not be written into the audit log, so it is refused")
+
 // Recorder keeps the audit log. A request is recorded before it is acted on; when that fails it is not acted on.
 // Package audit provides one. Its methods are safe for concurrent use.
 type Recorder interface {
-	// Request records that somebody is about to be served. An error means that it could not be written: the request is
-	// to be refused.
+	// Request records that somebody is about to be served. An error, ErrNotRecorded mostly, means that it could not be
+	// written: the request is to be refused. It takes two seconds at the most.
 	Request(context.Context, RequestRecord) error
 
-	// Outcome records how a request ended. It never fails the request: what could not be written makes the next
-	// Request fail.
+	// Outcome records how a request ended. It never fails the request nor waits: what cannot be written is kept and
+	// written later, up to a bound; what is lost beyond it is counted, and told in the log.
 	Outcome(context.Context, OutcomeRecord)
 
-	// Call records a call of an outside system.
+	// Call records a call of an outside system. It neither fails nor waits, like Outcome.
 	Call(context.Context, CallRecord)
 }
 
@@ -38,6 +43,9 @@ type RequestRecord struct {
 	Allowed   bool
 	Because   []Reason
 	DryRun    bool
+
+	// IdempotencyKey is what the client sent; only its keyed hash is recorded. Empty: none.
+	IdempotencyKey string
 }
 
 // Stage says where in its way a request was recorded.
@@ -69,8 +77,9 @@ type CallRecord struct {
 	Request    string // id of the request that it serves; empty: the broker's own work
 	Connection fsm.ConnectionName
 	Provider   string
-	Call       string // create, renew, revoke, …
-	Usernames  []string
+	Call       string   // create, renew, revoke, …
+	Usernames  []string // of the logins that it is about, the first of them if there are many
+	Logins     int      // how many it is about
 	Term       uint64
 	Outcome    string
 	Took       time.Duration
