@@ -16,7 +16,7 @@ type file struct {
 	log     *Log
 	now     File // nil: not open
 	size    int64
-	began   time.Time // when the file's first record was written
+	began   time.Time // when the file's first record was written that is not the log's own
 	head    chain.Head
 	known   bool     // head is what the log has; false: nothing was read yet
 	opening []byte   // the record that a further file begins with, until it is written

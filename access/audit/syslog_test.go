@@ -202,7 +202,9 @@ func TestSyslogComesBack(t *testing.T) {
 // A receiver that takes nothing stops requests once the bound is reached, and nothing else.
 func TestSlowSyslog(t *testing.T) {
 	r := mustReceive(t)
+	r.mu.Lock()
 	r.deaf = true
+	r.mu.Unlock()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	l := mustOpen(t, path, func(c *audit.Config) {
 		c.Timeout = 50 * time.Millisecond
