@@ -117,6 +117,8 @@ type View interface {
 	AllOrphans(after fsm.Orphan, limit int) []fsm.Orphan
 	JoinTokens(after fsm.JoinTokenID, limit int) []fsm.JoinToken
 	Authorities() []fsm.Authority
+
+	AuditAnchors(node string, after fsm.AuditAnchor, limit int) []fsm.AuditAnchor
 }
 
 // StateOf makes the state machine readable for a [Server].

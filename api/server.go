@@ -35,6 +35,9 @@ type Config struct {
 	// Audit keeps the audit log. Nil: nothing is kept, as in tests.
 	Audit access.Recorder
 
+	// AuditHash returns what audit logs say instead of a value. Nil: there is no such route.
+	AuditHash func(value string) (string, error)
+
 	Providers *providers.Registry // what connections may name; required
 
 	// Trust makes tokens and keys of the cluster. Required.
@@ -280,6 +283,8 @@ func (s *Server) routes() error {
 	r.clock()
 	r.snapshots()
 	r.trust()
+
+	r.audit()
 
 	if s.config.Metrics != nil {
 		r.list = append(r.list, metricsRoute)

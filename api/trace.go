@@ -71,6 +71,14 @@ func (s *Server) traceForward(ctx context.Context, header http.Header) (_ contex
 	}
 }
 
+// RequestID returns the id of the request that a context belongs to; empty when it belongs to none.
+func RequestID(ctx context.Context) string {
+	if c := callOf(ctx); c != nil {
+		return c.id
+	}
+	return ""
+}
+
 // RequestIDs returns a handler that adds the request's id, and the trace's if there is one, to whatever is
 // logged with a request's context.
 func RequestIDs(inner slog.Handler) slog.Handler { return requestIDs{inner} }

@@ -50,6 +50,7 @@ type Config struct {
 	Timing    Timing
 	Observer  Observer     // nil: nobody
 	Tracer    trace.Tracer // nil: nothing is traced
+	Audit     CallRecorder // keeps which calls were made; nil: nobody does
 }
 
 // Timing holds the lengths of time the broker works with; zero means the default in parentheses.

@@ -33,6 +33,7 @@ type watched struct {
 	b          *Broker
 	provider   string
 	connection fsm.ConnectionName
+	term       uint64
 }
 
 var (
@@ -41,15 +42,16 @@ var (
 )
 
 // watchCalls has a backend's calls observed, if anybody wants to know.
-func (b *Broker) watchCalls(backend providers.Backend, provider string, connection fsm.ConnectionName) providers.Backend {
-	if b.Observer == nil && b.Tracer == nil {
+func (p *period) watchCalls(backend providers.Backend, provider string, connection fsm.ConnectionName) providers.Backend {
+	if p.Observer == nil && p.Tracer == nil && p.Audit == nil {
 		return backend
 	}
-	return &watched{backend: backend, b: b, provider: provider, connection: connection}
+	return &watched{backend: backend, b: p.Broker, provider: provider, connection: connection, term: p.term}
 }
 
-// begin is the begin of a call about so many logins; done is its end.
-func (w *watched) begin(ctx context.Context, call Call, logins int) (_ context.Context, done func(Outcome)) {
+// begin is the begin of a call about so many logins, whose names it is told too; done is its end.
+func (w *watched) begin(ctx context.Context, call Call, logins int, names func() []providers.LoginName) (_ context.Context, done func(Outcome)) {
+	client := ctx
 	ctx, span := w.b.span(ctx, "provider "+string(call))
 	if span.IsRecording() {
 		span.SetAttributes(attribute.String("broker.provider", w.provider), attribute.String("broker.connection", string(w.connection)), attribute.Int("broker.logins", logins))
@@ -59,47 +61,56 @@ func (w *watched) begin(ctx context.Context, call Call, logins int) (_ context.C
 		if w.b.Observer != nil {
 			w.b.Observer.ProviderCalled(call, w.provider, outcome, time.Since(began))
 		}
+		if w.b.Audit != nil {
+			w.b.Audit.Called(client, CallRecord{
+				Connection: w.connection, Provider: w.provider, Call: call, Usernames: names(), Logins: logins,
+				Term: w.term, Outcome: outcome, Took: time.Since(began),
+			})
+		}
 		finish(span, outcome)
 	}
 }
 
+// nobody is whom a call is about that is about no login.
+func nobody() []providers.LoginName { return nil }
+
 func (w *watched) Check(ctx context.Context) (providers.SystemID, error) {
-	ctx, done := w.begin(ctx, CallCheck, 0)
+	ctx, done := w.begin(ctx, CallCheck, 0, nobody)
 	id, err := w.backend.Check(ctx)
 	done(answered(err))
 	return id, err
 }
 
 func (w *watched) CheckOptions(ctx context.Context, options providers.Options) ([]providers.FieldError, error) {
-	ctx, done := w.begin(ctx, CallCheckOptions, 0)
+	ctx, done := w.begin(ctx, CallCheckOptions, 0, nobody)
 	wrong, err := providers.CheckOptions(ctx, w.backend, options)
 	done(answered(err))
 	return wrong, err
 }
 
 func (w *watched) Create(ctx context.Context, grant providers.Grant) (providers.Values, error) {
-	ctx, done := w.begin(ctx, CallCreate, 1)
+	ctx, done := w.begin(ctx, CallCreate, 1, func() []providers.LoginName { return []providers.LoginName{grant.Name} })
 	values, err := w.backend.Create(ctx, grant)
 	done(answered(err))
 	return values, err
 }
 
 func (w *watched) Renew(ctx context.Context, logins []providers.Login) map[providers.LoginName]error {
-	ctx, done := w.begin(ctx, CallRenew, len(logins))
+	ctx, done := w.begin(ctx, CallRenew, len(logins), func() []providers.LoginName { return loginNames(logins) })
 	answers := w.backend.Renew(ctx, logins)
 	done(worst(answers, logins))
 	return answers
 }
 
 func (w *watched) Revoke(ctx context.Context, logins []providers.Login) map[providers.LoginName]error {
-	ctx, done := w.begin(ctx, CallRevoke, len(logins))
+	ctx, done := w.begin(ctx, CallRevoke, len(logins), func() []providers.LoginName { return loginNames(logins) })
 	answers := w.backend.Revoke(ctx, logins)
 	done(worst(answers, logins))
 	return answers
 }
 
 func (w *watched) ConfirmAbsent(ctx context.Context, logins []providers.Login, notBefore time.Time) map[providers.LoginName]error {
-	ctx, done := w.begin(ctx, CallConfirmAbsent, len(logins))
+	ctx, done := w.begin(ctx, CallConfirmAbsent, len(logins), func() []providers.LoginName { return loginNames(logins) })
 	answers := w.backend.ConfirmAbsent(ctx, logins, notBefore)
 	done(worst(answers, logins))
 	return answers
@@ -107,7 +118,7 @@ func (w *watched) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 
 func (w *watched) List(ctx context.Context, prefix string) iter.Seq2[providers.Found, error] {
 	return func(yield func(providers.Found, error) bool) {
-		ctx, done := w.begin(ctx, CallList, 0)
+		ctx, done := w.begin(ctx, CallList, 0, nobody)
 		outcome := OutcomeOK
 		defer func() { done(outcome) }()
 		for found, err := range w.backend.List(ctx, prefix) {

@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/raft"
 
 	"broker/access"
+	"broker/access/audit"
+	"broker/access/audit/chain"
 	"broker/api"
 	"broker/api/types"
 	"broker/broker"
@@ -122,6 +124,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		Authenticator:  authenticator{&access.Tokens{State: state, Hasher: keyring}},
 		Status:         kit.Cluster.Status,
 		Trust:          first,
+		AuditHash:      func(value string) (string, error) { return audit.Hash(keyring, value) },
 		RequestTimeout: 10 * time.Second, LeaderTimeout: 5 * time.Second, RetryPause: 2 * time.Millisecond,
 	}
 	if change != nil {
@@ -188,6 +191,14 @@ func (k *Kit) Index(t testing.TB) uint64 {
 		return nil
 	}))
 	return index
+}
+
+// Anchor has the head of an audit log remembered.
+func (k *Kit) Anchor(t testing.TB, node string, head chain.Head) {
+	t.Helper()
+	_, err := k.Broker.AnchorAudit(context.Background(), broker.Request{Actor: fsm.Actor{Node: node}},
+		fsm.AnchorAudit{Node: node, Chain: head.Chain, Seq: head.Seq, Head: head.Hash[:]})
+	must(t, err)
 }
 
 // Prune forgets all history up to now that belongs to no lease.

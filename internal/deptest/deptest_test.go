@@ -36,6 +36,8 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"cluster knows nothing of leases", "cluster", "broker/fsm"},
 		{"broker sees records, providers and its wheel, and no raft", "broker", "broker/cluster"},
 		{"broker sees records, providers and its wheel, and no raft", "broker", "github.com/hashicorp/raft"},
+		{"the form of audit logs imports nothing of ours", "access/audit/chain", "broker/access"},
+		{"the audit log writes what access tells", "access/audit", "broker/api"},
 		{"access decides over records", "access", "broker/broker"},
 		{"api sees no cluster and no concrete provider", "api", "broker/cluster"},
 		{"api sees no cluster and no concrete provider", "api", "broker/providers/postgres"},
