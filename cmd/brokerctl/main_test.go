@@ -1,15 +1,21 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"broker/access"
+	"broker/access/audit"
+	"broker/access/audit/chain"
 	"broker/api"
 	"broker/api/apitest"
 	"broker/backup"
@@ -34,6 +40,8 @@ func TestMain(m *testing.M) {
 //	stray NAME             put a login there that ends with this name and that no lease knows
 //	restored [drill]       have the cluster be one that was restored from a snapshot
 //	fail OP, heal          have the calls of a kind fail, or none
+//
+//	auditlog FILE NODE N [unanchored]  write an audit log of so many requests, and anchor it
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -118,6 +126,13 @@ func TestScripts(t *testing.T) {
 			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value("kit").(*apitest.Kit).Fake.Fail(providertest.Op(args[0]), providertest.FaultUnreachable)
 			},
+			"auditlog": func(ts *testscript.TestScript, _ bool, args []string) {
+				head, err := writeAuditLog(ts.MkAbs(args[0]), args[1], args[2], ts.Value("kit").(*apitest.Kit).Keyring)
+				ts.Check(err)
+				if len(args) == 3 {
+					ts.Value("kit").(*apitest.Kit).Anchor(t, args[1], head)
+				}
+			},
 			"heal": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value("kit").(*apitest.Kit).Fake.Heal()
 			},
@@ -131,4 +146,24 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// writeAuditLog writes an audit log over several files and returns its head.
+func writeAuditLog(path, node, count string, hasher access.Hasher) (head chain.Head, err error) {
+	log, err := audit.New(audit.Config{Path: path, Node: node, Hasher: hasher, MaxSize: 2000})
+	if err != nil {
+		return head, err
+	}
+	last, err := strconv.Atoi(count)
+	records := 1
+	for n := 1; n < last && err == nil; n = records {
+		err = log.Request(context.Background(), access.RequestRecord{ID: fmt.Sprintf("R%d", records), Stage: access.StageServed, Action: "lease:issue"})
+		f := log.Figures()
+		records = int(f.Requests + f.Others)
+	}
+	if err = errors.Join(err, log.Close(context.Background())); err != nil {
+		return head, err
+	}
+	head, _ = log.Head()
+	return head, nil
 }

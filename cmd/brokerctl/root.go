@@ -100,6 +100,8 @@ func (a *app) root() *cobra.Command {
 		a.envCommand(), a.connectionCommand(), a.secretCommand(), a.leaseCommand(), a.eventCommand(),
 		a.providerCommand(), a.statusCommand(), a.clusterCommand(), a.contextCommand(), a.lockCommand(), a.unlockCommand(), a.operationCommand(),
 		a.sweepCommand(), a.orphanCommand(), a.accountCommand(), a.loginCommand(), a.snapshotCommand(),
+
+		a.auditCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {

@@ -221,3 +221,19 @@ func find(sources []*source, seq uint64) (path string, line int) {
 	}
 	return "", 0
 }
+
+// Nodes names the nodes whose logs the files are.
+func Nodes(files []string) ([]string, error) {
+	var nodes []string
+	for _, path := range files {
+		s, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		s.close()
+		if node := s.first.Node; node != "" && !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes, nil
+}
