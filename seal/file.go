@@ -70,3 +70,36 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// replaceFile puts other content into a file that is there. Whenever the power fails, the file has the old content or
+// the new one, whole, and once it returns the new one is not lost.
+func replaceFile(path string, data []byte) error { return replace(path, data, syncDir) }
+
+func replace(path string, data []byte, sync func(dir string) error) error {
+	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("replacing %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("replacing %s: %w", path, err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("replacing %s: %w", path, errors.Join(err, discard(path+".new")))
+	}
+	if err := sync(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("replacing %s: %w", path, err)
+	}
+	return nil
+}
+
+// discard removes a file that may not be there.
+func discard(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

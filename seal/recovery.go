@@ -1,45 +1,51 @@
 package seal
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
+	"bytes"
+	"crypto/hpke"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 )
 
+// recoveryKeySize is the length of the private key that the shares make.
 const recoveryKeySize = 32
 
-// Recovery is a keyring wrapped by a key that only its shares make.
+// Recovery is a keyring wrapped for a public key whose private half only the shares make. The public half stays, so
+// that another keyring can be wrapped for the same shares.
 type Recovery struct {
 	Wrapped   []byte
 	Shares    int
 	Threshold int
 	Split     []byte // names the splitting
+	Public    []byte
 }
 
 // ErrRecovery is returned when the shares together do not open what was wrapped.
 var ErrRecovery = errors.New("these shares do not open this snapshot's keyring")
 
-// NewRecovery wraps the keyring for a cluster by a new key, which it splits and forgets.
+// recoveryKEM is X25519 together with ML-KEM-768: what is wrapped lies in snapshots that are kept for years.
+func recoveryKEM() hpke.KEM { return hpke.MLKEM768X25519() }
+
+// NewRecovery makes a key pair for a cluster, splits its private half and forgets it, and wraps the keyring for it.
 func (k *Keyring) NewRecovery(clusterID string, shares, threshold int, random io.Reader) (Recovery, []Share, error) {
-	fresh := make([]byte, recoveryKeySize+splitSize+12)
+	fresh := make([]byte, recoveryKeySize+splitSize)
 	if _, err := io.ReadFull(random, fresh); err != nil {
 		return Recovery{}, nil, fmt.Errorf("making a recovery key: %w", err)
 	}
 	defer clear(fresh)
-	key, nonce := fresh[:recoveryKeySize], fresh[recoveryKeySize+splitSize:]
-	r := Recovery{Shares: shares, Threshold: threshold, Split: append([]byte(nil), fresh[recoveryKeySize:recoveryKeySize+splitSize]...)}
-	gcm, err := recoveryCipher(key, clusterID)
+	key := fresh[:recoveryKeySize]
+	private, err := recoveryKEM().NewPrivateKey(key)
+	if err != nil {
+		return Recovery{}, nil, fmt.Errorf("making a recovery key: %w", err)
+	}
+	r := Recovery{Shares: shares, Threshold: threshold, Split: bytes.Clone(fresh[recoveryKeySize:]), Public: private.PublicKey().Bytes()}
+	values, err := split(key, shares, threshold, random)
 	if err != nil {
 		return Recovery{}, nil, err
 	}
-	r.Wrapped = gcm.Seal(append([]byte(nil), nonce...), nonce, k.file, recoveryRecord(clusterID, r.Split))
-	values, err := split(key, shares, threshold, random)
-	if err != nil {
+	if r, err = r.Wrap(clusterID, k.File()); err != nil {
 		return Recovery{}, nil, err
 	}
 	list := make([]Share, shares)
@@ -47,6 +53,19 @@ func (k *Keyring) NewRecovery(clusterID string, shares, threshold int, random io
 		list[i] = Share{number: byte(i + 1), cluster: clusterHint(clusterID), split: r.Split, value: value}
 	}
 	return r, list, nil
+}
+
+// Wrap wraps another keyring of the cluster for the same shares. It needs none of them.
+func (r Recovery) Wrap(clusterID string, file KeyFile) (Recovery, error) {
+	public, err := recoveryKEM().NewPublicKey(r.Public)
+	if err != nil {
+		return r, fmt.Errorf("reading the public recovery key: %w", err)
+	}
+	r.Wrapped, err = hpke.Seal(public, hpke.HKDFSHA256(), hpke.AES256GCM(), recoveryRecord(clusterID, r.Split), file)
+	if err != nil {
+		return r, fmt.Errorf("wrapping the keyring for the recovery shares: %w", err)
+	}
+	return r, nil
 }
 
 // Open returns the content of the key file that was wrapped. Errors wrap ErrShare for shares that are too
@@ -68,53 +87,18 @@ func (r Recovery) Open(clusterID string, shares []Share) (KeyFile, error) {
 		return nil, fmt.Errorf("%w: %w", ErrShare, err)
 	}
 	defer clear(key)
-	gcm, err := recoveryCipher(key, clusterID)
-	if err != nil {
-		return nil, err
+	private, err := recoveryKEM().NewPrivateKey(key)
+	if err != nil || !bytes.Equal(private.PublicKey().Bytes(), r.Public) {
+		return nil, ErrRecovery
 	}
-	if len(r.Wrapped) < gcm.NonceSize() {
-		return nil, fmt.Errorf("%w: what it holds is damaged", ErrRecovery)
-	}
-	file, err := gcm.Open(nil, r.Wrapped[:gcm.NonceSize()], r.Wrapped[gcm.NonceSize():], recoveryRecord(clusterID, r.Split))
+	file, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), recoveryRecord(clusterID, r.Split), r.Wrapped)
 	if err != nil {
 		return nil, ErrRecovery
 	}
 	return file, nil
 }
 
-// KeyFile is the content of a key file, in clear. It prints as [redacted].
-type KeyFile []byte
-
-// String hides the content.
-func (KeyFile) String() string { return "[redacted]" }
-
-// Format hides the content from every verb.
-func (KeyFile) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[redacted]")) } // a printer has no errors
-
-// MarshalText hides the content from encoders.
-func (KeyFile) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
-
-// Write makes a key file. It is an error when it exists: another keyring may be in it.
-func (f KeyFile) Write(path string) error { return writeKeyFile(path, f) }
-
-// Keyring returns the keyring that the content holds.
-func (f KeyFile) Keyring() (*Keyring, error) { return parse(f, "the recovered key file") }
-
-// recoveryCipher returns the cipher of a recovery key for one cluster (HKDF, RFC 5869).
-func recoveryCipher(key []byte, clusterID string) (cipher.AEAD, error) {
-	derived, err := hkdf.Key(sha256.New, key, []byte(clusterID), "broker recovery 1", 32)
-	if err != nil {
-		return nil, fmt.Errorf("deriving a key for recovery: %w", err)
-	}
-	defer clear(derived)
-	block, err := aes.NewCipher(derived)
-	if err != nil {
-		return nil, fmt.Errorf("deriving a key for recovery: %w", err)
-	}
-	return cipher.NewGCM(block)
-}
-
 // recoveryRecord is what a wrapped keyring is bound to.
 func recoveryRecord(clusterID string, split []byte) []byte {
-	return []byte("recovery:" + hex.EncodeToString(split) + ":" + clusterID)
+	return []byte("broker recovery 2:" + hex.EncodeToString(split) + ":" + clusterID)
 }

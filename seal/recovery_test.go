@@ -217,9 +217,9 @@ func TestSharesAreHidden(t *testing.T) {
 	k := mustKeyring(t)
 	_, s := mustRecovery(t, k, "c1", 1, 1)
 	var out bytes.Buffer
-	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "share", s[0], "shares", s, "file", k.file)
-	fmt.Fprintf(&out, "%v %+v %#v %s %x %v %s %x", s[0], s[0], s[0], s[0], s[0], k.file, k.file, k.file)
-	for _, secret := range []string{strings.Split(s[0].Text(), "_")[3], "typeUrl", "keyData", base64.StdEncoding.EncodeToString(k.file)[:40]} {
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "share", s[0], "shares", s, "file", k.keys.Load().file)
+	fmt.Fprintf(&out, "%v %+v %#v %s %x %v %s %x", s[0], s[0], s[0], s[0], s[0], k.keys.Load().file, k.keys.Load().file, k.keys.Load().file)
+	for _, secret := range []string{strings.Split(s[0].Text(), "_")[3], "typeUrl", "keyData", base64.StdEncoding.EncodeToString(k.keys.Load().file)[:40]} {
 		if strings.Contains(out.String(), secret) {
 			t.Errorf("%q is shown: %s", secret, out.String())
 		}
