@@ -69,6 +69,11 @@ var handlers = map[CommandType]handler{
 	TypeRaiseFeatureLevel: on("raise_feature_level", applyRaiseFeatureLevel, nil),
 
 	TypeAnchorAudit: on("anchor_audit", applyAnchorAudit, nil),
+	TypeCreateSealingKey:  on("create_sealing_key", applyCreateSealingKey, recallSealingKey),
+	TypeRecordSealingKey:  on("record_sealing_key", applyRecordSealingKey, nil),
+	TypePromoteSealingKey: on("promote_sealing_key", applyPromoteSealingKey, nil),
+	TypeResealValues:      on("reseal_values", applyResealValues, nil),
+	TypeRetireSealingKey:  on("retire_sealing_key", applyRetireSealingKey, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {
@@ -78,6 +83,9 @@ func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*
 			var body B
 			if err := decode(c.Body, &body); err != nil {
 				return nil, nil, fmt.Errorf("decoding %s: %w", name, err)
+			}
+			if refusal := t.sealedTooLate(&body); refusal != nil {
+				return nil, refusal, nil
 			}
 			value, refusal := apply(t, &body)
 			if refusal != nil {
@@ -190,9 +198,14 @@ func recallOperation(v *View, ref string) (any, bool) {
 func recallAccount(v *View, ref string) (any, bool) { return recalled(v.Account(AccountName(ref))) }
 func recallLease(v *View, ref string) (any, bool)   { return recalled(v.Lease(LeaseID(ref))) }
 
+func recallSealingKey(v *View, ref string) (any, bool) {
+	return recalled(sealingKeyNamed(v, ref))
+}
+
 func recalled[R any](r R, ok bool) (any, bool) { return r, ok }
 
 func (r Environment) ref() string { return string(r.Name) }
 func (c Connection) ref() string  { return string(c.Name) }
 func (r Secret) ref() string      { return string(r.Name) }
 func (l Lease) ref() string       { return string(l.ID) }
+func (k SealingKey) ref() string  { return fmt.Sprint(k.Number) }

@@ -43,12 +43,13 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 	}
 	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck, t.meta.Level = c.ClusterID, t.now(), c.KeyCheck, c.Level
 	if r := c.Recovery; r != nil {
-		t.meta.Recovery = &Recovery{Wrapped: r.Wrapped, Shares: r.Shares, Threshold: r.Threshold, Split: r.Split, CreatedAt: t.now()}
+		t.meta.Recovery = &Recovery{Wrapped: r.Wrapped, Shares: r.Shares, Threshold: r.Threshold, Split: r.Split, Public: r.Public, CreatedAt: t.now()}
 	}
 	a.CreatedAt, a.Version = t.now(), t.meta.Index
 	k.CreatedAt, k.Version = t.now(), t.meta.Index
 	accounts.put(t, a)
 	tokens.put(t, k)
+	t.firstSealingKey(c.KeyCheck, c.Node)
 	if c.Authority != nil {
 		t.addAuthority(c.Authority.Certificate, c.Authority.Sealed, nil)
 	}

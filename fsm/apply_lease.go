@@ -69,7 +69,7 @@ func applyActivateLease(t *txn, c *ActivateLease) (Lease, *Refusal) {
 	}
 	l.State, l.ActivatedAt = Active, t.now()
 	l = t.putLease(l)
-	if len(c.Reply) > 0 {
+	if len(c.Reply) > 0 && !t.sealedWithRetired(c.Reply) {
 		replies.put(t, reply{Lease: l.ID, Sealed: c.Reply, UntilAt: t.now().Add(c.ReplyTTL)})
 	}
 	t.record(Event{Type: EventLeaseIssued, Lease: l.ID, Subject: string(l.Secret), Details: map[string]string{

@@ -77,6 +77,14 @@ const (
 
 // The commands about audit logs.
 const TypeAnchorAudit CommandType = 78
+// The exchange of the sealing key.
+const (
+	TypeCreateSealingKey CommandType = iota + 80
+	TypeRecordSealingKey
+	TypePromoteSealingKey
+	TypeResealValues
+	TypeRetireSealingKey
+)
 
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.
 type Command struct {

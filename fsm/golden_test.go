@@ -74,6 +74,11 @@ var newBody = map[string]func() Body{
 	"raise_feature_level": func() Body { return new(RaiseFeatureLevel) },
 
 	"anchor_audit": func() Body { return new(AnchorAudit) },
+	"create_sealing_key":  func() Body { return new(CreateSealingKey) },
+	"record_sealing_key":  func() Body { return new(RecordSealingKey) },
+	"promote_sealing_key": func() Body { return new(PromoteSealingKey) },
+	"reseal_values":       func() Body { return new(ResealValues) },
+	"retire_sealing_key":  func() Body { return new(RetireSealingKey) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

@@ -46,6 +46,10 @@ type Life struct {
 	// Nil: see Node.
 	Belonging *Belonging
 
+	// Sealing takes the place of what the state says of sealing keys: a running cluster goes on with its present ones.
+	// Nil: it stays, but only Node holds them.
+	Sealing *Sealing
+
 	// Details are for the history.
 	Details map[string]string
 }
@@ -88,6 +92,9 @@ func (s *State) beginLife(l Life) (err error) {
 		if l.Belonging != nil {
 			t.belong(*l.Belonging)
 		} else if err := t.leaveBehind(l); err != nil {
+			return err
+		}
+		if err := t.sealAnew(l); err != nil {
 			return err
 		}
 		t.record(event)

@@ -155,6 +155,7 @@ func applyRemoveNode(t *txn, c *RemoveNode) ([]Node, *Refusal) {
 		return nil, notFound("node_id", "node", c.Name)
 	}
 	t.trusted()
+	t.dropHolder(c.Name)
 	t.record(Event{Type: EventNodeRemoved, Subject: c.Name})
 	return removed, nil
 }

@@ -230,6 +230,10 @@ const (
 	EventMemberDemoted      EventType = "member.demoted"
 	EventMemberRemoved      EventType = "member.removed"
 	EventLevelRaised        EventType = "level.raised" // a higher feature level is in force
+
+	EventSealingKeyCreated  EventType = "sealing_key.created"  // another sealing key is on its way to every node
+	EventSealingKeyPromoted EventType = "sealing_key.promoted" // what is sealed now is sealed with it
+	EventSealingKeyRetired  EventType = "sealing_key.retired"  // nothing is sealed with it any more, or it was given up
 )
 
 // Event is one entry of history. It is written in the transaction of the change it records.

@@ -42,6 +42,10 @@ const (
 	CodeNodeExists        Code = "node_exists"
 	CodeNodeRemoved       Code = "node_removed"
 	CodeLevelTooLow       Code = "feature_level_too_low"
+
+	CodeRotationRunning   Code = "rotation_running"
+	CodeSealingKeyState   Code = "sealing_key_state"
+	CodeSealingKeyRetired Code = "sealing_key_retired"
 )
 
 // Refusal is a committed "no": the command was applied, changed nothing and says why. It is an error

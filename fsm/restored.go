@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// Recovery is the keyring of the cluster, wrapped by a key that only the recovery shares make. It lies in
+// Recovery is the keyring of the cluster, wrapped for a key pair whose private half only the recovery shares make. It lies in
 // the state so that every snapshot can be opened where nothing but the shares is left.
 type Recovery struct {
 	Wrapped   []byte  `cbor:"1,keyasint"`
 	Shares    int     `cbor:"2,keyasint"`
-	Threshold int     `cbor:"3,keyasint"` // how many shares make the key
+	Threshold int     `cbor:"3,keyasint"` // how many shares make the private half
 	Split     []byte  `cbor:"4,keyasint"` // names the splitting; every share of it tells the same
 	CreatedAt Instant `cbor:"5,keyasint"`
+	Public    []byte  `cbor:"6,keyasint"` // what keyrings are wrapped with; only the shares have its private half
 }
 
 // Restored is the mark of a state that was restored from a snapshot. What it says about outside systems is
@@ -38,14 +39,15 @@ func (r *Restored) Kind() string {
 // Restored returns the mark of a restored state, nil when it has none. It sees everything that was applied.
 func (s *State) Restored() *Restored { return s.restored.Load() }
 
-// frozen are the commands that authorise a change at an outside system, and those after which something
-// there could not be found any more. They are refused while the mark stands.
+// frozen are the commands that authorise a change at an outside system, those after which something
+// there could not be found any more, and the exchange of the sealing key. They are refused while the mark stands.
 var frozen = map[CommandType]bool{
 	TypePrepareLease: true, TypeActivateLease: true, TypeRenewLease: true,
 	TypeBeginRevoke: true, TypeExpireLeases: true, TypeRollbackLeases: true, TypeFinishRevoke: true,
 	TypeRetryLease: true, TypeForgetLease: true, TypeAdoptOrphans: true,
 	TypeCreateOperation: true, TypeAdvanceOperation: true, TypeFinishOperation: true,
 	TypeDeleteConnection: true, TypePrune: true,
+	TypeCreateSealingKey: true, TypePromoteSealingKey: true, TypeResealValues: true, TypeRetireSealingKey: true,
 }
 
 // whileRestored refuses what a restored cluster must not do.

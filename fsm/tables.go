@@ -156,6 +156,7 @@ func buckets() []string {
 	list = append(list, bucketsOf(gossipKeys)...)
 	list = append(list, bucketsOf(memberships)...)
 	list = append(list, bucketsOf(keys)...)
+	list = append(list, bucketsOf(sealingKeys)...)
 	list = append(list, bucketsOf(replies)...)
 
 	list = append(list, bucketsOf(auditAnchors)...)

@@ -33,6 +33,7 @@ var configBuckets = map[string]bool{
 	environments.bucket: true, connections.bucket: true, systems.bucket: true, secrets.bucket: true,
 	secretVersions.bucket: true, accounts.bucket: true, tokens.bucket: true, locks.bucket: true,
 	nodes.bucket: true, authorities.bucket: true, gossipKeys.bucket: true,
+	sealingKeys.bucket: true,
 }
 
 // ioError is thrown when the state file cannot be written. The file is scratch, but going on without
