@@ -14,9 +14,6 @@ import (
 	"broker/snapshot"
 )
 
-// keyCheckRecord is what the value that proves a keyring is bound to; package broker seals it.
-const keyCheckRecord = "cluster:key-check"
-
 // Restored is a snapshot that was read into a state of its own, where nothing works on it. Close must be
 // called.
 type Restored struct {
@@ -162,7 +159,7 @@ func (r *Restored) Recovery() (seal.Recovery, error) {
 // snapshot may be used before.
 func (r *Restored) CheckKeyring(k *seal.Keyring) error {
 	if len(r.meta.KeyCheck) > 0 { // not of a cluster from before there was one
-		if _, err := k.Open(r.meta.KeyCheck, keyCheckRecord); err != nil {
+		if _, err := k.Open(r.meta.KeyCheck, fsm.KeyCheckSeal); err != nil {
 			return errors.New("this keyring is not the one of the snapshot's cluster")
 		}
 	}

@@ -135,7 +135,7 @@ func (p *period) openWith(provider string, name fsm.ConnectionName, settings pro
 
 // settings returns all settings of a system, the sealed ones opened.
 func (p *period) settings(record fsm.System) (providers.Settings, error) {
-	secret, err := p.Keyring.Open(record.Sealed, sealRecord(record.Connection))
+	secret, err := p.Keyring.Open(record.Sealed, fsm.ConnectionSeal(record.Connection))
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +155,6 @@ func (p *period) settings(record fsm.System) (providers.Settings, error) {
 	}
 	return settings, nil
 }
-
-// sealRecord names the record that a connection's sealed settings are bound to.
-func sealRecord(name fsm.ConnectionName) string { return "connection:" + string(name) }
 
 // encodeFields writes validated values as JSON that validates to the same values again.
 func encodeFields(values map[string]any) ([]byte, error) {

@@ -41,7 +41,8 @@ type Config struct {
 	Providers *providers.Registry
 	Keyring   Keyring
 	Dialer    providers.Dialer
-	Clocks    Clocks // nil: this node's clock is all there is
+	Sealing   Sealing // nil: the sealing key cannot be exchanged
+	Clocks    Clocks  // nil: this node's clock is all there is
 	NodeID    string
 	Logger    *slog.Logger     // nil: none
 	Now       func() time.Time // nil: time.Now

@@ -56,6 +56,10 @@ func (b *Broker) CreateConnection(ctx context.Context, req Request, spec Connect
 	} else if body.Identity, err = p.checkSettings(ctx, spec.Name, spec.Provider, settings); err != nil {
 		return none, nil, err
 	}
+	// Anew: a check takes its time, and the sealing key may have been exchanged meanwhile.
+	if body.Settings, body.Sealed, err = p.sealSettings(kind, spec.Name, settings); err != nil {
+		return none, nil, err
+	}
 	if len(spec.Environments) == 0 {
 		warnings = append(warnings, "no environment may use the connection yet: name some in environments")
 	}
@@ -134,12 +138,10 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 	case c.System == "" && !kind.Describe().SameLocation(before, settings):
 		return nil, nil, &fsm.Refusal{Code: CodeSystemChangeNeeded, Field: "system", Message: fmt.Sprintf("these settings point connection %q elsewhere: say whether the same system %q there (its leases follow) or it was %q by another (its leases stay with the old one)", c.Name, Moved, Replaced)}
 	}
-	if update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings); err != nil {
-		return nil, nil, err
-	}
 	warnings := providers.Warnings(kind, settings)
 	if c.SkipCheck {
-		return update, append(warnings, "the connection was not checked: run a check before the next lease"), nil
+		update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings)
+		return update, append(warnings, "the connection was not checked: run a check before the next lease"), err
 	}
 	identity, err := p.checkSettings(ctx, c.Name, record.Provider, settings)
 	if err != nil {
@@ -149,7 +151,9 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 		return nil, nil, &fsm.Refusal{Code: CodeSystemChangeNeeded, Field: "system", Message: fmt.Sprintf("these settings point connection %q to another system: leases that exist would never be removed from the old one: say %q", c.Name, Replaced)}
 	}
 	update.Identity = identity
-	return update, warnings, nil
+	// Not before the check, which takes its time: the sealing key may be exchanged meanwhile.
+	update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings)
+	return update, warnings, err
 }
 
 // DeleteConnection removes a connection that nothing uses.
@@ -264,7 +268,7 @@ func (p *period) sealSettings(kind providers.Provider, name fsm.ConnectionName, 
 	if err != nil {
 		return nil, nil, err
 	}
-	sealed, err = p.Keyring.Seal(data, sealRecord(name))
+	sealed, err = p.Keyring.Seal(data, fsm.ConnectionSeal(name))
 	return public, sealed, err
 }
 

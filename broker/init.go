@@ -24,15 +24,12 @@ type InitSpec struct {
 	JoinToken *JoinTokenSpec // lets the others in
 }
 
-// keyCheckRecord is what the value that proves a node's key file is bound to.
-const keyCheckRecord = "cluster:key-check"
-
 // checkKeyring refuses to lead with a keyring that is not the cluster's: nothing could be opened.
 func (p *period) checkKeyring(check []byte) error {
 	if len(check) == 0 {
 		return nil
 	}
-	if _, err := p.Keyring.Open(check, keyCheckRecord); err != nil {
+	if _, err := p.Keyring.Open(check, fsm.KeyCheckSeal); err != nil {
 		return errors.New("this node's key file is not the cluster's: give it the key file that the other nodes have")
 	}
 	return nil
@@ -42,7 +39,7 @@ func (p *period) checkKeyring(check []byte) error {
 // anything else; on a cluster that is initialised it returns a *fsm.Refusal.
 func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 	p := &period{Broker: b, ctx: ctx, term: term}
-	check, err := b.Keyring.Seal([]byte(spec.ClusterID), keyCheckRecord)
+	check, err := b.Keyring.Seal([]byte(spec.ClusterID), fsm.KeyCheckSeal)
 	if err != nil {
 		return err
 	}

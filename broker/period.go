@@ -26,6 +26,7 @@ type period struct {
 	requests   atomic.Int64   // under way; see yield
 	backends   *backends
 	operations poker // work for runOperations
+	sealing    sealingWork
 	rates      rates
 	company    company
 	watch      clockWatch
@@ -72,19 +73,24 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		guards:     map[system]*guard{},
 		rates:      rates{bucket: map[string]*limit{}},
 		operations: make(poker, 1),
+		sealing:    sealingWork{poke: make(poker, 1)},
 		over:       make(chan error, 1),
 		company:    company{most: b.Timing.Company},
 	}
 	var meta fsm.Meta
-	err := b.view(func(v *fsm.View) { meta = v.Meta() })
+	var sealingKeys []fsm.SealingKey
+	err := b.view(func(v *fsm.View) { meta, sealingKeys = v.Meta(), v.SealingKeys() })
 	if err == nil {
 		err = p.checkKeyring(meta.KeyCheck)
+	}
+	p.clusterID, p.restored, p.reborn = meta.ClusterID, meta.Restored, meta.Reborn()
+	if err == nil {
+		err = p.follow(sealingKeys)
 	}
 	if err != nil {
 		cancel()
 		return err
 	}
-	p.clusterID, p.restored, p.reborn = meta.ClusterID, meta.Restored, meta.Reborn()
 	p.backends = newBackends(p)
 	defer func() {
 		// Calls of outside systems are cancelled before anything else; then nothing new begins;
@@ -107,6 +113,9 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		p.goes(p.runWheel)
 		p.goes(p.runPrune)
 		p.goes(p.runOperations)
+		if p.Sealing != nil {
+			p.goes(p.runSealing)
+		}
 	} else {
 		p.log.Warn(p.restored.Refusal().Message)
 	}

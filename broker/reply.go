@@ -40,11 +40,11 @@ func (p *period) sealReply(key string, id fsm.LeaseID, values []Value) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("encoding the values of lease %s: %w", id, err)
 	}
-	return p.Keyring.SealFor(key, data, replyRecord(id))
+	return p.Keyring.SealFor(key, data, fsm.ReplySeal(id))
 }
 
 func (p *period) openReply(key string, id fsm.LeaseID, sealed []byte) ([]Value, error) {
-	data, err := p.Keyring.OpenFor(key, sealed, replyRecord(id))
+	data, err := p.Keyring.OpenFor(key, sealed, fsm.ReplySeal(id))
 	if err != nil {
 		return nil, err
 	}
@@ -58,5 +58,3 @@ func (p *period) openReply(key string, id fsm.LeaseID, sealed []byte) ([]Value, 
 	}
 	return values, nil
 }
-
-func replyRecord(id fsm.LeaseID) string { return "reply:" + string(id) }

@@ -13,6 +13,7 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
+	"google.golang.org/protobuf/proto"
 )
 
 // KeyFile is the content of a key file, in clear. It prints as [redacted].
@@ -66,19 +67,31 @@ func Create(path string) error {
 	return writeKeyFile(path, file)
 }
 
-// Install writes a key file that another node has sent. A file that is there already must be the same.
+// Install writes a key file that another node has sent. A file that is there already must be of the same cluster: an
+// earlier try may have written it, before the sealing key was exchanged.
 func Install(path string, data []byte) error {
 	present, err := os.ReadFile(path)
 	if err == nil {
-		if !bytes.Equal(present, data) {
+		if bytes.Equal(present, data) {
+			return syncDir(filepath.Dir(path)) // an earlier try may have died before it did
+		}
+		if !sameCluster(present, data) {
 			return fmt.Errorf("the key file %s is not that of the cluster: move it away, if nothing else needs it", path)
 		}
-		return syncDir(filepath.Dir(path)) // an earlier try may have died before it did
+		return replaceFile(path, data)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("reading the key file: %w", err)
 	}
 	return writeKeyFile(path, data)
+}
+
+// sameCluster reports whether two key files have one hashing key, which is never exchanged.
+func sameCluster(a, b []byte) bool {
+	x, err := parse(a, "")
+	y, other := parse(b, "")
+	return err == nil && other == nil &&
+		proto.Equal(insecurecleartextkeyset.KeysetMaterial(x.hashing), insecurecleartextkeyset.KeysetMaterial(y.hashing))
 }
 
 func writeKeyFile(path string, data []byte) error {
@@ -107,7 +120,20 @@ func Load(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKeyring(content, func(file KeyFile) error { return replaceFile(path, file) }), nil
+	return newKeyring(content, func(before, after KeyFile) error { return replaceKeyFile(path, before, after) }), nil
+}
+
+// replaceKeyFile puts other keys into a key file. One that somebody else has changed stays as it is: keys that are
+// only there would be lost.
+func replaceKeyFile(path string, before, after KeyFile) error {
+	present, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("reading the key file: %w", err)
+	}
+	if !bytes.Equal(present, before) {
+		return fmt.Errorf("the key file %s was changed by something else than this node: give each node a key file of its own, and start this one again", path)
+	}
+	return replaceFile(path, after)
 }
 
 // parse reads the content of a key file, whose name is for errors.
@@ -124,7 +150,7 @@ func parse(data []byte, path string) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the hashing key of %s: %w", path, err)
 	}
-	content := &keys{sealing: sealing, hashing: hashing, file: data}
+	content := &keys{sealing: sealing, hashing: hashing, file: data, kept: data}
 	if content.aead, err = aead.New(sealing); err != nil {
 		return nil, fmt.Errorf("using the sealing key of %s: %w", path, err)
 	}

@@ -23,7 +23,7 @@ var ErrOpen = errors.New("a sealed value cannot be opened with this keyring")
 // exchanged, several. It is safe for concurrent use.
 type Keyring struct {
 	keys  atomic.Pointer[keys]
-	keep  func(KeyFile) error // makes what was changed durable; nil: nothing does
+	keep  func(before, after KeyFile) error // makes what was changed durable; nil: nothing does
 	alter sync.Mutex          // held while it is changed
 }
 
@@ -32,10 +32,11 @@ type keys struct {
 	sealing, hashing *keyset.Handle
 	aead             tink.AEAD
 	prf              *prf.Set
-	file             KeyFile // what it was made of, to be wrapped
+	file             KeyFile // the same as a key file, to be wrapped and sent
+	kept             KeyFile // what was made durable last
 }
 
-func newKeyring(content *keys, keep func(KeyFile) error) *Keyring {
+func newKeyring(content *keys, keep func(before, after KeyFile) error) *Keyring {
 	k := &Keyring{keep: keep}
 	k.keys.Store(content)
 	return k

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (k *Keyring) NewSealingKey() (id uint32, err error) {
 	}
 	set := insecurecleartextkeyset.KeysetMaterial(fresh)
 	id = set.GetPrimaryKeyId()
-	err = k.change(func(present *tinkpb.Keyset) error {
+	err = k.change(k.keep, func(present *tinkpb.Keyset) error {
 		if slices.ContainsFunc(present.Key, func(one *tinkpb.Keyset_Key) bool { return one.GetKeyId() == id }) {
 			return errors.New("making a sealing key: its number is taken, try again")
 		}
@@ -68,11 +69,10 @@ func (k *Keyring) Learn(file KeyFile) error {
 	if err != nil {
 		return err
 	}
-	hashing := k.keys.Load().hashing
-	if !proto.Equal(insecurecleartextkeyset.KeysetMaterial(other.hashing), insecurecleartextkeyset.KeysetMaterial(hashing)) {
+	if !sameCluster(file, k.keys.Load().file) {
 		return errors.New("the key file of another node is not of this cluster")
 	}
-	return k.change(func(present *tinkpb.Keyset) error {
+	return k.change(k.keep, func(present *tinkpb.Keyset) error {
 		for _, one := range insecurecleartextkeyset.KeysetMaterial(other.sealing).Key {
 			if !slices.ContainsFunc(present.Key, func(p *tinkpb.Keyset_Key) bool { return p.GetKeyId() == one.GetKeyId() }) {
 				present.Key = append(present.Key, one)
@@ -88,9 +88,20 @@ func (k *Keyring) Follow(primary uint32, drop ...uint32) error {
 	if !k.Holds(primary) {
 		return ErrUnknownKey
 	}
-	return k.change(func(present *tinkpb.Keyset) error {
+	return k.change(k.keep, func(present *tinkpb.Keyset) error {
 		present.PrimaryKeyId = primary
 		present.Key = without(present.Key, primary, drop)
+		return nil
+	})
+}
+
+// Use has one sealing key seal from now on, as long as this process runs: the key file stays as it is.
+func (k *Keyring) Use(primary uint32) error {
+	if !k.Holds(primary) {
+		return ErrUnknownKey
+	}
+	return k.change(nil, func(present *tinkpb.Keyset) error {
+		present.PrimaryKeyId = primary
 		return nil
 	})
 }
@@ -110,7 +121,7 @@ func without(list []*tinkpb.Keyset_Key, primary uint32, drop []uint32) []*tinkpb
 }
 
 // change alters the set of sealing keys: durably first, then for those who seal and open.
-func (k *Keyring) change(alter func(*tinkpb.Keyset) error) error {
+func (k *Keyring) change(keep func(before, after KeyFile) error, alter func(*tinkpb.Keyset) error) error {
 	k.alter.Lock()
 	defer k.alter.Unlock()
 	now := k.keys.Load()
@@ -119,7 +130,7 @@ func (k *Keyring) change(alter func(*tinkpb.Keyset) error) error {
 	if err := alter(set); err != nil {
 		return err
 	}
-	if proto.Equal(before, set) {
+	if proto.Equal(before, set) && (keep == nil || bytes.Equal(now.kept, now.file)) {
 		return nil
 	}
 	file, err := encodeKeyFile(insecurecleartextkeyset.KeysetHandle(set), now.hashing)
@@ -130,10 +141,12 @@ func (k *Keyring) change(alter func(*tinkpb.Keyset) error) error {
 	if err != nil {
 		return err
 	}
-	if k.keep != nil {
-		if err := k.keep(file); err != nil {
+	next.kept = now.kept
+	if keep != nil {
+		if err := keep(now.kept, file); err != nil {
 			return err
 		}
+		next.kept = file
 	}
 	k.keys.Store(next)
 	return nil

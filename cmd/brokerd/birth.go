@@ -245,7 +245,7 @@ func (n *node) initCluster(ctx context.Context, term uint64) error {
 	if err != nil {
 		return err
 	}
-	gossip, err := n.keyring.Seal(known.GossipKeys[0], gossipRecord)
+	gossip, err := n.keyring.Seal(known.GossipKeys[0], fsm.GossipKeySeal)
 	if err != nil {
 		return err
 	}

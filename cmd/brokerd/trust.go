@@ -19,15 +19,8 @@ import (
 // members. Looking costs nothing while the configuration has not changed.
 const trustInterval = 200 * time.Millisecond
 
-// What the keys of a cluster are bound to where they lie sealed.
-const gossipRecord = "cluster:gossip-key"
-
-func authorityRecord(certificate []byte) string {
-	return "cluster:authority:" + trust.FingerprintOf(certificate).String()
-}
-
 func (n *node) sealAuthority(certificate, key []byte) (*fsm.RotateAuthority, error) {
-	sealed, err := n.keyring.Seal(key, authorityRecord(certificate))
+	sealed, err := n.keyring.Seal(key, fsm.AuthoritySeal(certificate))
 	if err != nil {
 		return nil, err
 	}
@@ -88,13 +81,13 @@ func (n *node) agreed() (trust.Known, *trust.Authority, error) {
 		}
 	}
 	for _, one := range a.gossipKeys {
-		key, err := n.keyring.Open(one.Sealed, gossipRecord)
+		key, err := n.keyring.Open(one.Sealed, fsm.GossipKeySeal)
 		if err != nil {
 			return known, nil, err
 		}
 		known.GossipKeys = append(known.GossipKeys, key)
 	}
-	key, err := n.keyring.Open(a.authorities[0].Sealed, authorityRecord(a.authorities[0].Certificate))
+	key, err := n.keyring.Open(a.authorities[0].Sealed, fsm.AuthoritySeal(a.authorities[0].Certificate))
 	if err != nil {
 		return known, nil, err
 	}
@@ -243,5 +236,5 @@ func (m trustMaker) NextAuthority() (fsm.RotateAuthority, error) {
 func (m trustMaker) NextGossipKey() ([]byte, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
-	return m.node.keyring.Seal(key, gossipRecord)
+	return m.node.keyring.Seal(key, fsm.GossipKeySeal)
 }
