@@ -151,19 +151,55 @@ func (r *Restored) Recovery() (seal.Recovery, error) {
 	if w == nil {
 		return seal.Recovery{}, ErrNoRecovery
 	}
-	return seal.Recovery{Wrapped: w.Wrapped, Shares: w.Shares, Threshold: w.Threshold, Split: w.Split}, nil
+	return seal.Recovery{Wrapped: w.Wrapped, Shares: w.Shares, Threshold: w.Threshold, Split: w.Split, Public: w.Public}, nil
 }
 
 // CheckKeyring returns an error when a keyring is not the one of the snapshot's cluster, or did not make the file:
 // whoever may write to where snapshots lie could have it say that a connection's host is his own. Nothing of a
 // snapshot may be used before.
 func (r *Restored) CheckKeyring(k *seal.Keyring) error {
+	proven := r.content.CheckProof(proving(k))
+	lacking, err := r.lacking(k)
+	switch {
+	case err != nil:
+		return err
+	case lacking && proven == nil:
+		return ErrKeyGone
+	case lacking:
+		return errors.New("this keyring is not the one of the snapshot's cluster")
+	}
 	if len(r.meta.KeyCheck) > 0 { // not of a cluster from before there was one
 		if _, err := k.Open(r.meta.KeyCheck, fsm.KeyCheckSeal); err != nil {
 			return errors.New("this keyring is not the one of the snapshot's cluster")
 		}
 	}
-	return r.content.CheckProof(proving(k))
+	return proven
+}
+
+// ErrKeyGone is returned for a keyring of the snapshot's cluster that has dropped a key which the snapshot needs.
+var ErrKeyGone = errors.New("this snapshot is from before the sealing key was exchanged, and the key file has dropped the key it needs: the recovery shares open it (to use them, name another --key-file)")
+
+// lacking reports whether something in the state is sealed with a key that a keyring does not have.
+func (r *Restored) lacking(k *seal.Keyring) (lacking bool, err error) {
+	err = r.State.View(func(v *fsm.View) error {
+		for id := range v.SealedBy() {
+			lacking = lacking || id != 0 && !k.Holds(id)
+		}
+		return nil
+	})
+	return lacking, err
+}
+
+// UsePrimary has a keyring seal with the key that the state seals with, as long as this process runs.
+func (r *Restored) UsePrimary(k *seal.Keyring) error {
+	return r.State.View(func(v *fsm.View) error {
+		for _, key := range v.SealingKeys() {
+			if key.State == fsm.SealingPrimary {
+				return k.Use(key.ID)
+			}
+		}
+		return nil
+	})
 }
 
 // Plan says how a snapshot is brought back.
@@ -180,6 +216,7 @@ type Plan struct {
 	// Of a running cluster, whose state is replaced: who belongs to it, the index it has come to, its present
 	// term, and why.
 	Belonging *fsm.Belonging
+	Sealing   *fsm.Sealing
 	After     uint64
 	Term      uint64
 	Reason    string
@@ -210,7 +247,7 @@ func (r *Restored) Begin(p Plan) (index, term uint64, err error) {
 	}
 	err = r.State.BeginLife(fsm.Life{
 		Index: index, Term: term, Actor: p.Actor, Restored: mark, Node: p.Node, Authority: p.Authority, GossipKey: p.GossipKey,
-		Belonging: p.Belonging, Details: details,
+		Belonging: p.Belonging, Sealing: p.Sealing, Details: details,
 	})
 	return index, term, err
 }

@@ -215,9 +215,7 @@ func (n *node) answerEnrolling(ctx context.Context, q enrollQuestion) (enrollAns
 			return none, cluster.JoinRefusal(err)
 		}
 	}
-	if answer.Keyring, err = os.ReadFile(n.config.KeyFile); err != nil {
-		return none, fmt.Errorf("reading the key file: %w", err)
-	}
+	answer.Keyring = n.keyring.File()
 	return answer, nil
 }
 

@@ -168,6 +168,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	watching, cancel := context.WithCancel(context.Background())
 	n.watching = cancel
 	n.watchers.Go(func() { n.watchTrust(watching) })
+	n.watchers.Go(func() { n.watchSealing(watching) })
 	return n, n.serveSocket()
 }
 
@@ -202,7 +203,7 @@ func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) 
 		return err
 	}
 	n.broker, err = broker.New(broker.Config{
-		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
+		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Sealing: sealingKeys{n}, Dialer: dialer,
 		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err

@@ -40,7 +40,7 @@ func (n *node) recovery() (*fsm.Recovery, error) {
 			fmt.Fprintln(n.stdout, s.Text())
 		}
 	}
-	n.wrapped = &fsm.Recovery{Wrapped: r.Wrapped, Shares: r.Shares, Threshold: r.Threshold, Split: r.Split}
+	n.wrapped = &fsm.Recovery{Wrapped: r.Wrapped, Shares: r.Shares, Threshold: r.Threshold, Split: r.Split, Public: r.Public}
 	return n.wrapped, nil
 }
 

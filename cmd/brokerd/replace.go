@@ -17,6 +17,7 @@ import (
 	"broker/backup"
 	"broker/broker"
 	"broker/fsm"
+	"broker/seal"
 )
 
 // replaceQuestion asks a running leader, over its socket, to replace the state of its cluster.
@@ -24,12 +25,26 @@ type replaceQuestion struct {
 	File    string `json:"file"` // as the node sees it
 	Confirm string `json:"confirm"`
 	Reason  string `json:"reason"`
+
+	// Shares open the keyring of a snapshot from before the sealing key was exchanged.
+	Shares []string `json:"shares,omitempty"`
 }
 
 // replaceAnswer tells how that went.
 type replaceAnswer struct {
 	Error string `json:"error,omitempty"`
 	Index uint64 `json:"index,omitempty"`
+
+	// Recovery is set when shares are needed, and says which.
+	Recovery  *seal.Recovery `json:"recovery,omitempty"`
+	ClusterID string         `json:"cluster_id,omitempty"`
+}
+
+// sharesNeeded is the error of a snapshot that only recovery shares open.
+type sharesNeeded struct{ seal.Recovery }
+
+func (sharesNeeded) Error() string {
+	return "this snapshot is from before the sealing key was exchanged: recovery shares are needed to open it"
 }
 
 // replacement is a state on its way into the log.
@@ -37,7 +52,7 @@ type replacement struct {
 	index   uint64
 	size    int64
 	content io.Reader
-	belongs belonging // in the state that was made
+	belongs belonging // to the cluster, in the state that was made
 	done    chan error
 }
 
@@ -45,13 +60,14 @@ type replacement struct {
 type belonging struct {
 	fsm.Belonging
 	version uint64
+	sealing fsm.Sealing
 }
 
 // belonging reads it.
 func (n *node) belonging() (b belonging, err error) {
 	err = n.state.View(func(v *fsm.View) error {
 		b.Belonging = fsm.Belonging{Nodes: v.Nodes(), Authorities: v.Authorities(), GossipKeys: v.GossipKeys(), Memberships: v.Memberships()}
-		b.version = v.Meta().Trust
+		b.version, b.sealing = v.Meta().Trust, v.Sealing()
 		return nil
 	})
 	return b, err
@@ -66,6 +82,10 @@ func (b belonging) unchanged(n *node) error {
 	}
 	if now.version != b.version || !slices.Equal(now.Memberships, b.Memberships) {
 		return errors.New("who belongs to the cluster has changed meanwhile, and nothing was replaced: try again")
+	}
+	same := func(x, y fsm.SealingKey) bool { return x.Number == y.Number && x.Version == y.Version }
+	if !slices.EqualFunc(now.sealing.Keys, b.sealing.Keys, same) || !bytes.Equal(now.sealing.KeyCheck, b.sealing.KeyCheck) {
+		return errors.New("the sealing key is being exchanged, and nothing was replaced: try again when that is over (brokerctl seal status)")
 	}
 	return nil
 }
@@ -85,6 +105,10 @@ func (n *node) serveReplace(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		answer.Error = err.Error()
+	}
+	var needed sharesNeeded
+	if errors.As(err, &needed) {
+		answer.Recovery, answer.ClusterID = &needed.Recovery, n.cluster.ClusterID()
 	}
 	_ = json.NewEncoder(w).Encode(answer) // who went away finds the outcome in the history
 }
@@ -110,15 +134,25 @@ func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint6
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
-	if err := source.CheckKeyring(n.keyring); err != nil {
+	ring, err := n.keyringOf(source, q.Shares)
+	if err != nil {
 		return 0, err
 	}
 	belongs, err := n.belonging()
 	if err != nil {
 		return 0, err
 	}
+	sealing := belongs.sealing
+	sealing.Reseal = func(s fsm.SealedValue) ([]byte, error) {
+		plain, err := ring.Open(s.Sealed, s.Bound)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(plain)
+		return n.keyring.Seal(plain, s.Bound)
+	}
 	plan := backup.Plan{
-		Belonging: &belongs.Belonging, Now: time.Now(), Reason: q.Reason, Actor: fsm.Actor{Node: n.config.NodeID}, After: n.state.Index(), Term: status.Term,
+		Belonging: &belongs.Belonging, Sealing: &sealing, Now: time.Now(), Reason: q.Reason, Actor: fsm.Actor{Node: n.config.NodeID}, After: n.state.Index(), Term: status.Term,
 	}
 	if index, _, err = source.Begin(plan); err != nil {
 		return 0, err
@@ -140,6 +174,40 @@ func (n *node) replaceState(ctx context.Context, q replaceQuestion) (index uint6
 	case <-ctx.Done():
 		return 0, fmt.Errorf("waiting for the leader's work to end: %w", ctx.Err())
 	}
+}
+
+// keyringOf returns the keyring that opens a snapshot of this cluster: the present one, or, for one from before the
+// sealing key was exchanged, that which the shares open.
+func (n *node) keyringOf(source *backup.Restored, lines []string) (*seal.Keyring, error) {
+	err := source.CheckKeyring(n.keyring)
+	if !errors.Is(err, backup.ErrKeyGone) {
+		return n.keyring, err
+	}
+	recovery, err := source.Recovery()
+	if err != nil {
+		return nil, err
+	}
+	if len(lines) == 0 {
+		return nil, sharesNeeded{recovery}
+	}
+	var shares []seal.Share
+	for _, line := range lines {
+		share, err := seal.ParseShare(line)
+		if err != nil {
+			return nil, err
+		}
+		shares = append(shares, share)
+	}
+	file, err := recovery.Open(n.cluster.ClusterID(), shares)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(file)
+	ring, err := file.Keyring()
+	if err != nil {
+		return nil, err
+	}
+	return ring, source.CheckKeyring(ring)
 }
 
 // leadOn leads, and between two periods of leading replaces the state when that was asked for.
@@ -183,32 +251,52 @@ func (r *restoring) replace(ctx context.Context) error {
 	if _, err := os.Stat(file); err != nil {
 		return fmt.Errorf("opening the snapshot: %w", err)
 	}
-	path := filepath.Join(r.dataDir, socketName)
-	client := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}}
-	defer client.CloseIdleConnections()
-	question, err := json.Marshal(replaceQuestion{File: file, Confirm: r.confirm, Reason: r.reason})
+	question := replaceQuestion{File: file, Confirm: r.confirm, Reason: r.reason}
+	answer, err := r.askReplace(ctx, question)
+	if err == nil && answer.Recovery != nil {
+		fmt.Fprintln(r.err, answer.Error)
+		var shares []seal.Share
+		if shares, err = r.collectShares(ctx, answer.ClusterID, *answer.Recovery); err != nil {
+			return err
+		}
+		for _, s := range shares {
+			question.Shares = append(question.Shares, s.Text())
+		}
+		answer, err = r.askReplace(ctx, question)
+	}
 	if err != nil {
 		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/restore", bytes.NewReader(question))
-	if err != nil {
-		return err
-	}
-	res, err := client.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("asking the node at %s: %w (does it run on this host, and may you read its data directory?)", path, err)
-	}
-	defer res.Body.Close()
-	var answer replaceAnswer
-	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&answer); err != nil {
-		return fmt.Errorf("reading the node's answer: %w; the history tells whether it was done", err)
 	}
 	if answer.Error != "" {
 		return errors.New(answer.Error)
 	}
 	fmt.Fprintf(r.err, "the cluster's state was replaced; its log goes on at index %d.\nIt changes nothing at outside systems until it is released: brokerctl snapshot diff, then brokerctl snapshot release.\n", answer.Index)
 	return nil
+}
+
+// askReplace puts the question to the running node.
+func (r *restoring) askReplace(ctx context.Context, question replaceQuestion) (answer replaceAnswer, err error) {
+	path := filepath.Join(r.dataDir, socketName)
+	client := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	defer client.CloseIdleConnections()
+	body, err := json.Marshal(question)
+	if err != nil {
+		return answer, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/restore", bytes.NewReader(body))
+	if err != nil {
+		return answer, err
+	}
+	res, err := client.RoundTrip(req)
+	if err != nil {
+		return answer, fmt.Errorf("asking the node at %s: %w (does it run on this host, and may you read its data directory?)", path, err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<16)).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("reading the node's answer: %w; the history tells whether it was done", err)
+	}
+	return answer, nil
 }

@@ -176,7 +176,10 @@ func (r *restoring) openKeyring(ctx context.Context, source *backup.Restored) (o
 	if err != nil {
 		return key, err
 	}
-	return key, source.CheckKeyring(key.ring)
+	if err := source.CheckKeyring(key.ring); err != nil {
+		return key, err
+	}
+	return key, source.UsePrimary(key.ring)
 }
 
 // prepareDirectory makes everything that a plain start of the node needs. The data directory counts as a node's

@@ -182,6 +182,10 @@ func (n *node) answerQuestion(ctx context.Context, about string, question []byte
 		return answered(ctx, question, n.answerEnrolling)
 	case aboutAdminToken:
 		return answered(ctx, question, n.answerAdminToken)
+	case aboutKeyring:
+		return answered(ctx, question, n.answerKeyring)
+	case aboutSealingKey:
+		return answered(ctx, question, n.answerSealingKey)
 	default:
 		return nil, fmt.Errorf("this node does not know what %q means: it is of an older version", about)
 	}
