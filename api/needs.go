@@ -76,6 +76,7 @@ type Broker interface {
 
 	// UseToken counts a request of a token that is good for a limited number of them.
 	UseToken(context.Context, broker.Request, fsm.TokenAccessor) error
+	RotateSealingKey(context.Context, broker.Request) (fsm.SealingKey, error)
 }
 
 // State is the replicated state as this node has it. [StateOf] makes one.
@@ -119,6 +120,8 @@ type View interface {
 	Authorities() []fsm.Authority
 
 	AuditAnchors(node string, after fsm.AuditAnchor, limit int) []fsm.AuditAnchor
+	SealingKeys() []fsm.SealingKey
+	SealedBy() map[uint32]uint64
 }
 
 // StateOf makes the state machine readable for a [Server].

@@ -96,6 +96,9 @@ func statuses() map[string]int {
 		string(fsm.CodeLevelTooLow):       http.StatusConflict,
 
 		string(fsm.CodeAuditRewritten): http.StatusConflict,
+		string(fsm.CodeRotationRunning):   http.StatusConflict,
+		string(fsm.CodeSealingKeyState):   http.StatusConflict,
+		string(fsm.CodeSealingKeyRetired): http.StatusConflict,
 
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,
 		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,

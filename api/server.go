@@ -283,6 +283,7 @@ func (s *Server) routes() error {
 	r.clock()
 	r.snapshots()
 	r.trust()
+	r.seal()
 
 	r.audit()
 

@@ -138,7 +138,9 @@ func (v *View) SealedBy() map[uint32]uint64 {
 	counts := map[uint32]uint64{}
 	meta := v.Meta()
 	v.eachSealed(&meta, func(s SealedValue) bool {
-		counts[SealingKeyOf(s.Sealed)]++
+		if id := SealingKeyOf(s.Sealed); id != 0 {
+			counts[id]++
+		}
 		return true
 	})
 	return counts

@@ -74,6 +74,9 @@ func (k *Kit) Restore(t testing.TB, drill bool) {
 	k.lead()
 }
 
+// clusterID is the id of the cluster.
+const clusterID = "01TESTCLUSTER"
+
 // Start returns a Kit that leads and holds the account "admin" and nothing else. Change may alter the
 // API's configuration; nil changes nothing.
 func Start(t testing.TB, change func(*api.Config)) *Kit {
@@ -92,7 +95,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	must(t, err)
 	log := &journal{state: state, term: 1}
 	b, err := broker.New(broker.Config{
-		State: state, Log: log, Providers: registry, Keyring: keyring, NodeID: "n1",
+		State: state, Log: log, Providers: registry, Keyring: keyring, Sealing: sealing{keyring}, NodeID: "n1",
 		Timing: broker.Timing{
 			RevokeWait: time.Second, Tick: 10 * time.Millisecond,
 			// A lease whose login sticks is shown as stuck within the wait of a revoke request.
@@ -106,7 +109,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	first, err := newAuthority()
 	must(t, err)
 	must(t, b.Init(context.Background(), 1, broker.InitSpec{
-		ClusterID: "01TESTCLUSTER", Account: "admin", TokenHash: tokenHash, Accessor: "01TESTACCESSOR",
+		ClusterID: clusterID, Account: "admin", TokenHash: tokenHash, Accessor: "01TESTACCESSOR",
 		Authority: &fsm.RotateAuthority{Certificate: first.Certificate(), Sealed: []byte("sealed")},
 	}))
 
@@ -245,7 +248,7 @@ func (c *Cluster) status() types.Cluster {
 		return nil
 	})
 	out := types.Cluster{
-		ID: "01TESTCLUSTER", Node: c.ID, Leader: c.leader, Term: 1, AppliedIndex: index, CommitIndex: index,
+		ID: clusterID, Node: c.ID, Leader: c.leader, Term: 1, AppliedIndex: index, CommitIndex: index,
 		Members: []types.Member{{ID: c.ID, APIAddress: c.url, Voter: true, State: "voter", Alive: true, Leader: c.leader == c.ID, AppliedIndex: index}},
 	}
 	if c.ID != "n1" {

@@ -102,6 +102,7 @@ func (a *app) root() *cobra.Command {
 		a.sweepCommand(), a.orphanCommand(), a.accountCommand(), a.loginCommand(), a.snapshotCommand(),
 
 		a.auditCommand(),
+		a.sealCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {
