@@ -95,7 +95,7 @@ func statuses() map[string]int {
 		string(fsm.CodeNodeRemoved):       http.StatusConflict,
 		string(fsm.CodeLevelTooLow):       http.StatusConflict,
 
-		string(fsm.CodeAuditRewritten): http.StatusConflict,
+		string(fsm.CodeAuditRewritten):    http.StatusConflict,
 		string(fsm.CodeRotationRunning):   http.StatusConflict,
 		string(fsm.CodeSealingKeyState):   http.StatusConflict,
 		string(fsm.CodeSealingKeyRetired): http.StatusConflict,

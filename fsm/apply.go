@@ -68,7 +68,7 @@ var handlers = map[CommandType]handler{
 	TypeRecordMember:      on("record_member", applyRecordMember, nil),
 	TypeRaiseFeatureLevel: on("raise_feature_level", applyRaiseFeatureLevel, nil),
 
-	TypeAnchorAudit: on("anchor_audit", applyAnchorAudit, nil),
+	TypeAnchorAudit:       on("anchor_audit", applyAnchorAudit, nil),
 	TypeCreateSealingKey:  on("create_sealing_key", applyCreateSealingKey, recallSealingKey),
 	TypeRecordSealingKey:  on("record_sealing_key", applyRecordSealingKey, nil),
 	TypePromoteSealingKey: on("promote_sealing_key", applyPromoteSealingKey, nil),

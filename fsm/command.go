@@ -77,6 +77,7 @@ const (
 
 // The commands about audit logs.
 const TypeAnchorAudit CommandType = 78
+
 // The exchange of the sealing key.
 const (
 	TypeCreateSealingKey CommandType = iota + 80

@@ -73,7 +73,7 @@ var newBody = map[string]func() Body{
 	"record_member":       func() Body { return new(RecordMember) },
 	"raise_feature_level": func() Body { return new(RaiseFeatureLevel) },
 
-	"anchor_audit": func() Body { return new(AnchorAudit) },
+	"anchor_audit":        func() Body { return new(AnchorAudit) },
 	"create_sealing_key":  func() Body { return new(CreateSealingKey) },
 	"record_sealing_key":  func() Body { return new(RecordSealingKey) },
 	"promote_sealing_key": func() Body { return new(PromoteSealingKey) },
