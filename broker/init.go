@@ -17,6 +17,9 @@ type InitSpec struct {
 	TokenTTL  time.Duration // zero: the token does not expire
 	Recovery  *fsm.Recovery // nil: no shares open the cluster's snapshots
 
+	// Roles are what the account has everywhere besides role admin.
+	Roles []fsm.RoleName
+
 	// Who belongs to the cluster from the start; nil where nodes do not know each other by keys.
 	Authority *fsm.RotateAuthority
 	GossipKey *fsm.RotateGossipKey
@@ -50,6 +53,13 @@ func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 	body := &fsm.InitCluster{
 		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check, Level: fsm.FeatureLevel,
 		Authority: spec.Authority, GossipKey: spec.GossipKey, Node: spec.Node, Recovery: spec.Recovery,
+	}
+	for _, role := range append([]fsm.RoleName{fsm.RoleAdmin}, spec.Roles...) {
+		id, err := b.newID()
+		if err != nil {
+			return err
+		}
+		body.Bindings = append(body.Bindings, fsm.Binding{ID: fsm.BindingID(id), Role: role, Account: spec.Account, Scope: fsm.Everywhere})
 	}
 	if j := spec.JoinToken; j != nil {
 		id, err := b.newID()

@@ -31,6 +31,11 @@ func applyUpdateAccount(t *txn, c *UpdateAccount) (Account, *Refusal) {
 	if r := checkVersion(c.IfVersion, a.Version, "account", string(c.Name)); r != nil {
 		return a, r
 	}
+	if c.Disabled != nil && *c.Disabled {
+		if r := t.lastAdmin(func(_ Binding, name AccountName) bool { return name == a.Name }); r != nil {
+			return a, r
+		}
+	}
 	if r := t.mayRevoke(c.Revoke); r != nil {
 		return a, r
 	}
@@ -56,6 +61,9 @@ func applyDeleteAccount(t *txn, c *DeleteAccount) (Account, *Refusal) {
 		return a, (&Refusal{Code: CodeAccountLeases, Message: fmt.Sprintf("account %q holds %s: revoke them first", c.Name, counted(live, "live lease"))}).
 			With("leases", fmt.Sprint(live))
 	}
+	if r := t.lastAdmin(func(_ Binding, name AccountName) bool { return name == a.Name }); r != nil {
+		return a, r
+	}
 	t.dropAccount(a)
 	return a, nil
 }
@@ -71,6 +79,7 @@ func (t *txn) dropAccount(a Account) {
 	for _, key := range gone {
 		tokens.delete(t, key)
 	}
+	t.dropBindingsOf(a.Name, "")
 	accounts.delete(t, []byte(a.Name))
 	t.record(Event{Type: EventAccountDeleted, Subject: string(a.Name)})
 }

@@ -41,6 +41,14 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 			return Meta{}, r
 		}
 	}
+	for _, b := range c.Bindings {
+		if r := badBinding(b); r != nil {
+			return Meta{}, r
+		}
+		if b.Account != a.Name {
+			return Meta{}, notFound("account", "account", string(b.Account))
+		}
+	}
 	t.meta.ClusterID, t.meta.CreatedAt, t.meta.KeyCheck, t.meta.Level = c.ClusterID, t.now(), c.KeyCheck, c.Level
 	if r := c.Recovery; r != nil {
 		t.meta.Recovery = &Recovery{Wrapped: r.Wrapped, Shares: r.Shares, Threshold: r.Threshold, Split: r.Split, Public: r.Public, CreatedAt: t.now()}
@@ -63,6 +71,10 @@ func applyInitCluster(t *txn, c *InitCluster) (Meta, *Refusal) {
 		t.makeJoinToken(c.JoinToken)
 	}
 	t.record(Event{Type: EventClusterCreated, Subject: c.ClusterID})
+	for _, b := range c.Bindings {
+		b.CreatedAt, b.Version = t.now(), t.meta.Index
+		t.addBinding(b)
+	}
 	return t.meta, nil
 }
 

@@ -17,6 +17,9 @@ type InitCluster struct {
 	JoinToken *CreateJoinToken `cbor:"13,keyasint,omitempty"` // for the others
 	Level     uint64           `cbor:"30,keyasint,omitempty"` // feature level to begin at; zero means 1
 
+	// Bindings are the first account's roles; their times and versions are set when they are applied.
+	Bindings []Binding `cbor:"71,keyasint,omitempty"`
+
 	// Recovery is what recovery shares open; its CreatedAt is set when it is applied. Nil: none.
 	Recovery *Recovery `cbor:"50,keyasint,omitempty"`
 }

@@ -85,6 +85,13 @@ const (
 	TypePromoteSealingKey
 	TypeResealValues
 	TypeRetireSealingKey
+// Roles and policies.
+const (
+	TypeCreateBinding CommandType = iota + 71
+	TypeDeleteBinding
+	TypeCreatePolicy
+	TypeUpdatePolicy
+	TypeDeletePolicy
 )
 
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.

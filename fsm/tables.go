@@ -160,6 +160,9 @@ func buckets() []string {
 	list = append(list, bucketsOf(replies)...)
 
 	list = append(list, bucketsOf(auditAnchors)...)
+	list = append(list, bucketsOf(groups)...)
+	list = append(list, bucketsOf(bindings)...)
+	list = append(list, bucketsOf(policies)...)
 
 	return append(list, bucketsOf(events)...)
 }

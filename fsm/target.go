@@ -45,6 +45,11 @@ func (t *txn) markGoing(g Target, id OperationID, ifVersion uint64) *Refusal {
 	case TargetSecret:
 		return mark(t, secrets, g, ifVersion, func(r *Secret) (*OperationID, *uint64) { return &r.Going, &r.Version }, id)
 	case TargetAccount:
+		if id != "" {
+			if r := t.lastAdmin(func(_ Binding, name AccountName) bool { return name == AccountName(g.Name) }); r != nil {
+				return r
+			}
+		}
 		return mark(t, accounts, g, ifVersion, func(r *Account) (*OperationID, *uint64) { return &r.Going, &r.Version }, id)
 	}
 	return badName("target", string(g.Noun))

@@ -34,6 +34,8 @@ var configBuckets = map[string]bool{
 	secretVersions.bucket: true, accounts.bucket: true, tokens.bucket: true, locks.bucket: true,
 	nodes.bucket: true, authorities.bucket: true, gossipKeys.bucket: true,
 	sealingKeys.bucket: true,
+
+	groups.bucket: true, bindings.bucket: true, policies.bucket: true,
 }
 
 // ioError is thrown when the state file cannot be written. The file is scratch, but going on without
