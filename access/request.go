@@ -129,5 +129,8 @@ type Reason struct {
 	// Group is the group by which the account has it; empty: directly.
 	Group fsm.GroupName
 
+	// Rule is the rule of the policy: its @id, or its number from 1 on.
+	Rule string
+
 	Forbids bool // a policy that forbids
 }
