@@ -77,7 +77,10 @@ func (l *Language) Check(text string) []Problem {
 	return all
 }
 
-var parsedAt = regexp.MustCompile(`at <input>:(\d+):(\d+) (.*)$`)
+var (
+	parsedAt   = regexp.MustCompile(`at <input>:(\d+):(\d+) (.*)$`)
+	expectedRE = regexp.MustCompile(`: exact got (.*) want (.*)$`)
+)
 
 // parseProblem makes the parser's words into ours.
 func parseProblem(err error) Problem {
@@ -85,7 +88,13 @@ func parseProblem(err error) Problem {
 	if m := parsedAt.FindStringSubmatch(err.Error()); m != nil {
 		p.Line, _ = strconv.Atoi(m[1])
 		p.Column, _ = strconv.Atoi(m[2])
-		p.Message = "this cannot be read: " + strings.ReplaceAll(m[3], "exact got  want ", "the text ends where there should be ")
+		p.Message = "this cannot be read: " + m[3]
+		if e := expectedRE.FindStringSubmatch(m[3]); e != nil {
+			p.Message = fmt.Sprintf("this cannot be read: there is %q where there should be %q", e[1], e[2])
+			if e[1] == "" {
+				p.Message = fmt.Sprintf("this cannot be read: the text ends where there should be %q", e[2])
+			}
+		}
 	}
 	return p
 }
