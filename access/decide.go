@@ -95,17 +95,23 @@ func remembered[T any](state State, key any, read func(*fsm.View) *T) (*T, error
 	return found.(*T), nil
 }
 
+// newGrants is an account in its groups, without a role.
+func newGrants(account fsm.AccountName, groups []fsm.GroupName) *grants {
+	g := &grants{account: accountEntity(account, groups)}
+	g.principal = append(g.principal, g.account.UID)
+	for _, one := range groups {
+		g.principal = append(g.principal, uid(typeGroup, string(one)))
+	}
+	return g
+}
+
 func (d *Decider) grantsIn(v *fsm.View, account fsm.AccountName) *grants {
 	a, ok := v.Account(account)
 	if !ok || a.Disabled {
 		return &grants{unknown: true}
 	}
 	groups := v.GroupsOf(account)
-	g := &grants{account: accountEntity(account, groups)}
-	g.principal = append(g.principal, g.account.UID)
-	for _, one := range groups {
-		g.principal = append(g.principal, uid(typeGroup, string(one)))
-	}
+	g := newGrants(account, groups)
 	for _, b := range v.BindingsOf(account, groups) {
 		if role, ok := d.roles[b.Role]; ok {
 			g.list = append(g.list, grant{role, b})

@@ -57,11 +57,7 @@ func mustSet(t testing.TB, policies map[string]string) *policySet {
 
 func (c *company) grants(name fsm.AccountName) *grants {
 	groups := c.groups[name]
-	g := &grants{account: accountEntity(name, groups)}
-	g.principal = append(g.principal, g.account.UID)
-	for _, one := range groups {
-		g.principal = append(g.principal, uid(typeGroup, string(one)))
-	}
+	g := newGrants(name, groups)
 	for _, b := range c.bindings {
 		mine := b.Account == name
 		for _, one := range groups {

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cedar-policy/cedar-go"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
@@ -47,10 +46,7 @@ func TestIndexFindsWhatMatches(t *testing.T) {
 		}
 		groups := rapid.SampledFrom([][]fsm.GroupName{nil, {"team"}, {"ops", "team"}}).Draw(t, "groups")
 		who := rapid.SampledFrom([]fsm.AccountName{"alice", "bob"}).Draw(t, "who")
-		g := &grants{account: accountEntity(who, groups), principal: []cedar.EntityUID{uid(typeAccount, string(who))}}
-		for _, one := range groups {
-			g.principal = append(g.principal, uid(typeGroup, string(one)))
-		}
+		g := newGrants(who, groups)
 		on := rapid.SampledFrom([]Resource{
 			{Kind: KindSecret, Environment: "payments/production", Secret: "orders"},
 			{Kind: KindSecret, Environment: "payments/production"},
@@ -116,10 +112,9 @@ func BenchmarkDecide(b *testing.B) {
 		names = append(names, name)
 		group := fsm.GroupName(fmt.Sprintf("g%d", i%50))
 		role, _ := RoleNamed("developer")
-		ledger[grantsOf(name)] = &grants{
-			account: accountEntity(name, []fsm.GroupName{group}), principal: []cedar.EntityUID{uid(typeAccount, string(name)), uid(typeGroup, string(group))},
-			list: []grant{{role, fsm.Binding{ID: "B", Role: "developer", Scope: fsm.Scope(fmt.Sprintf("app%d/*", i%100))}}},
-		}
+		g := newGrants(name, []fsm.GroupName{group})
+		g.list = []grant{{role, fsm.Binding{ID: "B", Role: "developer", Scope: fsm.Scope(fmt.Sprintf("app%d/*", i%100))}}}
+		ledger[grantsOf(name)] = g
 	}
 	d, err := New(DeciderConfig{State: ledger})
 	if err != nil {
@@ -154,9 +149,9 @@ func BenchmarkDecideUnfiled(b *testing.B) {
 		texts[fmt.Sprintf("p%d", i)] = fmt.Sprintf(`forbid (principal, action == Action::"lease:issue", resource) when { context has ttl && context.ttl > %d };`, 86400+i)
 	}
 	role, _ := RoleNamed("developer")
-	ledger := kept{allPolicies{}: mustSet(b, texts), grantsOf("a"): &grants{
-		account: accountEntity("a", nil), list: []grant{{role, fsm.Binding{Scope: "*"}}},
-	}}
+	g := newGrants("a", nil)
+	g.list = []grant{{role, fsm.Binding{Scope: "*"}}}
+	ledger := kept{allPolicies{}: mustSet(b, texts), grantsOf("a"): g}
 	d, err := New(DeciderConfig{State: ledger})
 	if err != nil {
 		b.Fatal(err)

@@ -17,8 +17,12 @@ import (
 	"broker/fsm"
 )
 
-// maxRules bounds the rules of one policy.
-const maxRules = 200
+// The bounds of one policy: its types are checked for each action and kind of resource, which takes time.
+const (
+	maxRules = 200
+	maxTerms = 5000 // of all rules
+	maxDepth = 100  // of terms within terms
+)
 
 // Language checks the texts of policies. It is safe for concurrent use.
 type Language struct{ types *validate.Validator }
@@ -61,9 +65,16 @@ func (l *Language) Check(text string) []Problem {
 		return []Problem{{Message: fmt.Sprintf("a policy has from 1 to %d rules, permit (…) or forbid (…), not %d", maxRules, len(list))}}
 	}
 	var all []Problem
-	ids := map[string]bool{}
+	ids, terms := map[string]bool{}, 0
 	for i, one := range list {
 		c := &check{rule: strconv.Itoa(i + 1), position: one.Position()}
+		if terms += c.size((*ast.Policy)(one.AST())); terms > maxTerms {
+			c.add("the policy is too large: at most %d terms in all its rules", maxTerms)
+			return append(all, c.found...)
+		} else if len(c.found) > 0 {
+			all = append(all, c.found...)
+			continue
+		}
 		if id, ok := one.Annotations()["id"]; ok {
 			c.id(string(id), ids)
 		}
@@ -111,6 +122,33 @@ func (c *check) add(format string, args ...any) {
 	if !slices.Contains(c.found, p) {
 		c.found = append(c.found, p)
 	}
+}
+
+// size counts the terms of a rule's conditions and refuses such that lie too deep in others.
+func (c *check) size(rule *ast.Policy) int {
+	terms := 0
+	var walk func(n ast.IsNode, depth int)
+	walk = func(n ast.IsNode, depth int) {
+		if terms++; depth > maxDepth || terms > maxTerms {
+			if depth > maxDepth {
+				c.add("the conditions are too deep: at most %d terms within each other; write several rules", maxDepth)
+			}
+			return
+		}
+		own := true
+		ast.Inspect(ast.NewNode(n), func(child ast.IsNode) bool {
+			if own {
+				own = false
+				return true
+			}
+			walk(child, depth+1)
+			return false
+		})
+	}
+	for _, condition := range rule.Conditions {
+		walk(condition.Body, 1)
+	}
+	return terms
 }
 
 func (c *check) id(id string, taken map[string]bool) {

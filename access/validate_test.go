@@ -64,6 +64,10 @@ func TestPoliciesThatMeanNothingAreRefused(t *testing.T) {
 		{`@id("Two words") permit (principal, ` + issue + `, resource);`, "1 to 63 characters"},
 		{"@id(\"one\") permit (principal, " + issue + ", resource);\n@id(\"one\") forbid (principal, " + issue + ", resource);", `line 2, column 1: rule one: @id("one") is another rule's`},
 		{strings.Repeat(`permit (principal, action, resource);`, 201), "from 1 to 200 rules"},
+		{`permit (principal, action, resource) when { ` + strings.Repeat("(!", 10_000) + "true" + strings.Repeat(")", 10_000) + ` };`, "the conditions are too deep"},
+		{`permit (principal, action, resource) when { context.own` + strings.Repeat(" || context.own", 4000) + ` };`, "the conditions are too deep"},
+		{`permit (principal, action, resource) when { principal in [` + strings.Repeat(`Group::"a", `, 5000) + `Group::"b"] };`, "the policy is too large"},
+		{strings.Repeat(`permit (principal, action, resource) when { `+strings.Repeat(`principal == Account::"a" || `, 8)+`false };`, 200), "the policy is too large"},
 		{strings.Repeat(" ", fsm.MaxPolicyText+1), "at most 65536 bytes"},
 
 		{`@id("one") @description("whatever it is") @max_ttl("1h30m") permit (principal in Group::"team", ` + issue + `, resource in App::"payments");`, ""},
@@ -122,7 +126,7 @@ func FuzzPolicy(f *testing.F) {
 		if len(set.unreadable) > 0 {
 			t.Fatalf("accepted and cannot be compiled: %q", text)
 		}
-		g := &grants{account: accountEntity("alice", []fsm.GroupName{"g"})}
+		g := newGrants("alice", []fsm.GroupName{"g"})
 		for _, on := range []Resource{{Kind: KindSecret, Environment: "a/b", Secret: "c"}, {Kind: KindCluster}} {
 			decide(&Request{Who: Identity{Account: "alice"}, Action: "lease:issue", On: on}, g, set)
 		}
