@@ -218,23 +218,24 @@ func TestPoliciesThatLockTheirAuthorOut(t *testing.T) {
 	w.apply("alice", &fsm.CreatePolicy{Name: "old", Text: `permit (principal, action == Action::"secret:get", resource);`})
 	for _, one := range []struct {
 		text string
-		want Action
+		want string
 	}{
 		{`forbid (principal, action, resource);`, "policy:create"},
 		{`forbid (principal, action == Action::"policy:update", resource);`, "policy:update"},
 		{`forbid (principal, action == Action::"policy:delete", resource == Object::"policy/new");`, "policy:delete"},
 		{`forbid (principal == Account::"alice", action in [Action::"policy:delete", Action::"policy:update"], resource);`, "policy:update"},
 		{`forbid (principal, action == Action::"policy:update", resource) unless { context has address && context.address.isInRange(ip("10.0.0.0/8")) };`, "policy:update"},
+		{`forbid (principal, action == Action::"policy:update", resource) unless { context has address && context.address.isInRange(ip("192.0.2.0/24")) };`, ""},
 		{`forbid (principal, action == Action::"policy:update", resource) unless { principal == Account::"alice" };`, ""},
 		{`forbid (principal, action, resource in Environment::"payments/production");`, ""},
 		{`forbid (principal == Account::"bob", action, resource);`, ""},
 	} {
-		got, err := w.LocksOut(Request{Who: Identity{Account: "alice"}}, "new", &one.text)
+		got, err := w.LocksOut(fsm.Actor{Account: "alice", Address: "192.0.2.1"}, "new", &one.text)
 		if err != nil || got != one.want {
 			t.Errorf("%s\n locks out of %q, %v; want %q", one.text, got, err, one.want)
 		}
 	}
-	if got, err := w.LocksOut(Request{Who: Identity{Account: "alice"}}, "old", nil); err != nil || got != "" {
+	if got, err := w.LocksOut(fsm.Actor{Account: "alice", Address: "192.0.2.1"}, "old", nil); err != nil || got != "" {
 		t.Errorf("deleting a policy that gives nothing: %q, %v", got, err)
 	}
 	// One who changes policies by a policy.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -214,12 +215,12 @@ func each[R any, N ~string](list func(after N, limit int) []R, name func(R) N) f
 	}
 }
 
-// KnowsRole returns an *InvalidError for what is no role.
+// KnowsRole returns an error that says which roles there are for one that is none.
 func (d *Decider) KnowsRole(name fsm.RoleName) error {
 	if _, ok := d.roles[name]; ok {
 		return nil
 	}
-	return &InvalidError{"role", fmt.Sprintf("there is no role %q: there are %s", name, roleNames())}
+	return fmt.Errorf("there is no role %q: there are %s", name, roleNames())
 }
 
 // CheckPolicy returns what is wrong with a policy's text, a sentence each.
@@ -231,11 +232,12 @@ func (d *Decider) CheckPolicy(text string) []string {
 	return all
 }
 
-// LocksOut reports which of the changes of policies that somebody may make now could not be made any more once a
-// policy is another; empty: none. A nil text: once it is deleted.
-func (d *Decider) LocksOut(who Request, name fsm.PolicyName, text *string) (Action, error) {
-	var lost Action
-	err := d.state.View(func(v *fsm.View) error {
+// LocksOut returns the action, of those that change policies, which somebody may now and could not any more once a policy
+// has another text; empty: none. A nil text: once the policy is deleted.
+func (d *Decider) LocksOut(who fsm.Actor, name fsm.PolicyName, text *string) (lost string, err error) {
+	q := Request{Who: Identity{Account: who.Account, Token: who.Token}}
+	q.Address, _ = netip.ParseAddr(who.Address) // else it is not known
+	err = d.state.View(func(v *fsm.View) error {
 		now := v.Policies("", everyPolicy)
 		then := slices.DeleteFunc(slices.Clone(now), func(p fsm.Policy) bool { return p.Name == name })
 		if text != nil {
@@ -249,12 +251,12 @@ func (d *Decider) LocksOut(who Request, name fsm.PolicyName, text *string) (Acti
 				after.add(p.Name, d.compiler.one(p))
 			}
 		}
-		g := d.grantsIn(v, who.Who.Account)
+		g := d.grantsIn(v, who.Account)
 		for _, action := range []Action{"policy:create", "policy:update", "policy:delete"} {
 			for _, on := range []Resource{{Kind: KindPolicy, Name: string(name)}, {Kind: KindPolicy}} {
-				who.Action, who.On = action, on
-				if lost == "" && decide(&who, g, before).Allowed && !decide(&who, g, after).Allowed {
-					lost = action
+				q.Action, q.On = action, on
+				if lost == "" && decide(&q, g, before).Allowed && !decide(&q, g, after).Allowed {
+					lost = string(action)
 				}
 			}
 		}

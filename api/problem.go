@@ -111,6 +111,10 @@ func statuses() map[string]int {
 		string(broker.CodeMemberUnready):         http.StatusConflict,
 		string(broker.CodeMemberTooOld):          http.StatusConflict,
 
+		string(fsm.CodeSelfGrant):         http.StatusForbidden,
+		string(fsm.CodeLastAdmin):         http.StatusConflict,
+		string(broker.CodePolicyLocksOut): http.StatusConflict,
+
 		codeMalformed:        http.StatusBadRequest,
 		codeUnknownField:     http.StatusUnprocessableEntity,
 		codeMissingField:     http.StatusUnprocessableEntity,

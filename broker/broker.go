@@ -52,6 +52,8 @@ type Config struct {
 	Observer  Observer     // nil: nobody
 	Tracer    trace.Tracer // nil: nothing is traced
 	Audit     CallRecorder // keeps which calls were made; nil: nobody does
+
+	Rules Rules // nil: no roles are given and no policies changed
 }
 
 // Timing holds the lengths of time the broker works with; zero means the default in parentheses.

@@ -17,6 +17,8 @@ const (
 	CodeProviderRejected      fsm.Code = "provider_rejected"
 	CodeConnectionBusy        fsm.Code = "connection_busy"
 	CodeSystemChangeNeeded    fsm.Code = "system_change_needed"
+
+	CodePolicyLocksOut fsm.Code = "policy_locks_out"
 )
 
 // ErrNotLeader is returned when this node does not lead, or leads no more; nothing was done.

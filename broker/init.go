@@ -17,7 +17,7 @@ type InitSpec struct {
 	TokenTTL  time.Duration // zero: the token does not expire
 	Recovery  *fsm.Recovery // nil: no shares open the cluster's snapshots
 
-	// Roles are what the account has everywhere besides role admin.
+	// Roles are what the account has everywhere. Without role admin nobody can give any but from a node's host.
 	Roles []fsm.RoleName
 
 	// Who belongs to the cluster from the start; nil where nodes do not know each other by keys.
@@ -54,7 +54,7 @@ func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 		ClusterID: spec.ClusterID, Account: fsm.Account{Name: spec.Account, Kind: fsm.KindUser}, Token: token, KeyCheck: check, Level: fsm.FeatureLevel,
 		Authority: spec.Authority, GossipKey: spec.GossipKey, Node: spec.Node, Recovery: spec.Recovery,
 	}
-	for _, role := range append([]fsm.RoleName{fsm.RoleAdmin}, spec.Roles...) {
+	for _, role := range spec.Roles {
 		id, err := b.newID()
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"broker/access"
 	"broker/broker"
 	"broker/fsm"
 	"broker/providers"
@@ -198,7 +199,11 @@ func newHouse(t *testing.T, dir string, timing broker.Timing) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1", Now: h.clock.now, Timing: timing})
+	rules, err := access.New(access.DeciderConfig{State: state})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.b, err = broker.New(broker.Config{State: state, Log: h.log, Providers: registry, Keyring: keyring, NodeID: "n1", Now: h.clock.now, Timing: timing, Rules: rules})
 	if err != nil {
 		t.Fatal(err)
 	}

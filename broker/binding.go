@@ -1,0 +1,58 @@
+package broker
+
+import (
+	"context"
+
+	"broker/fsm"
+)
+
+// Rules knows what roles there are and what policies mean. Package access provides it. Its methods are safe for
+// concurrent use.
+type Rules interface {
+	// KnowsRole returns an error that says which roles there are for one that is none.
+	KnowsRole(fsm.RoleName) error
+
+	// CheckPolicy returns what is wrong with a policy's text, a sentence each.
+	CheckPolicy(text string) []string
+
+	// LocksOut returns the action, of those that change policies, which the actor may now and could not any more once
+	// the policy has that text, or is deleted when the text is nil. Empty: none.
+	LocksOut(who fsm.Actor, name fsm.PolicyName, text *string) (string, error)
+}
+
+// BindingSpec says which role to give to whom.
+type BindingSpec struct {
+	Role    fsm.RoleName
+	Account fsm.AccountName // either this
+	Group   fsm.GroupName   // or that
+	Scope   fsm.Scope
+}
+
+// CreateBinding gives a role. Errors as for changes of configuration.
+func (b *Broker) CreateBinding(ctx context.Context, req Request, spec BindingSpec) (fsm.Binding, error) {
+	var ps problems
+	if b.Rules == nil {
+		ps.add("role", "this broker gives no roles")
+	} else if err := b.Rules.KnowsRole(spec.Role); err != nil {
+		ps.add("role", "%v", err)
+	}
+	if (spec.Account == "") == (spec.Group == "") {
+		ps.add("account", "say who gets the role: an account or a group, not both")
+	}
+	if !fsm.ValidScope(string(spec.Scope)) {
+		ps.add("scope", "%q is no scope: give %s", spec.Scope, fsm.ScopeRule)
+	}
+	id, err := b.newID()
+	if err != nil {
+		return fsm.Binding{}, err
+	}
+	return change[fsm.Binding](ctx, b, req, ps, &fsm.CreateBinding{
+		ID: fsm.BindingID(id), Role: spec.Role, Account: spec.Account, Group: spec.Group, Scope: spec.Scope,
+	})
+}
+
+// DeleteBinding takes a role away.
+func (b *Broker) DeleteBinding(ctx context.Context, req Request, id fsm.BindingID, ifVersion uint64) error {
+	_, err := change[fsm.Binding](ctx, b, req, nil, &fsm.DeleteBinding{ID: id, IfVersion: ifVersion})
+	return err
+}
