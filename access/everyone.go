@@ -26,9 +26,15 @@ func ownedBy(on Resource, account fsm.AccountName) bool {
 	return on.Owner == account || on.Kind == KindAccount && on.Owner == "" && on.Name == string(account)
 }
 
-// ownerMay reports whether the owner of a lease may do it to it. again: while it may issue the secret, too.
+// ownerMay reports whether the owner of a lease or operation may do it to it. again: while it may issue the secret, too.
 func ownerMay(q *Request) (may, again bool) {
-	if q.On.Kind != KindLease || q.On.Owner == "" || q.On.Owner != q.Who.Account {
+	if q.On.Owner == "" || q.On.Owner != q.Who.Account {
+		return false, false
+	}
+	if q.On.Kind == KindOperation {
+		return q.Action == "operation:get" || q.Action == "operation:list", false
+	}
+	if q.On.Kind != KindLease {
 		return false, false
 	}
 	switch q.Action {

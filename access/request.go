@@ -64,19 +64,6 @@ type Resource struct {
 	Connection fsm.ConnectionName
 }
 
-// String names the resource as people write it: an environment or secret by its name, anything else as kind/name.
-func (r Resource) String() string {
-	switch {
-	case r.Name != "":
-		return string(r.Kind) + "/" + r.Name
-	case r.Kind == KindConnection || r.Environment == "":
-		return string(r.Kind)
-	case r.Secret != "":
-		return string(r.Environment) + "/" + r.Secret
-	}
-	return string(r.Environment)
-}
-
 // As returns the same place as a resource of another kind.
 func (r Resource) As(kind Kind) Resource {
 	r.Kind = kind

@@ -74,11 +74,11 @@ var handlers = map[CommandType]handler{
 	TypePromoteSealingKey: on("promote_sealing_key", applyPromoteSealingKey, nil),
 	TypeResealValues:      on("reseal_values", applyResealValues, nil),
 	TypeRetireSealingKey:  on("retire_sealing_key", applyRetireSealingKey, nil),
-	TypeCreateBinding: on("create_binding", applyCreateBinding, recallBinding),
-	TypeDeleteBinding: on("delete_binding", applyDeleteBinding, nil),
-	TypeCreatePolicy:  on("create_policy", applyCreatePolicy, recallPolicy),
-	TypeUpdatePolicy:  on("update_policy", applyUpdatePolicy, recallPolicy),
-	TypeDeletePolicy:  on("delete_policy", applyDeletePolicy, nil),
+	TypeCreateBinding:     on("create_binding", applyCreateBinding, recallBinding),
+	TypeDeleteBinding:     on("delete_binding", applyDeleteBinding, nil),
+	TypeCreatePolicy:      on("create_policy", applyCreatePolicy, recallPolicy),
+	TypeUpdatePolicy:      on("update_policy", applyUpdatePolicy, recallPolicy),
+	TypeDeletePolicy:      on("delete_policy", applyDeletePolicy, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {

@@ -85,6 +85,8 @@ const (
 	TypePromoteSealingKey
 	TypeResealValues
 	TypeRetireSealingKey
+)
+
 // Roles and policies.
 const (
 	TypeCreateBinding CommandType = iota + 71

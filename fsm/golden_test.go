@@ -79,11 +79,11 @@ var newBody = map[string]func() Body{
 	"promote_sealing_key": func() Body { return new(PromoteSealingKey) },
 	"reseal_values":       func() Body { return new(ResealValues) },
 	"retire_sealing_key":  func() Body { return new(RetireSealingKey) },
-	"create_binding": func() Body { return new(CreateBinding) },
-	"delete_binding": func() Body { return new(DeleteBinding) },
-	"create_policy":  func() Body { return new(CreatePolicy) },
-	"update_policy":  func() Body { return new(UpdatePolicy) },
-	"delete_policy":  func() Body { return new(DeletePolicy) },
+	"create_binding":      func() Body { return new(CreateBinding) },
+	"delete_binding":      func() Body { return new(DeleteBinding) },
+	"create_policy":       func() Body { return new(CreatePolicy) },
+	"update_policy":       func() Body { return new(UpdatePolicy) },
+	"delete_policy":       func() Body { return new(DeletePolicy) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

@@ -234,11 +234,11 @@ const (
 	EventSealingKeyCreated  EventType = "sealing_key.created"  // another sealing key is on its way to every node
 	EventSealingKeyPromoted EventType = "sealing_key.promoted" // what is sealed now is sealed with it
 	EventSealingKeyRetired  EventType = "sealing_key.retired"  // nothing is sealed with it any more, or it was given up
-	EventRoleBound     EventType = "role.bound"
-	EventRoleUnbound   EventType = "role.unbound"
-	EventPolicyCreated EventType = "policy.created"
-	EventPolicyUpdated EventType = "policy.updated"
-	EventPolicyDeleted EventType = "policy.deleted"
+	EventRoleBound          EventType = "role.bound"
+	EventRoleUnbound        EventType = "role.unbound"
+	EventPolicyCreated      EventType = "policy.created"
+	EventPolicyUpdated      EventType = "policy.updated"
+	EventPolicyDeleted      EventType = "policy.deleted"
 )
 
 // Event is one entry of history. It is written in the transaction of the change it records.

@@ -46,8 +46,8 @@ const (
 	CodeRotationRunning   Code = "rotation_running"
 	CodeSealingKeyState   Code = "sealing_key_state"
 	CodeSealingKeyRetired Code = "sealing_key_retired"
-	CodeSelfGrant Code = "self_grant"
-	CodeLastAdmin Code = "last_admin"
+	CodeSelfGrant         Code = "self_grant"
+	CodeLastAdmin         Code = "last_admin"
 )
 
 // Refusal is a committed "no": the command was applied, changed nothing and says why. It is an error
