@@ -23,6 +23,9 @@ var version = "dev"
 const gcPercent = 400
 
 func main() {
+	if err := harden(); err != nil {
+		fmt.Fprintln(os.Stderr, "warning:", err)
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
