@@ -103,6 +103,9 @@ func TestSealRotation(t *testing.T) {
 	h.mustSave(newer)
 
 	shares := "BROKER_RECOVERY_SHARES=" + strings.Join(strings.Fields(string(mustRead(t, filepath.Join(h.dir, "recovery-shares"))))[1:], ",")
+	if said, err := h.command(nil, "brokerd", "restore", older, "--data-dir", filepath.Join(vault, "none"), "--key-file", filepath.Join(h.dataDir(1), "keyring.json"), "--drill"); err == nil || !strings.Contains(said, "from before the sealing key was exchanged") {
+		t.Errorf("with a newer key file: %v\n%s", err, said)
+	}
 	for name, file := range map[string]string{"from before": older, "from after": newer} {
 		dir := filepath.Join(vault, name)
 		said, err := h.command([]string{shares}, "brokerd", "restore", file, "--data-dir", dir, "--node-id", "r1", "--drill")
