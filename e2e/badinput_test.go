@@ -110,18 +110,19 @@ func TestBadInput(t *testing.T) {
 	if status != 200 || !strings.Contains(body, "warnings") {
 		t.Errorf("revoking again: %d %s", status, body)
 	}
-	for _, path := range []string{"/internal/join", "/internal/node", "/api/v1/../../internal/join"} {
+	for path, want := range map[string]int{"/internal/join": 404, "/internal/node": 404, "/api/v1/../../internal/join": 400} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.addrs[1]+path, strings.NewReader(`{"node_id":"evil","address":"127.0.0.1:9"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+h.token)
+		req.Header.Set("Content-Type", "application/json")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusNotFound {
+		if resp.StatusCode != want {
 			t.Errorf("%s answers %d: the nodes' own questions are open to clients", path, resp.StatusCode)
 		}
 	}
