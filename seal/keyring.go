@@ -24,7 +24,7 @@ var ErrOpen = errors.New("a sealed value cannot be opened with this keyring")
 type Keyring struct {
 	keys  atomic.Pointer[keys]
 	keep  func(before, after KeyFile) error // makes what was changed durable; nil: nothing does
-	alter sync.Mutex          // held while it is changed
+	alter sync.Mutex                        // held while it is changed
 }
 
 // keys is what a keyring holds at one time.
