@@ -64,7 +64,7 @@ var handlers = map[CommandType]handler{
 	TypeRotateAuthority:   on("rotate_authority", applyRotateAuthority, nil),
 	TypeRetireAuthority:   on("retire_authority", applyRetireAuthority, nil),
 	TypeRotateGossipKey:   on("rotate_gossip_key", applyRotateGossipKey, nil),
-	TypeCreateToken:       on("create_token", applyCreateToken, nil),
+	TypeCreateToken:       on("create_token", applyCreateToken, recallToken),
 	TypeRecordMember:      on("record_member", applyRecordMember, nil),
 	TypeRaiseFeatureLevel: on("raise_feature_level", applyRaiseFeatureLevel, nil),
 
@@ -79,6 +79,19 @@ var handlers = map[CommandType]handler{
 	TypeCreatePolicy:      on("create_policy", applyCreatePolicy, recallPolicy),
 	TypeUpdatePolicy:      on("update_policy", applyUpdatePolicy, recallPolicy),
 	TypeDeletePolicy:      on("delete_policy", applyDeletePolicy, nil),
+
+	TypeCreateAccount:      on("create_account", applyCreateAccount, recallAccount),
+	TypeCreateGroup:        on("create_group", applyCreateGroup, recallGroup),
+	TypeUpdateGroup:        on("update_group", applyUpdateGroup, recallGroup),
+	TypeDeleteGroup:        on("delete_group", applyDeleteGroup, nil),
+	TypeDeleteToken:        on("delete_token", applyDeleteToken, nil),
+	TypeUseToken:           on("use_token", applyUseToken, nil),
+	TypeCreateClientSecret: on("create_client_secret", applyCreateClientSecret, recallClientSecret),
+	TypeDeleteClientSecret: on("delete_client_secret", applyDeleteClientSecret, nil),
+	TypeSignIn:             on("sign_in", applySignIn, nil),
+	TypeSetPassword:        on("set_password", applySetPassword, nil),
+	TypeStoreWrapped:       on("store_wrapped", applyStoreWrapped, nil),
+	TypeTakeWrapped:        on("take_wrapped", applyTakeWrapped, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {

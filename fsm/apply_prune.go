@@ -34,6 +34,19 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 		t.recordLock(EventLockEnded, l)
 		p.Locks++
 	}
+	for _, key := range t.oldest(bucketTokensByEnd, t.now(), c.Limit) {
+		k, _ := t.Token(TokenAccessor(key))
+		t.forgetToken(k)
+		p.Tokens++
+	}
+	for _, key := range t.oldest(bucketClientSecretsByEnd, t.now(), c.Limit) {
+		clientSecrets.delete(t, key)
+		p.ClientSecrets++
+	}
+	for _, key := range t.oldest(bucketWrappedByEnd, t.now(), c.Limit) {
+		wrappedValues.delete(t, key)
+		p.Wrapped++
+	}
 	// Systems that nobody reaches any more stay in doubt for ever.
 	for _, s := range t.Systems("") {
 		if s.DoubtAt != 0 && s.DoubtAt <= horizon && t.Count(systemCounter(s.Connection, s.Number)) == 0 {

@@ -215,7 +215,8 @@ type ForgetLease struct {
 }
 
 // Prune forgets what is old enough: idempotency keys and sealed answers past their time, ended
-// leases with their history, other events, operations that ended, locks whose time is over, anchors of audit logs. It works off at most Limit rows of each. Value:
+// leases with their history, other events, operations that ended, anchors of audit logs; locks, tokens, client secrets and
+// wrapped values whose time is over. It works off at most Limit rows of each. Value:
 // Pruned.
 type Prune struct {
 	KeyTTL     time.Duration `cbor:"1,keyasint"`
@@ -224,11 +225,15 @@ type Prune struct {
 }
 
 // Pruned counts what a Prune removed.
-type Pruned struct{ Replies, Keys, Leases, Events, Operations, Locks, Systems, Anchors int }
+type Pruned struct {
+	Replies, Keys, Leases, Events, Operations, Locks, Systems, Anchors int
+
+	Tokens, ClientSecrets, Wrapped int
+}
 
 // More reports whether a limit was reached, so that another Prune is worth while.
 func (p Pruned) More(limit int) bool {
-	return max(p.Replies, p.Keys, p.Leases, p.Events, p.Operations, p.Locks, p.Anchors) >= limit
+	return max(p.Replies, p.Keys, p.Leases, p.Events, p.Operations, p.Locks, p.Anchors, p.Tokens, p.ClientSecrets, p.Wrapped) >= limit
 }
 
 func (*InitCluster) commandType() CommandType       { return TypeInitCluster }

@@ -124,8 +124,36 @@ func (r repair) tokens() uint64 {
 		}
 		one.CreatedAt, one.Version = r.to, r.meta.Index
 		tokens.put(r.txn, one)
+		r.configured = true
 	}
+	r.credentials()
 	return moved
+}
+
+// credentials does the same for client secrets and wrapped values.
+func (r repair) credentials() {
+	var secrets []ClientSecret
+	clientSecrets.scan(r.tx, nil, func(one ClientSecret) bool {
+		if one.CreatedAt > r.to {
+			secrets = append(secrets, one)
+		}
+		return true
+	})
+	for _, one := range secrets {
+		one.CreatedAt, one.ExpiresAt, one.Version = r.to, r.back(one.ExpiresAt), r.meta.Index
+		clientSecrets.put(r.txn, one)
+	}
+	var wrapped []Wrapped
+	wrappedValues.scan(r.tx, nil, func(one Wrapped) bool {
+		if one.CreatedAt > r.to {
+			wrapped = append(wrapped, one)
+		}
+		return true
+	})
+	for _, one := range wrapped {
+		one.CreatedAt, one.ExpiresAt = r.to, r.back(one.ExpiresAt)
+		wrappedValues.put(r.txn, one)
+	}
 }
 
 // bookkeeping moves what is forgotten by age, or compared with the clock, and would else stay too long.

@@ -94,6 +94,20 @@ const (
 	TypeCreatePolicy
 	TypeUpdatePolicy
 	TypeDeletePolicy
+// Who there is, and how they show who they are.
+const (
+	TypeCreateAccount      CommandType = 60
+	TypeCreateGroup        CommandType = 61
+	TypeUpdateGroup        CommandType = 62
+	TypeDeleteGroup        CommandType = 63
+	TypeDeleteToken        CommandType = 64
+	TypeUseToken           CommandType = 65
+	TypeCreateClientSecret CommandType = 66
+	TypeDeleteClientSecret CommandType = 67
+	TypeSignIn             CommandType = 68
+	TypeSetPassword        CommandType = 69
+	TypeStoreWrapped       CommandType = 76
+	TypeTakeWrapped        CommandType = 77
 )
 
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.

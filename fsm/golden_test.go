@@ -84,6 +84,19 @@ var newBody = map[string]func() Body{
 	"create_policy":       func() Body { return new(CreatePolicy) },
 	"update_policy":       func() Body { return new(UpdatePolicy) },
 	"delete_policy":       func() Body { return new(DeletePolicy) },
+
+	"create_account":       func() Body { return new(CreateAccount) },
+	"create_group":         func() Body { return new(CreateGroup) },
+	"update_group":         func() Body { return new(UpdateGroup) },
+	"delete_group":         func() Body { return new(DeleteGroup) },
+	"delete_token":         func() Body { return new(DeleteToken) },
+	"use_token":            func() Body { return new(UseToken) },
+	"create_client_secret": func() Body { return new(CreateClientSecret) },
+	"delete_client_secret": func() Body { return new(DeleteClientSecret) },
+	"sign_in":              func() Body { return new(SignIn) },
+	"set_password":         func() Body { return new(SetPassword) },
+	"store_wrapped":        func() Body { return new(StoreWrapped) },
+	"take_wrapped":         func() Body { return new(TakeWrapped) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

@@ -46,6 +46,7 @@ func TestKeysAreUnique(t *testing.T) {
 	for _, one := range []any{
 		Command{}, Meta{}, Environment{}, Connection{}, System{}, Secret{}, Account{}, Token{}, Lease{}, Lock{}, Operation{},
 		Orphan{}, Sweep{}, Node{}, JoinToken{}, Authority{}, GossipKey{}, Membership{}, Event{}, keyRecord{}, reply{},
+		Group{}, ClientSecret{}, Password{}, Wrapped{},
 	} {
 		walk(reflect.TypeOf(one))
 	}

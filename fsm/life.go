@@ -89,6 +89,7 @@ func (s *State) beginLife(l Life) (err error) {
 		}
 		t.forgetListings()
 		t.forgetJoinTokens()
+		t.forgetCounted()
 		if l.Belonging != nil {
 			t.belong(*l.Belonging)
 		} else if err := t.leaveBehind(l); err != nil {
@@ -220,6 +221,38 @@ func (t *txn) forgetJoinTokens() {
 	for _, k := range t.JoinTokens("", maxJoinTokens) {
 		joinTokens.delete(t, []byte(k.ID))
 		t.record(Event{Type: EventJoinTokenDeleted, Subject: string(k.ID)})
+	}
+}
+
+// forgetCounted makes useless what is good for a number of uses, for the same reason: tokens, client secrets and wrapped
+// values.
+func (t *txn) forgetCounted() {
+	var counted []Token
+	tokens.scan(t.tx, nil, func(k Token) bool {
+		if k.MaxUses > 0 {
+			counted = append(counted, k)
+		}
+		return true
+	})
+	t.dropTokens(counted)
+	var secrets []ClientSecret
+	clientSecrets.scan(t.tx, nil, func(s ClientSecret) bool {
+		if s.MaxUses > 0 {
+			secrets = append(secrets, s)
+		}
+		return true
+	})
+	for _, s := range secrets {
+		t.dropClientSecret(s)
+	}
+	var waiting []Wrapped
+	wrappedValues.scan(t.tx, nil, func(w Wrapped) bool {
+		waiting = append(waiting, w)
+		return true
+	})
+	for _, w := range waiting {
+		wrappedValues.delete(t, w.Hash)
+		t.record(Event{Type: EventWrappedDeleted, Subject: w.About})
 	}
 }
 

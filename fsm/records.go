@@ -114,17 +114,8 @@ type Account struct {
 	MaxLeases uint64      `cbor:"6,keyasint,omitempty"` // live at one time; zero: no limit
 	IssueRate Rate        `cbor:"7,keyasint,omitzero"`
 	Going     OperationID `cbor:"8,keyasint,omitempty"` // the operation that deletes it
-}
 
-// Token gives its bearer an account's rights. Only a keyed hash of it is known.
-type Token struct {
-	Accessor    TokenAccessor `cbor:"1,keyasint"`
-	Hash        []byte        `cbor:"2,keyasint"`
-	Account     AccountName   `cbor:"3,keyasint"`
-	Description string        `cbor:"4,keyasint,omitempty"`
-	CreatedAt   Instant       `cbor:"5,keyasint"`
-	ExpiresAt   Instant       `cbor:"6,keyasint,omitempty"` // zero: never
-	Version     uint64        `cbor:"7,keyasint"`
+	Description string `cbor:"9,keyasint,omitempty"`
 }
 
 // Meta is what the state machine knows of itself.
@@ -239,6 +230,20 @@ const (
 	EventPolicyCreated      EventType = "policy.created"
 	EventPolicyUpdated      EventType = "policy.updated"
 	EventPolicyDeleted      EventType = "policy.deleted"
+
+	EventAccountCreated      EventType = "account.created"
+	EventPasswordChanged     EventType = "account.password_changed"
+	EventGroupCreated        EventType = "group.created"
+	EventGroupUpdated        EventType = "group.updated"
+	EventGroupDeleted        EventType = "group.deleted"
+	EventTokenDeleted        EventType = "token.deleted"
+	EventTokenUsedUp         EventType = "token.used_up"
+	EventClientSecretCreated EventType = "client_secret.created"
+	EventClientSecretDeleted EventType = "client_secret.deleted"
+	EventClientSecretUsedUp  EventType = "client_secret.used_up"
+	EventWrappedStored       EventType = "wrapped.stored"
+	EventWrappedTaken        EventType = "wrapped.taken" // by whoever had the token for it
+	EventWrappedDeleted      EventType = "wrapped.deleted"
 )
 
 // Event is one entry of history. It is written in the transaction of the change it records.

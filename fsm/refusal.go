@@ -48,6 +48,11 @@ const (
 	CodeSealingKeyRetired Code = "sealing_key_retired"
 	CodeSelfGrant         Code = "self_grant"
 	CodeLastAdmin         Code = "last_admin"
+
+	CodeTokenRefused  Code = "token_refused" // unknown, over or used up
+	CodeTokenCounted  Code = "token_counted" // good for a number of requests: it makes no tokens
+	CodeSignInRefused Code = "sign_in_refused"
+	CodeWrappedGone   Code = "wrapped_value_gone"
 )
 
 // Refusal is a committed "no": the command was applied, changed nothing and says why. It is an error

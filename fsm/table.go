@@ -37,6 +37,14 @@ func filedBy[R any](bucket string, text func(*R) string) index[R] {
 	return index[R]{bucket: bucket, key: func(r *R, to []byte) ([]byte, bool) { return append(to, text(r)...), true }}
 }
 
+// filedWhere is an index by a text that not every record has.
+func filedWhere[R any](bucket string, text func(*R) (string, bool)) index[R] {
+	return index[R]{bucket: bucket, key: func(r *R, to []byte) ([]byte, bool) {
+		s, ok := text(r)
+		return append(to, s...), ok
+	}}
+}
+
 // filedAt is an index by an instant that not every record has.
 func filedAt[R any](bucket string, at func(*R) (Instant, bool)) index[R] {
 	return index[R]{bucket: bucket, key: func(r *R, to []byte) ([]byte, bool) {

@@ -8,6 +8,17 @@ const (
 	bucketOutputKeys    = "output_keys" // (environment, output key) → secret
 	bucketEventsByLease = "events_by_lease"
 	bucketStuck         = "leases_by_stuck"
+
+	bucketTokensByAccount        = "tokens_by_account"
+	bucketTokensByMaker          = "tokens_by_maker" // those made for others
+	bucketTokensByParent         = "tokens_by_parent"
+	bucketTokensByHost           = "tokens_by_host" // those made on a node's host
+	bucketTokensByEnd            = "tokens_by_end"
+	bucketGroupsByMember         = "groups_by_member"
+	bucketClientSecretsByHash    = "client_secrets_by_hash"
+	bucketClientSecretsByAccount = "client_secrets_by_account"
+	bucketClientSecretsByEnd     = "client_secrets_by_end"
+	bucketWrappedByEnd           = "wrapped_by_end"
 )
 
 var (
@@ -42,9 +53,40 @@ var (
 		key:    func(r *Account) []byte { return []byte(r.Name) },
 	}
 	tokens = table[Token]{
-		bucket:  "tokens",
-		key:     func(r *Token) []byte { return []byte(r.Accessor) },
-		indexes: []index[Token]{filedBy("tokens_by_hash", func(r *Token) string { return string(r.Hash) })},
+		bucket: "tokens",
+		key:    func(r *Token) []byte { return []byte(r.Accessor) },
+		indexes: []index[Token]{
+			filedBy("tokens_by_hash", func(r *Token) string { return string(r.Hash) }),
+			filedBy(bucketTokensByAccount, func(r *Token) string { return string(r.Account) }),
+			filedWhere(bucketTokensByMaker, func(r *Token) (string, bool) { return string(r.MadeBy), r.madeForAnother() }),
+			filedWhere(bucketTokensByParent, func(r *Token) (string, bool) { return string(r.Parent), r.Parent != "" }),
+			filedWhere(bucketTokensByHost, func(r *Token) (string, bool) { return "", r.fromHost() }),
+			filedAt(bucketTokensByEnd, func(r *Token) (Instant, bool) { return r.ExpiresAt, r.ExpiresAt != 0 }),
+		},
+	}
+	groups = table[Group]{
+		bucket:  "groups",
+		cached:  true,
+		key:     func(r *Group) []byte { return []byte(r.Name) },
+		indexes: []index[Group]{{bucket: bucketGroupsByMember, keys: groupMemberKeys}},
+	}
+	clientSecrets = table[ClientSecret]{
+		bucket: "client_secrets",
+		key:    func(r *ClientSecret) []byte { return []byte(r.ID) },
+		indexes: []index[ClientSecret]{
+			filedBy(bucketClientSecretsByHash, func(r *ClientSecret) string { return string(r.Hash) }),
+			filedBy(bucketClientSecretsByAccount, func(r *ClientSecret) string { return string(r.Account) }),
+			filedAt(bucketClientSecretsByEnd, func(r *ClientSecret) (Instant, bool) { return r.ExpiresAt, r.ExpiresAt != 0 }),
+		},
+	}
+	passwords = table[Password]{
+		bucket: "passwords",
+		key:    func(r *Password) []byte { return []byte(r.Account) },
+	}
+	wrappedValues = table[Wrapped]{
+		bucket:  "wrapped",
+		key:     func(r *Wrapped) []byte { return r.Hash },
+		indexes: []index[Wrapped]{filedAt(bucketWrappedByEnd, func(r *Wrapped) (Instant, bool) { return r.ExpiresAt, true })},
 	}
 	leases = table[Lease]{
 		bucket: "leases",
@@ -164,6 +206,10 @@ func buckets() []string {
 	list = append(list, bucketsOf(bindings)...)
 	list = append(list, bucketsOf(policies)...)
 
+	list = append(list, bucketsOf(groups)...)
+	list = append(list, bucketsOf(clientSecrets)...)
+	list = append(list, bucketsOf(passwords)...)
+	list = append(list, bucketsOf(wrappedValues)...)
 	return append(list, bucketsOf(events)...)
 }
 

@@ -28,10 +28,11 @@ type txn struct {
 	derived [2][]byte // for index.move
 }
 
-// configBuckets hold what is read with every request and hardly ever changes.
+// configBuckets hold what is read with every request and hardly ever changes. Tokens are not among them: one that is
+// made or counted changes nothing that is remembered, and each sign-in makes one. See txn.forgetToken.
 var configBuckets = map[string]bool{
 	environments.bucket: true, connections.bucket: true, systems.bucket: true, secrets.bucket: true,
-	secretVersions.bucket: true, accounts.bucket: true, tokens.bucket: true, locks.bucket: true,
+	secretVersions.bucket: true, accounts.bucket: true, groups.bucket: true, locks.bucket: true,
 	nodes.bucket: true, authorities.bucket: true, gossipKeys.bucket: true,
 	sealingKeys.bucket: true,
 
