@@ -9,8 +9,12 @@ import (
 	"strings"
 )
 
-// TokenPrefix begins every token, so that scanners for leaked secrets recognise one.
-const TokenPrefix = "brk_"
+// What begins the texts of credentials, so that scanners for leaked secrets recognise them.
+const (
+	TokenPrefix        = "brk_"
+	ClientSecretPrefix = "brks_"
+	WrappingPrefix     = "brkw_" // of a token that a value can be taken with, once
+)
 
 // ErrMalformedToken is returned for a text that cannot be a token: mistyped or cut off.
 var ErrMalformedToken = errors.New("this is not a token of the broker: it begins with brk_ and ends with a checksum")
@@ -19,26 +23,32 @@ var ErrMalformedToken = errors.New("this is not a token of the broker: it begins
 var tokenEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // NewToken returns a token of 256 random bits with a checksum.
-func NewToken(random io.Reader) (string, error) {
+func NewToken(random io.Reader) (string, error) { return newCredential(TokenPrefix, random) }
+
+func newCredential(prefix string, random io.Reader) (string, error) {
 	body := make([]byte, 32)
 	if _, err := io.ReadFull(random, body); err != nil {
 		return "", fmt.Errorf("making a token: %w", err)
 	}
 	text := tokenEncoding.EncodeToString(body)
-	return TokenPrefix + text + checksum(text), nil
+	return prefix + text + checksum(prefix, text), nil
 }
 
 // CheckToken returns ErrMalformedToken for what is mistyped, before anything is looked up.
 func CheckToken(token string) error {
-	text, ok := strings.CutPrefix(token, TokenPrefix)
-	if !ok || len(text) != 52+7 || checksum(text[:52]) != text[52:] {
+	if !wellFormed(TokenPrefix, token) {
 		return ErrMalformedToken
 	}
 	return nil
 }
 
+func wellFormed(prefix, credential string) bool {
+	text, ok := strings.CutPrefix(credential, prefix)
+	return ok && len(text) == 52+7 && checksum(prefix, text[:52]) == text[52:]
+}
+
 // checksum is no protection, only a guard against mistyping.
-func checksum(text string) string {
-	sum := crc32.ChecksumIEEE([]byte(TokenPrefix + text))
+func checksum(prefix, text string) string {
+	sum := crc32.ChecksumIEEE([]byte(prefix + text))
 	return tokenEncoding.EncodeToString([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
 }

@@ -165,7 +165,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 func (s *Server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if isPublic(c.path) {
+		if isPublic(c.path) || isSignIn(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -176,7 +176,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			s.stranger(w, r, p)
 			return
 		}
-		who, err := s.config.Authenticator.Identify(r.Context(), token)
+		who, err := s.config.Authenticator.Identify(token, c.client)
 		if errors.Is(err, ErrUnauthenticated) && access.CheckToken(token) == nil && !s.config.Cluster.LeaderReady() && !s.givenUp(c) {
 			// The token may be newer than this node's state, so this node cannot call it wrong.
 			if c.forwarded {
@@ -184,7 +184,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 				return
 			}
 			if err = s.catchUp(r.Context()); err == nil {
-				who, err = s.config.Authenticator.Identify(r.Context(), token)
+				who, err = s.config.Authenticator.Identify(token, c.client)
 			}
 		}
 		if errors.Is(err, ErrUnauthenticated) {
@@ -206,7 +206,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 }
 
 // receive reads the body, which is kept until the request is answered: one that is forwarded is sent again when the
-// leader changes. So it is read of nobody who was not identified; what is left unread net/http drains a little of, to
+// leader changes. So no more is read of who was not identified than signing in takes; what is left unread net/http drains a little of, to
 // keep the connection, or closes it.
 func (s *Server) receive(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +216,11 @@ func (s *Server) receive(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.config.MaxBody))
+		most := s.config.MaxBody
+		if isSignIn(r) { // by strangers
+			most = min(most, maxSignIn)
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 		var tooLarge *http.MaxBytesError
 		switch {
 		case errors.As(err, &tooLarge):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
 
 	"broker/access"
 	"broker/api/types"
@@ -40,6 +41,7 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		out.Version = s.config.Version
 		s.tellClock(&out, census.Clock)
 		tellRestored(&out, view.Meta().Restored)
+		tellHostTokens(&out, view.HostTokens(fsm.At(s.config.Now())))
 		out.Seal.Kind = "key-file"
 		if r := view.Meta().Recovery; r != nil {
 			out.Seal.RecoveryShares, out.Seal.RecoveryThreshold = r.Shares, r.Threshold
@@ -85,4 +87,17 @@ func (s *Server) writeHealth(w http.ResponseWriter, status int, text string) {
 	w.WriteHeader(status)
 	health := types.Health{Status: text, Node: s.config.Cluster.NodeID()}
 	_ = json.NewEncoder(w).Encode(health) // a client that went away is nobody's error
+}
+
+// tellHostTokens warns of tokens for beginning with and for emergencies while they are good: whoever has one may do
+// everything, and nobody can tell who it was.
+func tellHostTokens(out *types.Cluster, list []fsm.Token) {
+	if len(list) == 0 {
+		return
+	}
+	text := "a token that came with the cluster or was made on a node's host is still good"
+	if len(list) > 1 {
+		text = strconv.Itoa(len(list)) + " tokens that came with the cluster or were made on a node's host are still good"
+	}
+	out.Warnings = append(out.Warnings, text+": give people accounts of their own, and delete it (brokerctl token list --account "+string(list[0].Account)+")")
 }

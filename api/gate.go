@@ -27,6 +27,11 @@ type demanding interface {
 // lasting is an input that asks for a lease of some length.
 type lasting interface{ length() time.Duration }
 
+// own is an input that is about what belongs to whoever asks, unless it says to whom else.
+type own interface {
+	owner(caller fsm.AccountName) fsm.AccountName
+}
+
 // enter is the gate that every route passes before it reads or changes anything: may the caller do this, is it
 // recorded, is the caller's token good for one more request. The decision stays with the call, for the limits that come
 // with it.
@@ -61,6 +66,9 @@ func (s *Server) enter(ctx context.Context, c *call, one route, in named) error 
 // permit decides on a request: on its route's action, and on whatever else it needs.
 func (s *Server) permit(c *call, one route, in named) (access.Decision, Resource, error) {
 	on := in.resource()
+	if o, ok := in.(own); ok {
+		on.Owner = o.owner(c.identity.Account)
+	}
 	err := s.config.State.Peek(func(view View) {
 		on = complete(view, on)
 		if l, ok := in.(lasting); ok {
@@ -121,6 +129,10 @@ func complete(view View, on Resource) Resource {
 	case access.KindLock:
 		if found, ok := view.Lock(fsm.LockID(on.Name)); ok {
 			return lockResource(&found)
+		}
+	case access.KindToken:
+		if found, ok := view.Token(fsm.TokenAccessor(on.Name)); ok && on.Name != "" {
+			on.Owner = found.Account
 		}
 	}
 	return on
@@ -217,6 +229,8 @@ func (s *Server) forbidden(c *call, refused ask) error {
 			read = "operation:get"
 		case access.KindLock:
 			read = "lock:get"
+		case access.KindToken:
+			read = "token:get"
 		}
 		if read != "" {
 			seen, err := s.decide(c, read, refused.on)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"broker/access"
@@ -77,6 +78,31 @@ type Broker interface {
 	// UseToken counts a request of a token that is good for a limited number of them.
 	UseToken(context.Context, broker.Request, fsm.TokenAccessor) error
 	RotateSealingKey(context.Context, broker.Request) (fsm.SealingKey, error)
+
+	CreateAccount(context.Context, broker.Request, broker.AccountSpec) (fsm.Account, error)
+	CreateGroup(context.Context, broker.Request, broker.GroupSpec) (fsm.Group, error)
+	UpdateGroup(context.Context, broker.Request, broker.GroupChange) (fsm.Group, error)
+	DeleteGroup(ctx context.Context, request broker.Request, name fsm.GroupName, ifVersion uint64) error
+	MakeToken(context.Context, broker.Request, broker.TokenSpec) (fsm.Token, error)
+	DeleteToken(context.Context, broker.Request, fsm.TokenAccessor) ([]fsm.Token, error)
+	NewClientSecretID() (fsm.ClientSecretID, error)
+	CreateClientSecret(context.Context, broker.Request, broker.ClientSecretSpec) (fsm.ClientSecret, error)
+	DeleteClientSecret(context.Context, broker.Request, fsm.AccountName, fsm.ClientSecretID) error
+	SetPassword(ctx context.Context, request broker.Request, account fsm.AccountName, sealed []byte) error
+	SignIn(context.Context, broker.Request, broker.SignInSpec) (fsm.Token, error)
+	TakeWrapped(ctx context.Context, request broker.Request, hash []byte) (fsm.Wrapped, error)
+}
+
+// Credentials makes what people and programs show who they are by, and judges it. It is called at the leader only;
+// [*access.Credentials] implements it.
+type Credentials interface {
+	NewToken() (text string, hash []byte, err error)
+	NewClientSecret() (text string, hash []byte, err error)
+	SealPassword(ctx context.Context, account fsm.AccountName, password string) ([]byte, error)
+	SignIn(ctx context.Context, method string, proof access.Proof) (access.Proven, error)
+	Wrap(value []byte) (token string, hash, sealed []byte, err error)
+	HashWrapping(token string) ([]byte, error)
+	Unwrap(token string, sealed []byte) ([]byte, error)
 }
 
 // State is the replicated state as this node has it. [StateOf] makes one.
@@ -122,6 +148,17 @@ type View interface {
 	AuditAnchors(node string, after fsm.AuditAnchor, limit int) []fsm.AuditAnchor
 	SealingKeys() []fsm.SealingKey
 	SealedBy() map[uint32]uint64
+
+	Group(fsm.GroupName) (fsm.Group, bool)
+	Groups(after fsm.GroupName, limit int) []fsm.Group
+	GroupsOf(fsm.AccountName) []fsm.GroupName
+	Token(fsm.TokenAccessor) (fsm.Token, bool)
+	Tokens(after fsm.TokenAccessor, limit int) []fsm.Token
+	TokensOf(account fsm.AccountName, after fsm.TokenAccessor, limit int) []fsm.Token
+	TokensMadeBy(fsm.AccountName) []fsm.Token
+	HostTokens(now fsm.Instant) []fsm.Token
+	ClientSecretsOf(account fsm.AccountName, after fsm.ClientSecretID, limit int) []fsm.ClientSecret
+	Password(fsm.AccountName) (fsm.Password, bool)
 }
 
 // StateOf makes the state machine readable for a [Server].
@@ -191,9 +228,10 @@ type (
 // ErrUnauthenticated is what an [Authenticator] returns; it is the one of package access.
 var ErrUnauthenticated = access.ErrUnauthenticated
 
-// Authenticator finds out whose token it is, or returns [ErrUnauthenticated].
+// Authenticator finds out whose token it is, or returns [ErrUnauthenticated]. The address is the client's.
+// [*access.Tokens] implements it.
 type Authenticator interface {
-	Identify(ctx context.Context, token string) (Identity, error)
+	Identify(token string, address netip.Addr) (Identity, error)
 }
 
 // ErrForbidden is wrapped by the refusal of what an account may not do.

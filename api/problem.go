@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"broker/access"
 	"broker/api/types"
 	"broker/broker"
 	"broker/fsm"
@@ -51,6 +52,9 @@ const (
 	codeBodyTooSlow     = "body_too_slow"
 	codeWrongHost       = "wrong_host"
 	codeForeignOrigin   = "foreign_origin"
+
+	codeSignInLocked = "sign_in_locked"
+	codeSignInBusy   = "sign_in_busy"
 )
 
 // statuses is the one table from codes to HTTP status. A code that is missing here is an error of
@@ -145,6 +149,13 @@ func statuses() map[string]int {
 		codeBodyTooSlow:     http.StatusRequestTimeout,
 		codeWrongHost:       http.StatusMisdirectedRequest,
 		codeForeignOrigin:   http.StatusForbidden,
+
+		codeSignInLocked:              http.StatusTooManyRequests,
+		codeSignInBusy:                http.StatusServiceUnavailable,
+		string(fsm.CodeTokenRefused):  http.StatusUnauthorized,
+		string(fsm.CodeTokenCounted):  http.StatusForbidden,
+		string(fsm.CodeSignInRefused): http.StatusUnauthorized,
+		string(fsm.CodeWrappedGone):   http.StatusGone,
 	}
 }
 
@@ -210,10 +221,20 @@ func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 		refusal     *fsm.Refusal
 		unavailable *broker.UnavailableError
 		values      *broker.InvalidError
+		locked      *access.LockedError
 	)
 	switch {
 	case errors.As(err, &ready):
 		out = ready
+	case errors.As(err, &refusal) && refusal.Code == fsm.CodeTokenRefused, errors.Is(err, ErrUnauthenticated):
+		out = problem(codeUnauthenticated, "the token is not valid: it is unknown, has expired or is used up, is not good from this address, or its account is disabled")
+	case errors.Is(err, access.ErrSignInRefused):
+		out = problem(string(fsm.CodeSignInRefused), fsm.SignInRefused)
+	case errors.As(err, &locked):
+		out = problem(codeSignInLocked, "too many failures to sign in with this name, or from this address")
+		retryAfter(out, locked.Wait)
+	case errors.Is(err, access.ErrBusy):
+		out = problem(codeSignInBusy, access.ErrBusy.Error())
 	case errors.As(err, &refusal):
 		out = refusalProblem(refusal, now)
 	case errors.As(err, &unavailable):
@@ -237,8 +258,6 @@ func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 		out = problem(codeOutcomeUnknown, broker.ErrOutcomeUnknown.Error())
 	case errors.Is(err, ErrForbidden):
 		out = problem(codeForbidden, ErrForbidden.Error())
-	case errors.Is(err, ErrUnauthenticated):
-		out = problem(codeUnauthenticated, "the token is not valid: it is unknown, has expired, or its account is disabled")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		out = problem(codeTimeout, "the request's time was over before there was an answer")
 	default:

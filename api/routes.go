@@ -62,6 +62,9 @@ func register[I any, O any, P interface {
 			next(ctx)
 		}},
 	}
+	if one.public {
+		operation.Security = []map[string][]string{}
+	}
 	huma.Register(r.api, operation, func(ctx context.Context, in *I) (*O, error) {
 		c, began := callOf(ctx), s.config.Now()
 		out, err := (*O)(nil), s.enter(ctx, c, one, P(in))

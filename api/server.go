@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,9 @@ type Config struct {
 
 	// Trust makes tokens and keys of the cluster. Required.
 	Trust Trust
+
+	// Credentials makes and judges what people and programs show who they are by. Required.
+	Credentials Credentials
 
 	// Status returns how this node sees the cluster; the server fills in the leases. Required.
 	Status func() types.Cluster
@@ -125,8 +129,8 @@ type Server struct {
 // New returns a server. It starts nothing.
 func New(config Config) (*Server, error) {
 	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Members == nil || config.Status == nil ||
-		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil {
-		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, providers and trust")
+		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil || config.Credentials == nil {
+		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, providers, trust and credentials")
 	}
 	if config.RequestTimeout <= 0 {
 		config.RequestTimeout = 30 * time.Second
@@ -226,6 +230,15 @@ func isPublic(path string) bool {
 	return path == openAPIPath || path == healthPath || path == readyPath
 }
 
+// maxSignIn is the largest body of a request to sign in.
+const maxSignIn = 16 << 10
+
+// isSignIn reports whether a request brings the proof of who makes it: it has no token yet.
+func isSignIn(r *http.Request) bool {
+	path, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
+	return ok && r.Method == http.MethodPost && (path == clientSignInPath || path == passwordSignInPath || path == unwrapPath)
+}
+
 // routes builds the router with every route and describes the API.
 func (s *Server) routes() error {
 	setUpHuma()
@@ -286,6 +299,11 @@ func (s *Server) routes() error {
 	r.seal()
 
 	r.audit()
+
+	r.groups()
+	r.tokens()
+	r.clientSecrets()
+	r.signIn()
 
 	if s.config.Metrics != nil {
 		r.list = append(r.list, metricsRoute)

@@ -180,7 +180,7 @@ func (f *follower) read(ctx context.Context) (end bool, err error) {
 	if err := s.sound(); err != nil {
 		return false, err
 	}
-	who, err := s.config.Authenticator.Identify(ctx, f.token)
+	who, err := s.config.Authenticator.Identify(f.token, f.call.client)
 	if err == nil {
 		f.call.identity = who
 	}

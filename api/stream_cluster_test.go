@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (l liveNode) ForwardTransport() http.RoundTripper { return l.Live().Forward
 // anybody identifies every token.
 type anybody struct{}
 
-func (anybody) Identify(context.Context, string) (api.Identity, error) {
+func (anybody) Identify(string, netip.Addr) (api.Identity, error) {
 	return api.Identity{Account: "admin"}, nil
 }
 
@@ -79,7 +80,7 @@ func serve(t *testing.T, size int) *serving {
 		states = append(states, state)
 		c.FSM = state
 		server, err := api.New(api.Config{
-			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, Members: struct{ api.Members }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
+			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, Credentials: struct{ api.Credentials }{}, Members: struct{ api.Members }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
 			Authenticator: anybody{}, Authorizer: api.AllowAll{}, Status: func() types.Cluster { return types.Cluster{} },
 			Heartbeat: 50 * time.Millisecond,
 		})

@@ -1,13 +1,13 @@
 package api_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -262,8 +262,8 @@ type authenticator struct {
 	check func() error
 }
 
-func (a authenticator) Identify(ctx context.Context, token string) (api.Identity, error) {
-	who, err := a.Authenticator.Identify(ctx, token)
+func (a authenticator) Identify(token string, address netip.Addr) (api.Identity, error) {
+	who, err := a.Authenticator.Identify(token, address)
 	if err == nil {
 		err = a.check()
 	}

@@ -6,6 +6,15 @@ import (
 	"broker/fsm"
 )
 
+// AccountSpec says what account to make.
+type AccountSpec struct {
+	Name        fsm.AccountName
+	Kind        fsm.AccountKind
+	Description string
+	MaxLeases   uint64   // live at one time; zero: no limit
+	IssueRate   fsm.Rate // the zero rate: no limit
+}
+
 // AccountChange says what to change; nil fields stay.
 type AccountChange struct {
 	Name      fsm.AccountName
@@ -13,6 +22,41 @@ type AccountChange struct {
 	MaxLeases *uint64   // live at one time; zero: no limit
 	IssueRate *fsm.Rate // the zero rate: no limit
 	IfVersion uint64
+
+	Description *string
+
+	// DeleteMade deletes the tokens that it made for others, in the same step.
+	DeleteMade bool
+}
+
+// CreateAccount makes an account. It may do nothing before somebody gives it a role.
+func (b *Broker) CreateAccount(ctx context.Context, req Request, spec AccountSpec) (fsm.Account, error) {
+	var ps problems
+	ps.name("name", string(spec.Name))
+	if spec.Kind != fsm.KindUser && spec.Kind != fsm.KindService {
+		ps.add("kind", "%q is none of %s, %s", spec.Kind, fsm.KindUser, fsm.KindService)
+	}
+	ps.text("description", spec.Description, maxDescription)
+	ps.rate("issue_rate", spec.IssueRate)
+	return change[fsm.Account](ctx, b, req, ps, &fsm.CreateAccount{
+		Name: spec.Name, Kind: spec.Kind, Description: spec.Description, MaxLeases: spec.MaxLeases, IssueRate: spec.IssueRate,
+	})
+}
+
+// RestoreAccount makes an account anew that is gone, and enables one that is disabled. It reports whether there was
+// anything to do.
+func (b *Broker) RestoreAccount(ctx context.Context, req Request, name fsm.AccountName) (bool, error) {
+	found, err := b.account(name)
+	switch {
+	case isRefusal(err, fsm.CodeNotFound):
+		_, err = b.CreateAccount(ctx, req, AccountSpec{Name: name, Kind: fsm.KindUser})
+		return err == nil, err
+	case err != nil || !found.Disabled:
+		return false, err
+	}
+	enabled := false
+	_, _, err = b.UpdateAccount(ctx, req, AccountChange{Name: name, Disabled: &enabled})
+	return err == nil, err
 }
 
 // UpdateAccount changes an account. Disabling it also begins an operation that revokes its leases: both
@@ -22,11 +66,15 @@ func (b *Broker) UpdateAccount(ctx context.Context, req Request, c AccountChange
 	if c.IssueRate != nil {
 		ps.rate("issue_rate", *c.IssueRate)
 	}
+	if c.Description != nil {
+		ps.text("description", *c.Description, maxDescription)
+	}
 	if c.Disabled != nil && *c.Disabled && c.Name == req.Actor.Account {
 		ps.add("disabled", "an account cannot disable itself")
 	}
 	body := &fsm.UpdateAccount{
 		Name: c.Name, Disabled: c.Disabled, MaxLeases: c.MaxLeases, IssueRate: c.IssueRate, IfVersion: c.IfVersion,
+		Description: c.Description, DeleteMade: c.DeleteMade,
 	}
 	if c.Disabled == nil || !*c.Disabled {
 		account, err := change[fsm.Account](ctx, b, req, ps, body)

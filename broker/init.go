@@ -46,7 +46,7 @@ func (b *Broker) Init(ctx context.Context, term uint64, spec InitSpec) error {
 	if err != nil {
 		return err
 	}
-	token := fsm.Token{Accessor: spec.Accessor, Hash: spec.TokenHash, Account: spec.Account, Description: "first admin token"}
+	token := fsm.Token{Accessor: spec.Accessor, Hash: spec.TokenHash, Account: spec.Account, Description: "first admin token", Method: fsm.MethodInit}
 	if spec.TokenTTL > 0 {
 		token.ExpiresAt = fsm.At(b.Now().Add(spec.TokenTTL))
 	}

@@ -80,8 +80,3 @@ func (b *Broker) RetireAuthority(ctx context.Context, req Request, number uint64
 func (b *Broker) RotateGossipKey(ctx context.Context, req Request, sealed []byte) (fsm.GossipKey, error) {
 	return change[fsm.GossipKey](ctx, b, req, nil, &fsm.RotateGossipKey{Sealed: sealed})
 }
-
-// CreateToken makes an access token, of which the ledger keeps a keyed hash.
-func (b *Broker) CreateToken(ctx context.Context, req Request, token fsm.Token) (fsm.Token, error) {
-	return change[fsm.Token](ctx, b, req, nil, &fsm.CreateToken{Token: token})
-}

@@ -17,6 +17,8 @@ const (
 	SealedGossipKey SealedKind = "gossip-key"
 	SealedReply     SealedKind = "reply"
 	SealedKeyCheck  SealedKind = "key-check"
+	SealedPassword  SealedKind = "password"
+	SealedWrapped   SealedKind = "wrapped"
 )
 
 // sealedPlaces is the one list of where sealed values lie in the state. What is not in it keeps its old ciphertext
@@ -28,12 +30,15 @@ var sealedPlaces = []sealedPlace{
 	sealedIn(SealedAuthority, authorities, func(r *Authority) string { return AuthoritySeal(r.Certificate) }, func(r *Authority) *[]byte { return &r.Sealed }),
 	sealedIn(SealedGossipKey, gossipKeys, func(*GossipKey) string { return GossipKeySeal }, func(r *GossipKey) *[]byte { return &r.Sealed }),
 	sealedIn(SealedReply, replies, func(r *reply) string { return ReplySeal(r.Lease) }, func(r *reply) *[]byte { return &r.Sealed }),
+	sealedIn(SealedPassword, passwords, func(r *Password) string { return PasswordSeal(r.Account) }, func(r *Password) *[]byte { return &r.Sealed }),
+	sealedIn(SealedWrapped, wrappedValues, func(*Wrapped) string { return WrappedSeal }, func(r *Wrapped) *[]byte { return &r.Sealed }),
 }
 
 // What sealed values are bound to besides the key: one that is moved to another record does not open there.
 const (
 	KeyCheckSeal  = "cluster:key-check"
 	GossipKeySeal = "cluster:gossip-key"
+	WrappedSeal   = "wrapped" // which one it is, is bound by the token that opens it
 )
 
 // ConnectionSeal is what the settings of a connection's systems are bound to.
@@ -47,6 +52,9 @@ func AuthoritySeal(certificate []byte) string {
 
 // ReplySeal is what the answer to an issue is bound to.
 func ReplySeal(id LeaseID) string { return "reply:" + string(id) }
+
+// PasswordSeal is what the hash of an account's password is bound to.
+func PasswordSeal(account AccountName) string { return "password:" + string(account) }
 
 // SealingKeyOf returns the id of the key that a value was sealed with, which it begins with. Zero: it was sealed by
 // something else than a keyring.

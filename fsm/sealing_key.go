@@ -104,6 +104,14 @@ func (c *UpdateConnection) sealedValues() [][]byte {
 }
 func (c *RotateAuthority) sealedValues() [][]byte { return [][]byte{c.Sealed} }
 func (c *RotateGossipKey) sealedValues() [][]byte { return [][]byte{c.Sealed} }
+func (c *SetPassword) sealedValues() [][]byte     { return [][]byte{c.Sealed} }
+func (c *StoreWrapped) sealedValues() [][]byte    { return [][]byte{c.Sealed} }
+func (c *CreateClientSecret) sealedValues() [][]byte {
+	if c.Wrapped == nil {
+		return nil
+	}
+	return c.Wrapped.sealedValues()
+}
 
 var sealingKeys = table[SealingKey]{
 	bucket: "sealing_keys",

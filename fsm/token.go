@@ -118,10 +118,10 @@ func (t *txn) badToken(k Token) *Refusal {
 func (t *txn) bequeath(k *Token) *Refusal {
 	parent, ok := t.Token(k.Parent)
 	switch {
+	case ok && parent.MaxUses > 0: // be it used up by this very request
+		return &Refusal{Code: CodeTokenCounted, Message: "a token that is good for a number of requests makes no other tokens of its account"}
 	case !ok || parent.Account != k.Account || parent.Over(t.now()):
 		return &Refusal{Code: CodeTokenRefused, Message: "the token that another was to be made with is not valid any more"}
-	case parent.MaxUses > 0:
-		return &Refusal{Code: CodeTokenCounted, Message: "a token that is good for a number of requests makes no other tokens of its account"}
 	}
 	if parent.ExpiresAt != 0 && (k.ExpiresAt == 0 || k.ExpiresAt > parent.ExpiresAt) {
 		k.ExpiresAt = parent.ExpiresAt

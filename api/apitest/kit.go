@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -124,7 +125,8 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	kit.Members = &Members{Cluster: kit.Cluster}
 	kit.config = api.Config{
 		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Members: kit.Members, Providers: registry, Authorizer: api.AllowAll{},
-		Authenticator:  authenticator{&access.Tokens{State: state, Hasher: keyring}},
+		Authenticator:  &access.Tokens{State: state, Hasher: keyring},
+		Credentials:    access.NewCredentials(access.CredentialsConfig{Records: state, Keyring: keyring}),
 		Status:         kit.Cluster.Status,
 		Trust:          first,
 		AuditHash:      func(value string) (string, error) { return audit.Hash(keyring, value) },
@@ -176,15 +178,6 @@ func (k *Kit) serve(t testing.TB, config api.Config) (*api.Server, string) {
 	return server, listening.URL
 }
 
-// authenticator answers with what the API wants to know of a token.
-type authenticator struct{ tokens *access.Tokens }
-
-// Identify returns whose token it is.
-func (a authenticator) Identify(_ context.Context, token string) (api.Identity, error) {
-	found, err := a.tokens.Identify(token)
-	return api.Identity{Account: found.Account, Token: found.Accessor}, err
-}
-
 // Index returns the index of the newest entry of the log.
 func (k *Kit) Index(t testing.TB) uint64 {
 	t.Helper()
@@ -222,6 +215,15 @@ type journal struct {
 	index uint64
 	term  uint64
 	state *fsm.State
+
+	entries [][]byte
+}
+
+// Entries returns every entry of the log so far.
+func (k *Kit) Entries() [][]byte {
+	k.log.mu.Lock()
+	defer k.log.mu.Unlock()
+	return slices.Clone(k.log.entries)
 }
 
 // Propose applies the command as the next entry.
@@ -229,6 +231,7 @@ func (j *journal) Propose(_ context.Context, command []byte) (any, uint64, error
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.index++
+	j.entries = append(j.entries, command)
 	result := j.state.Apply(&raft.Log{Index: j.index, Term: j.term, Type: raft.LogCommand, Data: command})
 	return result, j.index, nil
 }

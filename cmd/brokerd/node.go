@@ -233,7 +233,8 @@ func (n *node) newServer() (*api.Server, error) {
 	}
 	return api.New(api.Config{
 		Broker: n.broker, State: api.StateOf(n.state), Cluster: n.cluster, Members: members{n},
-		Authenticator: tokens{&access.Tokens{State: n.state, Hasher: n.keyring}},
+		Authenticator: &access.Tokens{State: n.state, Hasher: n.keyring},
+		Credentials:   access.NewCredentials(access.CredentialsConfig{Records: n.state, Keyring: n.keyring}),
 		Authorizer:    api.AllowAll{}, // one admin account so far
 		Providers:     n.broker.Providers,
 		Trust:         trustMaker{n},
@@ -354,14 +355,6 @@ func (n *node) drain(ctx context.Context) {
 	case <-drained:
 	case <-ctx.Done():
 	}
-}
-
-// tokens adapts package access to what the API asks for.
-type tokens struct{ *access.Tokens }
-
-func (t tokens) Identify(_ context.Context, token string) (api.Identity, error) {
-	record, err := t.Tokens.Identify(token)
-	return api.Identity{Account: record.Account, Token: record.Accessor}, err
 }
 
 // firstToken returns the first admin token: from the file when it is there, else a new one, which is
