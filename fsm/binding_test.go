@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -183,7 +184,7 @@ func TestRolesGoWithTheirAccount(t *testing.T) {
 		for _, e := range v.Events(s.Index()-1, 10) {
 			last = append(last, e.Type)
 		}
-		if len(last) != 2 || last[0] != EventRoleUnbound || last[1] != EventAccountDeleted {
+		if want := []EventType{EventRoleUnbound, EventGroupUpdated, EventAccountDeleted}; !slices.Equal(last, want) {
 			t.Errorf("history has %v", last)
 		}
 		if got := v.GroupsOf("alice"); len(got) != 1 || got[0] != "staff" {

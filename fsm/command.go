@@ -94,6 +94,8 @@ const (
 	TypeCreatePolicy
 	TypeUpdatePolicy
 	TypeDeletePolicy
+)
+
 // Who there is, and how they show who they are.
 const (
 	TypeCreateAccount      CommandType = 60

@@ -1,6 +1,5 @@
 package fsm
 
-// Group is a set of accounts that have roles together.
 import (
 	"fmt"
 	"slices"
@@ -14,20 +13,6 @@ type Group struct {
 	CreatedAt   Instant       `cbor:"4,keyasint"`
 	UpdatedAt   Instant       `cbor:"5,keyasint"`
 	Version     uint64        `cbor:"6,keyasint"`
-}
-
-var groups = table[Group]{
-	bucket:  "groups",
-	key:     func(r *Group) []byte { return []byte(r.Name) },
-	indexes: []index[Group]{{bucket: "groups_by_member", keys: groupMemberKeys}},
-}
-
-func groupMemberKeys(r *Group) [][]byte {
-	list := make([][]byte, len(r.Members))
-	for i, name := range r.Members {
-		list[i] = []byte(name)
-	}
-	return list
 }
 
 // CreateGroup makes a group. Value: Group.
@@ -47,7 +32,7 @@ type UpdateGroup struct {
 	IfVersion   uint64        `cbor:"5,keyasint,omitempty"`
 }
 
-// DeleteGroup removes a group, its members' accounts stay. Value: Group.
+// DeleteGroup removes a group with the roles that it has; its members' accounts stay. Value: Group.
 type DeleteGroup struct {
 	Name      GroupName `cbor:"1,keyasint"`
 	IfVersion uint64    `cbor:"2,keyasint,omitempty"`
@@ -75,7 +60,6 @@ func (v *View) Groups(after GroupName, limit int) []Group {
 // GroupsOf returns the groups that an account is in, in order of name.
 func (v *View) GroupsOf(account AccountName) []GroupName {
 	var list []GroupName
-	eachRow(v.tx, "groups_by_member", []byte(account), nil, false, func(k []byte) bool {
 	eachRow(v.tx, bucketGroupsByMember, []byte(account), nil, false, func(k []byte) bool {
 		list = append(list, GroupName(k))
 		return true
@@ -114,6 +98,14 @@ func applyUpdateGroup(t *txn, c *UpdateGroup) (Group, *Refusal) {
 	if r := checkVersion(c.IfVersion, g.Version, "group", string(c.Name)); r != nil {
 		return g, r
 	}
+	if r := t.mayJoin(c.Name, c.Add); r != nil {
+		return g, r
+	}
+	if r := t.lastAdmin(func(b Binding, member AccountName) bool {
+		return b.Group == c.Name && slices.Contains(c.Remove, member)
+	}); r != nil {
+		return g, r
+	}
 	details, r := t.changeMembers(&g, "add", c.Add, c.Remove)
 	if r != nil {
 		return g, r
@@ -130,6 +122,10 @@ func applyDeleteGroup(t *txn, c *DeleteGroup) (Group, *Refusal) {
 	if r := checkVersion(c.IfVersion, g.Version, "group", string(c.Name)); r != nil {
 		return g, r
 	}
+	if r := t.lastAdmin(func(b Binding, _ AccountName) bool { return b.Group == c.Name }); r != nil {
+		return g, r
+	}
+	t.dropBindingsOf("", c.Name)
 	groups.delete(t, []byte(c.Name))
 	t.record(Event{Type: EventGroupDeleted, Subject: string(c.Name)})
 	return g, nil

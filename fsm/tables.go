@@ -205,8 +205,6 @@ func buckets() []string {
 	list = append(list, bucketsOf(groups)...)
 	list = append(list, bucketsOf(bindings)...)
 	list = append(list, bucketsOf(policies)...)
-
-	list = append(list, bucketsOf(groups)...)
 	list = append(list, bucketsOf(clientSecrets)...)
 	list = append(list, bucketsOf(passwords)...)
 	list = append(list, bucketsOf(wrappedValues)...)

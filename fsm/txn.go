@@ -32,7 +32,7 @@ type txn struct {
 // made or counted changes nothing that is remembered, and each sign-in makes one. See txn.forgetToken.
 var configBuckets = map[string]bool{
 	environments.bucket: true, connections.bucket: true, systems.bucket: true, secrets.bucket: true,
-	secretVersions.bucket: true, accounts.bucket: true, groups.bucket: true, locks.bucket: true,
+	secretVersions.bucket: true, accounts.bucket: true, locks.bucket: true,
 	nodes.bucket: true, authorities.bucket: true, gossipKeys.bucket: true,
 	sealingKeys.bucket: true,
 
