@@ -103,6 +103,11 @@ type Credentials interface {
 	Wrap(value []byte) (token string, hash, sealed []byte, err error)
 	HashWrapping(token string) ([]byte, error)
 	Unwrap(token string, sealed []byte) ([]byte, error)
+	CreateBinding(context.Context, broker.Request, broker.BindingSpec) (fsm.Binding, error)
+	DeleteBinding(ctx context.Context, request broker.Request, id fsm.BindingID, ifVersion uint64) error
+	CreatePolicy(context.Context, broker.Request, broker.PolicySpec) (fsm.Policy, error)
+	UpdatePolicy(context.Context, broker.Request, broker.PolicyChange) (fsm.Policy, error)
+	DeletePolicy(ctx context.Context, request broker.Request, name fsm.PolicyName, ifVersion uint64) error
 }
 
 // State is the replicated state as this node has it. [StateOf] makes one.
@@ -159,6 +164,10 @@ type View interface {
 	HostTokens(now fsm.Instant) []fsm.Token
 	ClientSecretsOf(account fsm.AccountName, after fsm.ClientSecretID, limit int) []fsm.ClientSecret
 	Password(fsm.AccountName) (fsm.Password, bool)
+	Binding(fsm.BindingID) (fsm.Binding, bool)
+	Bindings(after fsm.BindingID, limit int) []fsm.Binding
+	Policy(fsm.PolicyName) (fsm.Policy, bool)
+	Policies(after fsm.PolicyName, limit int) []fsm.Policy
 }
 
 // StateOf makes the state machine readable for a [Server].

@@ -222,6 +222,7 @@ func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 		unavailable *broker.UnavailableError
 		values      *broker.InvalidError
 		locked      *access.LockedError
+		question    *access.InvalidError
 	)
 	switch {
 	case errors.As(err, &ready):
@@ -252,6 +253,8 @@ func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 			fields = append(fields, types.FieldProblem{Field: one.Field, Message: one.Message})
 		}
 		out = fieldsProblem(codeInvalid, fields)
+	case errors.As(err, &question):
+		out = invalid(question.Field, question.Message)
 	case errors.Is(err, broker.ErrNotLeader):
 		out = problem(codeNotLeader, "the node that took the request no longer leads; nothing was done")
 	case errors.Is(err, broker.ErrOutcomeUnknown):

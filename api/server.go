@@ -46,6 +46,8 @@ type Config struct {
 
 	// Credentials makes and judges what people and programs show who they are by. Required.
 	Credentials Credentials
+	// Access explains what accounts may do. Required.
+	Access Access
 
 	// Status returns how this node sees the cluster; the server fills in the leases. Required.
 	Status func() types.Cluster
@@ -131,6 +133,8 @@ func New(config Config) (*Server, error) {
 	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Members == nil || config.Status == nil ||
 		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil || config.Credentials == nil {
 		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, providers, trust and credentials")
+		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil || config.Access == nil {
+		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, access, providers and trust")
 	}
 	if config.RequestTimeout <= 0 {
 		config.RequestTimeout = 30 * time.Second
@@ -311,6 +315,10 @@ func (s *Server) routes() error {
 	for _, one := range append(streaming.list, r.list...) {
 		s.list = append(s.list, Route{ID: one.id, Method: one.method, Path: one.path, Action: one.action, Public: one.public, Chosen: one.chosen})
 	}
+	r.roles()
+	r.policies()
+	r.access()
+
 	r.describe()
 	description, err := json.Marshal(r.api.OpenAPI())
 	if err != nil {

@@ -95,8 +95,11 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	registry, err := providers.NewRegistry(fake.Provider())
 	must(t, err)
 	log := &journal{state: state, term: 1}
+	decider, err := access.New(access.DeciderConfig{State: state})
+	must(t, err)
 	b, err := broker.New(broker.Config{
 		State: state, Log: log, Providers: registry, Keyring: keyring, Sealing: sealing{keyring}, NodeID: "n1",
+		State: state, Log: log, Providers: registry, Keyring: keyring, NodeID: "n1", Rules: decider,
 		Timing: broker.Timing{
 			RevokeWait: time.Second, Tick: 10 * time.Millisecond,
 			// A lease whose login sticks is shown as stuck within the wait of a revoke request.
@@ -112,6 +115,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	must(t, b.Init(context.Background(), 1, broker.InitSpec{
 		ClusterID: clusterID, Account: "admin", TokenHash: tokenHash, Accessor: "01TESTACCESSOR",
 		Authority: &fsm.RotateAuthority{Certificate: first.Certificate(), Sealed: []byte("sealed")},
+		Roles:     []fsm.RoleName{fsm.RoleAdmin, "developer"},
 	}))
 
 	kit := &Kit{State: state, Keyring: keyring, Broker: b, Fake: fake, Cluster: &Cluster{ID: "n1", state: state}, log: log}
@@ -130,6 +134,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 		Status:         kit.Cluster.Status,
 		Trust:          first,
 		AuditHash:      func(value string) (string, error) { return audit.Hash(keyring, value) },
+		Access:         decider,
 		RequestTimeout: 10 * time.Second, LeaderTimeout: 5 * time.Second, RetryPause: 2 * time.Millisecond,
 	}
 	if change != nil {
