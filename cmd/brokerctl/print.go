@@ -25,6 +25,9 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 	if variables {
 		known = append(known, "env", "dotenv")
 	}
+	if cmd.Annotations[annotationCSV] != "" {
+		known = append(known, "csv")
+	}
 	given := cmd.Flags().Changed("format") && a.format != "name"
 	switch {
 	case a.quiet && given && !variables:
@@ -42,6 +45,9 @@ func (a *app) checkFormat(cmd *cobra.Command) error {
 
 // annotationVariables marks commands that can print values as variables.
 const annotationVariables = "variables"
+
+// annotationCSV marks commands that can print CSV.
+const annotationCSV = "csv"
 
 // row is one line about an object: a title and its value.
 type row struct{ title, value string }

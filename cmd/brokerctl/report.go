@@ -57,6 +57,9 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, errNotAllowed) {
+		return exitDenied // the answer says it all
+	}
 	var problem *types.Problem
 	if errors.As(err, &problem) && len(problem.Errors) > 1 {
 		// One line for each, instead of one long line for all.

@@ -103,6 +103,7 @@ func (a *app) root() *cobra.Command {
 
 		a.auditCommand(),
 		a.sealCommand(),
+		a.roleCommand(), a.policyCommand(), a.accessCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {

@@ -247,10 +247,14 @@ func (n *node) initCluster(ctx context.Context, term uint64) error {
 	if err != nil {
 		return err
 	}
+	roles := []fsm.RoleName{fsm.RoleAdmin}
+	for _, role := range n.config.AdminRoles {
+		roles = append(roles, fsm.RoleName(role))
+	}
 	own := known.Members[0]
 	return n.broker.Init(ctx, term, broker.InitSpec{
 		ClusterID: n.cluster.ClusterID(), Account: adminAccount, TokenHash: hash,
-		Accessor: accessor, TokenTTL: n.config.AdminTokenTTL, Recovery: recovery,
+		Accessor: accessor, TokenTTL: n.config.AdminTokenTTL, Recovery: recovery, Roles: roles,
 		Authority: authority, GossipKey: &fsm.RotateGossipKey{Sealed: gossip}, Node: &fsm.Node{Name: own.NodeID, Key: own.Key[:]},
 		JoinToken: &broker.JoinTokenSpec{Hash: n.joinToken.Hash(), Description: "first join token", Uses: n.config.JoinTokenUses, TTL: n.config.JoinTokenTTL},
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.opentelemetry.io/otel/trace"
 
+	"broker/access"
 	"broker/broker"
 	"broker/cluster"
 	"broker/fsm"
@@ -51,6 +52,7 @@ type config struct {
 	JoinTokenUses     int           `koanf:"join_token_uses"`
 	AdminTokenFile    string        `koanf:"admin_token_file"`
 	AdminTokenTTL     time.Duration `koanf:"admin_token_ttl"`
+	AdminRoles        []string      `koanf:"admin_roles"`
 	RecoveryShares    int           `koanf:"recovery_shares"`
 	RecoveryThreshold int           `koanf:"recovery_threshold"`
 	RecoveryFile      string        `koanf:"recovery_shares_file"`
@@ -123,6 +125,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Int("join-token-uses", 4, "with --init: how many nodes the first join token lets in")
 	f.String("admin-token-file", "", "with --init: take the first admin token from this file, or write it there (default: print it; first-admin-token in the data directory where nobody watches the output)")
 	f.Duration("admin-token-ttl", 24*time.Hour, "with --init: how long the first admin token is valid; 0: for ever; \"brokerd admin-token\" makes others")
+	f.StringSlice("admin-roles", nil, "with --init: roles that the first account has everywhere besides admin, e.g. developer, which issues leases; for trying things out")
 	f.Int("recovery-shares", 1, "with --init: into how many shares the key is split that opens snapshots where nothing else is left")
 	f.Int("recovery-threshold", 1, "with --init: how many of the shares open them")
 	f.String("recovery-shares-file", "", "with --init: write the shares to this file, a line each, or to a file each when it is a directory (default: print them, or recovery-shares likewise)")
@@ -295,6 +298,11 @@ func (c config) complete() (config, error) {
 		return c, wrong("drain_time: 0 to %s, not %s", maxDrainTime, c.DrainTime)
 	case c.AdminTokenTTL < 0:
 		return c, wrong("admin_token_ttl: not negative")
+	}
+	for _, role := range c.AdminRoles {
+		if _, ok := access.RoleNamed(fsm.RoleName(role)); !ok || role == string(fsm.RoleAdmin) {
+			return c, wrong("admin_roles: %q is no role to have besides admin", role)
+		}
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {

@@ -209,7 +209,7 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 	id := fmt.Sprintf("node%d", i+1)
 	c := config{
 		NodeID: id, DataDir: filepath.Join(o.dataDir, id), KeyFile: filepath.Join(o.dataDir, id, "keyring.json"),
-		Init: i == 0, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"), JoinTokenFile: filepath.Join(o.dataDir, "join-token"),
+		Init: i == 0, AdminRoles: []string{"developer"}, AdminTokenFile: filepath.Join(o.dataDir, "admin-token"), JoinTokenFile: filepath.Join(o.dataDir, "join-token"),
 		RecoveryShares: 1, RecoveryThreshold: 1, RecoveryFile: filepath.Join(o.dataDir, "recovery-share"),
 		HistoryTTL: 30 * 24 * time.Hour, SweepInterval: 10 * time.Minute, SweepQuarantine: 5 * time.Minute,
 		JoinTokenTTL: broker.MaxJoinTokenTTL, JoinTokenUses: broker.MaxJoinTokenUses,

@@ -62,6 +62,7 @@ type node struct {
 	watchers sync.WaitGroup
 	socket   *http.Server // nil: none
 
+	decider *access.Decider
 	broker  *broker.Broker
 	cluster *cluster.Node
 	server  *api.Server
@@ -202,8 +203,13 @@ func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) 
 	if err != nil {
 		return err
 	}
+	if n.decider, err = access.New(access.DeciderConfig{State: n.state}); err != nil {
+		return err
+	}
 	n.broker, err = broker.New(broker.Config{
 		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Sealing: sealingKeys{n}, Dialer: dialer,
+		Rules: n.decider,
+		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
 		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err
@@ -236,6 +242,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Authenticator: &access.Tokens{State: n.state, Hasher: n.keyring},
 		Credentials:   access.NewCredentials(access.CredentialsConfig{Records: n.state, Keyring: n.keyring}),
 		Authorizer:    api.AllowAll{}, // one admin account so far
+		Access:        n.decider,
 		Providers:     n.broker.Providers,
 		Trust:         trustMaker{n},
 		Status:        n.status,
