@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -93,14 +95,23 @@ func (a *app) policyGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.show(found, found.Name, []row{
+			err = a.show(found, found.Name, []row{
 				{"Name", found.Name},
 				{"Description", found.Description},
-				{"Text", found.Text},
 				{"Created", a.full(found.CreatedAt)},
 				{"Updated", a.full(found.UpdatedAt)},
 				{"Version", number(found.Version)},
 			})
+			if err != nil || a.format != "table" || a.field != "" {
+				return err
+			}
+			fmt.Fprintln(a.out)
+			for line := range strings.Lines(found.Text) {
+				if _, err = fmt.Fprintln(a.out, strings.TrimRight(clean(line), " ")); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 }
@@ -212,6 +223,10 @@ func (a *app) policyCheck() *cobra.Command {
 				_, err = c.UpdatePolicy(cmd.Context(), name, types.PolicyChange{Text: &text}, client.DryRun())
 			} else {
 				_, err = c.CreatePolicy(cmd.Context(), types.PolicySpec{Name: name, Text: text}, client.DryRun())
+			}
+			var problem *types.Problem
+			if errors.As(err, &problem) && problem.Code == "already_exists" {
+				err = nil // there is a policy of that name, and the text was looked at before
 			}
 			if err != nil {
 				return err
