@@ -91,6 +91,12 @@ type Broker interface {
 	SetPassword(ctx context.Context, request broker.Request, account fsm.AccountName, sealed []byte) error
 	SignIn(context.Context, broker.Request, broker.SignInSpec) (fsm.Token, error)
 	TakeWrapped(ctx context.Context, request broker.Request, hash []byte) (fsm.Wrapped, error)
+
+	CreateBinding(context.Context, broker.Request, broker.BindingSpec) (fsm.Binding, error)
+	DeleteBinding(ctx context.Context, request broker.Request, id fsm.BindingID, ifVersion uint64) error
+	CreatePolicy(context.Context, broker.Request, broker.PolicySpec) (fsm.Policy, error)
+	UpdatePolicy(context.Context, broker.Request, broker.PolicyChange) (fsm.Policy, error)
+	DeletePolicy(ctx context.Context, request broker.Request, name fsm.PolicyName, ifVersion uint64) error
 }
 
 // Credentials makes what people and programs show who they are by, and judges it. It is called at the leader only;
@@ -103,11 +109,6 @@ type Credentials interface {
 	Wrap(value []byte) (token string, hash, sealed []byte, err error)
 	HashWrapping(token string) ([]byte, error)
 	Unwrap(token string, sealed []byte) ([]byte, error)
-	CreateBinding(context.Context, broker.Request, broker.BindingSpec) (fsm.Binding, error)
-	DeleteBinding(ctx context.Context, request broker.Request, id fsm.BindingID, ifVersion uint64) error
-	CreatePolicy(context.Context, broker.Request, broker.PolicySpec) (fsm.Policy, error)
-	UpdatePolicy(context.Context, broker.Request, broker.PolicyChange) (fsm.Policy, error)
-	DeletePolicy(ctx context.Context, request broker.Request, name fsm.PolicyName, ifVersion uint64) error
 }
 
 // State is the replicated state as this node has it. [StateOf] makes one.

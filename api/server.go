@@ -131,10 +131,8 @@ type Server struct {
 // New returns a server. It starts nothing.
 func New(config Config) (*Server, error) {
 	if config.Broker == nil || config.State == nil || config.Cluster == nil || config.Members == nil || config.Status == nil ||
-		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil || config.Credentials == nil {
-		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, providers, trust and credentials")
-		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil || config.Access == nil {
-		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, access, providers and trust")
+		config.Authenticator == nil || config.Authorizer == nil || config.Providers == nil || config.Trust == nil || config.Credentials == nil || config.Access == nil {
+		return nil, errors.New("the API needs a broker, state, cluster, members, status, authenticator, authorizer, access, providers, trust and credentials")
 	}
 	if config.RequestTimeout <= 0 {
 		config.RequestTimeout = 30 * time.Second
@@ -301,13 +299,14 @@ func (s *Server) routes() error {
 	r.snapshots()
 	r.trust()
 	r.seal()
-
 	r.audit()
-
 	r.groups()
 	r.tokens()
 	r.clientSecrets()
 	r.signIn()
+	r.roles()
+	r.policies()
+	r.access()
 
 	if s.config.Metrics != nil {
 		r.list = append(r.list, metricsRoute)
@@ -315,10 +314,6 @@ func (s *Server) routes() error {
 	for _, one := range append(streaming.list, r.list...) {
 		s.list = append(s.list, Route{ID: one.id, Method: one.method, Path: one.path, Action: one.action, Public: one.public, Chosen: one.chosen})
 	}
-	r.roles()
-	r.policies()
-	r.access()
-
 	r.describe()
 	description, err := json.Marshal(r.api.OpenAPI())
 	if err != nil {

@@ -80,8 +80,7 @@ func serve(t *testing.T, size int) *serving {
 		states = append(states, state)
 		c.FSM = state
 		server, err := api.New(api.Config{
-			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, Credentials: struct{ api.Credentials }{}, Members: struct{ api.Members }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
-			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, Access: struct{ api.Access }{}, Members: struct{ api.Members }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
+			Broker: struct{ api.Broker }{}, Trust: struct{ api.Trust }{}, Credentials: struct{ api.Credentials }{}, Access: struct{ api.Access }{}, Members: struct{ api.Members }{}, State: api.StateOf(state), Cluster: liveNode{n}, Providers: registry,
 			Authenticator: anybody{}, Authorizer: api.AllowAll{}, Status: func() types.Cluster { return types.Cluster{} },
 			Heartbeat: 50 * time.Millisecond,
 		})

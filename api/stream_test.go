@@ -31,7 +31,7 @@ func TestStreamResumesBehindEveryMessage(t *testing.T) {
 	}
 	expect(t, 202, url, "POST", "/api/v1/leases/revoke", `{"all":true,"reason":"x"}`)
 	seen := begun.events(3*2 + 1 + 3*2 + 1) // prepared and issued; the operation; revoking and revoked; its end
-	const before = 6 // the cluster with its first account's two roles; an environment, a connection, a secret
+	const before = 6                        // the cluster with its first account's two roles; an environment, a connection, a secret
 	all := named(t, follow(t, url, "?after=0").events(before+len(seen)))
 	if d := cmp.Diff(all[before:], named(t, seen)); d != "" {
 		t.Errorf("a stream from now on (-want +got):\n%s", d)

@@ -98,8 +98,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	decider, err := access.New(access.DeciderConfig{State: state})
 	must(t, err)
 	b, err := broker.New(broker.Config{
-		State: state, Log: log, Providers: registry, Keyring: keyring, Sealing: sealing{keyring}, NodeID: "n1",
-		State: state, Log: log, Providers: registry, Keyring: keyring, NodeID: "n1", Rules: decider,
+		State: state, Log: log, Providers: registry, Keyring: keyring, Sealing: sealing{keyring}, NodeID: "n1", Rules: decider,
 		Timing: broker.Timing{
 			RevokeWait: time.Second, Tick: 10 * time.Millisecond,
 			// A lease whose login sticks is shown as stuck within the wait of a revoke request.

@@ -207,9 +207,7 @@ func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) 
 		return err
 	}
 	n.broker, err = broker.New(broker.Config{
-		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Sealing: sealingKeys{n}, Dialer: dialer,
-		Rules: n.decider,
-		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Dialer: dialer,
+		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Sealing: sealingKeys{n}, Dialer: dialer, Rules: n.decider,
 		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err
@@ -241,7 +239,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Broker: n.broker, State: api.StateOf(n.state), Cluster: n.cluster, Members: members{n},
 		Authenticator: &access.Tokens{State: n.state, Hasher: n.keyring},
 		Credentials:   access.NewCredentials(access.CredentialsConfig{Records: n.state, Keyring: n.keyring}),
-		Authorizer:    api.AllowAll{}, // one admin account so far
+		Authorizer:    n.decider,
 		Access:        n.decider,
 		Providers:     n.broker.Providers,
 		Trust:         trustMaker{n},
