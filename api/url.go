@@ -36,7 +36,7 @@ func plainPath(u *url.URL) bool {
 }
 
 // secretPrefixes are those of client secrets and of wrapped values; both have the length of a token.
-var secretPrefixes = [...]string{"brks_", "brkw_"}
+var secretPrefixes = [...]string{access.ClientSecretPrefix, access.WrappingPrefix}
 
 const (
 	secretLength    = 52 + 7
