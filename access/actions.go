@@ -45,7 +45,9 @@ var Actions = map[Action]string{
 	"operation:get":    "read an operation",
 	"operation:cancel": "cancel an operation",
 
-	"event:list":    "read and follow history",
+	"event:list":    "read and follow the history of environments, secrets and leases",
+	"event:system":  "read and follow the history of connections, locks, operations and the cluster",
+	"event:access":  "read and follow the history of accounts, tokens, groups, roles and policies",
 	"orphan:list":   "list logins that no lease knows",
 	"provider:list": "list providers",
 	"provider:get":  "read what a provider needs",

@@ -63,7 +63,7 @@ func operatorActions() []Action {
 		"lease", "list get history revoke retry forget",
 		"lock", "list get create update delete",
 		"operation", "list get cancel",
-		"event", "list", "orphan", "list", "provider", "list get",
+		"event", "list system", "orphan", "list", "provider", "list get",
 		"cluster", "get remove-member promote-member demote-member transfer upgrade repair-clock",
 		"metrics", "read", "snapshot", "save", "seal", "get",
 	)
@@ -86,7 +86,7 @@ func serviceActions() []Action {
 func viewerActions() []Action {
 	return of(
 		"environment", "list get", "connection", "list get", "secret", "list get", "lease", "list get history",
-		"lock", "list get", "operation", "list get", "event", "list", "orphan", "list", "provider", "list get",
+		"lock", "list get", "operation", "list get", "event", "list system", "orphan", "list", "provider", "list get",
 		"cluster", "get", "metrics", "read", "seal", "get",
 	)
 }
@@ -94,7 +94,7 @@ func viewerActions() []Action {
 func auditorActions() []Action {
 	return append(actions(viewerActions()), of(
 		"account", "list get", "client-secret", "list", "group", "list get", "token", "list get",
-		"role", "list get", "policy", "list get", "access", "explain report", "audit", "get hash",
+		"role", "list get", "policy", "list get", "event", "access", "access", "explain report", "audit", "get hash",
 	)...).sorted()
 }
 

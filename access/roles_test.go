@@ -49,7 +49,9 @@ environment:delete        x          x          .          .          .         
 environment:get           x          x          x          x          x          x
 environment:list          x          x          x          x          x          x
 environment:update        x          x          .          .          .          .
+event:access              x          .          .          .          x          .
 event:list                x          x          x          .          x          x
+event:system              x          x          .          .          x          x
 group:create              x          .          .          .          .          .
 group:delete              x          .          .          .          .          .
 group:get                 x          .          .          .          x          .

@@ -361,29 +361,36 @@ func (g *sight) lease(action Action, l *fsm.Lease) bool {
 
 // allEvents reports whether the caller sees all of history.
 func (g *sight) allEvents() bool {
-	return g.reach("event:list") == access.Everywhere && g.reach("lease:history") == access.Everywhere
+	for _, action := range []Action{"event:list", "event:system", "event:access", "lease:history"} {
+		if g.reach(action) != access.Everywhere {
+			return false
+		}
+	}
+	return true
 }
 
-// event judges an event by what it is about: by the history of a lease, else by the environment or secret, else by all
-// of history.
+// event judges an event by what it is about: by the history of a lease, else by the environment or secret, else as what
+// is in no environment.
 func (g *sight) event(e *fsm.Event) bool {
 	if e.Lease != "" {
 		if lease, ok := g.view.Lease(e.Lease); ok {
 			return g.lease("lease:history", &lease)
 		}
-		return g.sees("event:list", Resource{Kind: access.KindEvent})
+		return g.sees("event:system", Resource{Kind: access.KindEvent})
 	}
-	on := Resource{Kind: access.KindEvent}
+	action, on := Action("event:list"), Resource{Kind: access.KindEvent}
 	switch noun, _, _ := strings.Cut(string(e.Type), "."); noun {
 	case "environment":
 		on.Environment = fsm.Pattern(e.Subject)
-	case "account":
-		on.Owner = fsm.AccountName(e.Subject)
 	case "secret":
 		env, secret := fsm.SecretName(e.Subject).Split()
 		on.Environment, on.Secret = fsm.Pattern(env), secret
+	case "account", "group", "token", "client_secret", "wrapped", "role", "policy":
+		action = "event:access"
+	default:
+		action = "event:system"
 	}
-	return g.sees("event:list", on)
+	return g.sees(action, on)
 }
 
 // gather reads one page of what is seen, and the name after which the next one begins; empty: there is none.

@@ -13,6 +13,9 @@ type Rule struct {
 	Never []string // import paths outside this module, and all below, that they must not name themselves
 }
 
+// addressTexts reads and compares addresses, and reaches no network: whoever must not see net may see it.
+const addressTexts = "net/netip"
+
 // serverLibraries are what only servers need; the command line tool stays small without them.
 var serverLibraries = []string{
 	"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/memberlist",
