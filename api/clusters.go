@@ -46,6 +46,7 @@ func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[ty
 		if r := view.Meta().Recovery; r != nil {
 			out.Seal.RecoveryShares, out.Seal.RecoveryThreshold = r.Shares, r.Threshold
 		}
+		s.tellExchange(&out, view.SealingKeys())
 		out.FeatureLevel = view.Meta().FeatureLevel()
 		if out.ID == "" {
 			out.ID = view.Meta().ClusterID

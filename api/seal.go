@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"broker/api/types"
 	"broker/broker"
@@ -43,6 +45,23 @@ func (s *Server) rotateSeal(ctx context.Context, c *call, in *SealRotate) (*crea
 	}
 	out, err := s.seal(c)
 	return &created[types.SealStatus]{status, out}, err
+}
+
+// waitingForKeys is how long an exchange of the sealing key may wait for nodes before people are told.
+const waitingForKeys = time.Minute
+
+// tellExchange adds a warning when an exchange of the sealing key waits for nodes.
+func (s *Server) tellExchange(out *types.Cluster, keys []fsm.SealingKey) {
+	var members []string
+	for _, m := range out.Members {
+		members = append(members, m.ID)
+	}
+	for _, k := range keys {
+		missing := broker.Missing(k, members)
+		if k.State == fsm.SealingNext && len(missing) > 0 && s.config.Now().Sub(k.CreatedAt.Time()) > waitingForKeys {
+			out.Warnings = append(out.Warnings, fmt.Sprintf("the exchange of the sealing key waits for %s: start what is down, or remove it from the cluster (brokerctl seal status)", strings.Join(missing, ", ")))
+		}
+	}
 }
 
 // seal reads how the sealing keys are.

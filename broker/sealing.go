@@ -256,7 +256,7 @@ func (p *period) promote(next fsm.SealingKey) (again bool, err error) {
 		return err == nil, err
 	}
 	members := p.Sealing.Members()
-	if len(Missing(next, members)) > 0 {
+	if len(members) == 0 || len(Missing(next, members)) > 0 {
 		return false, nil
 	}
 	_, _, err = propose[fsm.SealingKey](p.ctx, p, p.self(), &fsm.PromoteSealingKey{Number: next.Number, Members: members})

@@ -85,8 +85,13 @@ func (k *Keyring) Learn(file KeyFile) error {
 // Follow has one sealing key seal from now on, and drops others, if they are there, for good. It is durable when it
 // returns. A key that seals is not dropped.
 func (k *Keyring) Follow(primary uint32, drop ...uint32) error {
-	if !k.Holds(primary) {
+	held := k.SealingKeys()
+	if !slices.Contains(held, primary) {
 		return ErrUnknownKey
+	}
+	stays := func(id uint32) bool { return id == primary || !slices.Contains(drop, id) }
+	if now := k.keys.Load(); held[0] == primary && !slices.ContainsFunc(held, func(id uint32) bool { return !stays(id) }) && bytes.Equal(now.kept, now.file) {
+		return nil // it is asked often: no key is copied for that
 	}
 	return k.change(k.keep, func(present *tinkpb.Keyset) error {
 		present.PrimaryKeyId = primary
