@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +14,10 @@ func (a *app) accountCommand() *cobra.Command {
 	noun := &cobra.Command{
 		Use:     "account",
 		Aliases: []string{"accounts"},
-		Short:   "Accounts: who holds leases",
+		Short:   "Accounts: people and programs, and how they sign in",
 	}
-	noun.AddCommand(a.accountGet(), a.accountList(), a.accountUpdate(), a.accountDelete())
+	noun.AddCommand(a.accountGet(), a.accountList(), a.accountCreate(), a.accountUpdate(), a.accountDisable(), a.accountEnable(),
+		a.accountDelete(), a.accountPassword(), a.clientSecretCommand())
 	return noun
 }
 
@@ -34,7 +36,10 @@ func (a *app) accountGet() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows := []row{{"Name", found.Name}, {"Kind", found.Kind}}
+			rows := []row{{"Name", found.Name}, {"Kind", found.Kind}, {"Description", found.Description}, {"Groups", strings.Join(found.Groups, " ")}}
+			if found.HasPassword {
+				rows = append(rows, row{"Password", "yes"})
+			}
 			if found.Disabled {
 				rows = append(rows, row{"Disabled", "yes"})
 			}
@@ -80,10 +85,50 @@ func (a *app) accountList() *cobra.Command {
 	return cmd
 }
 
+func (a *app) accountCreate() *cobra.Command {
+	var change changeFlags
+	var limits limitFlags
+	var spec types.AccountSpec
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Make an account, which may do nothing yet",
+		Example: `  brokerctl account create alice --kind user
+  brokerctl account create payments-api --kind service --description 'the payments service' --max-leases 20`,
+		Args: exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if spec.Kind == "" {
+				return usage("--kind is missing: user for a person, service for a program")
+			}
+			spec.Name, spec.MaxLeases = args[0], limits.maxLeases
+			if spec.IssueRate, err = limits.rate(); err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			made, err := c.CreateAccount(cmd.Context(), spec, change.options()...)
+			if err != nil {
+				return err
+			}
+			change.done(a, "created", "account "+made.Name)
+			return a.changed(made, made.Name, made.Warnings)
+		},
+	}
+	cmd.Flags().StringVar(&spec.Kind, "kind", "", "user: a person, or service: a program")
+	cmd.Flags().StringVar(&spec.Description, "description", "", "what it is for")
+	_ = cmd.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions([]string{"user", "service"}, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	limits.addTo(cmd)
+	change.addTo(cmd, false)
+	a.answers(cmd, types.Account{})
+	return cmd
+}
+
 func (a *app) accountUpdate() *cobra.Command {
 	var change changeFlags
 	var limits limitFlags
 	var enable, disable, wait bool
+	var description string
 	cmd := &cobra.Command{
 		Use:   "update NAME",
 		Short: "Change an account; disabling it revokes its leases",
@@ -104,6 +149,9 @@ func (a *app) accountUpdate() *cobra.Command {
 				wanted.Disabled = &disable
 			case wait:
 				return usage("--wait goes with --disable")
+			}
+			if cmd.Flags().Changed("description") {
+				wanted.Description = &description
 			}
 			if wanted == (types.AccountChange{}) {
 				return usage("nothing to change is given")
@@ -136,6 +184,7 @@ func (a *app) accountUpdate() *cobra.Command {
 			return a.changed(changed, changed.Name, changed.Warnings)
 		},
 	}
+	cmd.Flags().StringVar(&description, "description", "", "what it is for")
 	cmd.Flags().BoolVar(&disable, "disable", false, "refuse its tokens and revoke its leases")
 	cmd.Flags().BoolVar(&enable, "enable", false, "let it in again")
 	cmd.Flags().BoolVar(&wait, "wait", false, "with --disable: wait until its leases are revoked")

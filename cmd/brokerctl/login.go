@@ -23,6 +23,7 @@ import (
 
 func (a *app) loginCommand() *cobra.Command {
 	var fingerprint, name string
+	var as signInFlags
 	cmd := &cobra.Command{
 		Use:   "login URL[,URL…]",
 		Short: "Remember a broker and the token for it",
@@ -31,19 +32,28 @@ the others are learnt from it.
 
 A broker has a certificate authority of its own. Its fingerprint, which the broker printed when it began and
 "brokerctl cluster ca list" tells, shows that one speaks to the right one; at a terminal it may be left out and is
-asked about. The token is asked for at a terminal, else read from standard input, --token-file or BROKER_TOKEN.`,
-		Example: "  brokerctl login https://broker.example:8420 --ca-fingerprint sha256:3f5a…",
+asked about. The token is asked for at a terminal, else read from standard input, --token-file or BROKER_TOKEN.
+
+With --user the token is got by a password, which is asked for at a terminal, else read from --password-file or
+standard input; with --client-id by a client secret. "brokerctl logout" deletes the token again.`,
+		Example: `  brokerctl login https://broker.example:8420 --ca-fingerprint sha256:3f5a…
+  brokerctl login https://broker.example:8420 --user alice
+  brokerctl login https://broker.example:8420 --client-id ci --client-secret-file /run/secrets/ci`,
 		Args:    exactly("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.logIn(cmd.Context(), strings.Split(args[0], ","), fingerprint, name)
+			if err := as.check(); err != nil {
+				return err
+			}
+			return a.logIn(cmd.Context(), strings.Split(args[0], ","), fingerprint, name, as)
 		},
 	}
 	cmd.Flags().StringVar(&fingerprint, "ca-fingerprint", "", "of the broker's certificate authority: sha256:…")
 	cmd.Flags().StringVar(&name, "name", "", "of the context (default: the host's)")
+	as.addTo(cmd)
 	return cmd
 }
 
-func (a *app) logIn(ctx context.Context, addresses []string, fingerprint, name string) error {
+func (a *app) logIn(ctx context.Context, addresses []string, fingerprint, name string, as signInFlags) error {
 	where := target{}
 	for _, one := range addresses {
 		if !strings.Contains(one, "://") {
@@ -69,7 +79,7 @@ func (a *app) logIn(ctx context.Context, addresses []string, fingerprint, name s
 	} else if fingerprint != "" {
 		return usage("--ca-fingerprint is for https://")
 	}
-	if where.token, err = a.typedToken(); err != nil {
+	if where.token, err = a.tokenToUse(ctx, where, as); err != nil {
 		return err
 	}
 	c, err := a.clientFor(where)

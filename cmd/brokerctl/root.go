@@ -104,6 +104,8 @@ func (a *app) root() *cobra.Command {
 		a.auditCommand(),
 		a.sealCommand(),
 		a.roleCommand(), a.policyCommand(), a.accessCommand(),
+
+		a.groupCommand(), a.tokenCommand(), a.logoutCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {

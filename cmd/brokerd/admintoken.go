@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"broker/access"
+	"broker/broker"
 	"broker/cluster/trust"
 	"broker/fsm"
 )
@@ -38,11 +39,24 @@ func (n *node) answerAdminToken(ctx context.Context, q adminTokenQuestion) (stru
 	}
 	req := n.request()
 	req.Actor.Node = q.Node
+	if err := n.restoreAdmin(ctx, req); err != nil {
+		return struct{}{}, err
+	}
 	_, err := n.broker.CreateToken(ctx, req, fsm.Token{
-		Accessor: fsm.TokenAccessor(q.Accessor), Hash: q.Hash, Account: adminAccount,
+		Accessor: fsm.TokenAccessor(q.Accessor), Hash: q.Hash, Account: adminAccount, Method: fsm.MethodHost,
 		Description: "made on node " + q.Node, ExpiresAt: fsm.At(time.Now().Add(q.TTL)),
 	})
 	return struct{}{}, err
+}
+
+// restoreAdmin makes the admin account anew when it is gone, and lets it in again when it is disabled: whoever has a
+// node's data directory is never locked out.
+func (n *node) restoreAdmin(ctx context.Context, req broker.Request) error {
+	restored, err := n.broker.RestoreAccount(ctx, req, adminAccount)
+	if restored {
+		n.log.Warn("the admin account was made anew, or enabled, for an admin token that was asked for on a node's host", "node", req.Actor.Node)
+	}
+	return err
 }
 
 // maxAdminTokenTTL bounds tokens that are made on a node.
@@ -125,7 +139,8 @@ func adminTokenCommand() *cobra.Command {
 		Use:   "admin-token",
 		Short: "Make an admin token, on the host of a running node",
 		Long: `Make an admin token. It is asked of the node that runs on this host, by whoever may read its
-data directory: they have its keys anyway. It is recorded in the history. The cluster needs a leader. Standard
+data directory: they have its keys anyway. It is recorded in the history. The account "admin" is made anew when it is gone,
+and enabled when it is disabled. The cluster needs a leader. Standard
 output is the token alone; how to log in with it, and the fingerprint of the cluster's authority, is told beside.`,
 		Example: "  brokerd admin-token --data-dir /var/lib/broker --ttl 1h",
 		Args:    cobra.NoArgs,
