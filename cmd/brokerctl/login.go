@@ -39,7 +39,7 @@ standard input; with --client-id by a client secret. "brokerctl logout" deletes 
 		Example: `  brokerctl login https://broker.example:8420 --ca-fingerprint sha256:3f5a…
   brokerctl login https://broker.example:8420 --user alice
   brokerctl login https://broker.example:8420 --client-id ci --client-secret-file /run/secrets/ci`,
-		Args:    exactly("URL"),
+		Args: exactly("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := as.check(); err != nil {
 				return err
