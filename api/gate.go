@@ -387,6 +387,10 @@ func (g *sight) event(e *fsm.Event) bool {
 	switch noun, _, _ := strings.Cut(string(e.Type), "."); noun {
 	case "environment":
 		on.Environment = fsm.Pattern(e.Subject)
+	case "account":
+		on.Owner = fsm.AccountName(e.Subject)
+	case "token", "client_secret":
+		on.Owner = fsm.AccountName(e.Details["account"])
 	case "secret":
 		env, secret := fsm.SecretName(e.Subject).Split()
 		on.Environment, on.Secret = fsm.Pattern(env), secret

@@ -115,3 +115,24 @@ func TestTokensAreFound(t *testing.T) {
 		}
 	})
 }
+
+// Whoever looks for what happened to an account finds its tokens and client secrets, too.
+func TestEventsOfAnAccountsCredentials(t *testing.T) {
+	p := mustPlay(t,
+		`> 10s create_account {"Name":"ci","Kind":"service"}`,
+		`> 11s create_token {"Token":{"Accessor":"t2","Hash":"dDI=","Account":"ci"}}`,
+		`> 12s create_token {"Token":{"Accessor":"t3","Hash":"dDM=","Account":"alice"}}`,
+		`> 13s create_client_secret {"Secret":{"ID":"s1","Account":"ci","Hash":"czE="}}`,
+		`> 14s delete_token {"Accessor":"t2"}`,
+	)
+	mustView(t, p.state, func(v *View) {
+		list, _, _ := v.EventsFrom(EventPage{Limit: 100}, EventFilter{About: LeaseSelector{Account: "ci"}})
+		var got []EventType
+		for _, e := range list {
+			got = append(got, e.Type)
+		}
+		if want := []EventType{EventAccountCreated, EventTokenCreated, EventClientSecretCreated, EventTokenDeleted}; !slices.Equal(got, want) {
+			t.Errorf("found %v", got)
+		}
+	})
+}

@@ -175,6 +175,8 @@ func (e *Event) about() Lease {
 		return Lease{Connection: ConnectionName(e.Subject)}
 	case "account":
 		return Lease{Account: AccountName(e.Subject)}
+	case "token", "client_secret":
+		return Lease{Account: AccountName(e.Details["account"])}
 	case "orphan":
 		return Lease{Connection: ConnectionName(e.Details["connection"]), Username: e.Subject}
 	}
