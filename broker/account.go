@@ -43,20 +43,38 @@ func (b *Broker) CreateAccount(ctx context.Context, req Request, spec AccountSpe
 	})
 }
 
-// RestoreAccount makes an account anew that is gone, and enables one that is disabled. It reports whether there was
-// anything to do.
-func (b *Broker) RestoreAccount(ctx context.Context, req Request, name fsm.AccountName) (bool, error) {
+// RestoreAdmin sees to it that an account is there, is let in and has role admin everywhere, for whoever has a node's data
+// directory: they are never locked out. It reports whether there was anything to do.
+func (b *Broker) RestoreAdmin(ctx context.Context, req Request, name fsm.AccountName) (bool, error) {
 	found, err := b.account(name)
+	restored := false
 	switch {
 	case isRefusal(err, fsm.CodeNotFound):
+		restored = true
 		_, err = b.CreateAccount(ctx, req, AccountSpec{Name: name, Kind: fsm.KindUser})
-		return err == nil, err
-	case err != nil || !found.Disabled:
+	case err == nil && found.Disabled:
+		restored = true
+		enabled := false
+		_, _, err = b.UpdateAccount(ctx, req, AccountChange{Name: name, Disabled: &enabled})
+	}
+	if err != nil {
 		return false, err
 	}
-	enabled := false
-	_, _, err = b.UpdateAccount(ctx, req, AccountChange{Name: name, Disabled: &enabled})
-	return err == nil, err
+	bound := false
+	err = b.State.Peek(func(v *fsm.View) {
+		for _, one := range v.BindingsOf(name, v.GroupsOf(name)) {
+			bound = bound || one.Role == fsm.RoleAdmin && one.Scope == fsm.Everywhere
+		}
+	})
+	if err != nil || bound {
+		return restored, err
+	}
+	id, err := b.newID()
+	if err != nil {
+		return restored, err
+	}
+	_, err = change[fsm.Binding](ctx, b, req, nil, &fsm.CreateBinding{ID: fsm.BindingID(id), Role: fsm.RoleAdmin, Account: name, Scope: fsm.Everywhere})
+	return true, err
 }
 
 // UpdateAccount changes an account. Disabling it also begins an operation that revokes its leases: both

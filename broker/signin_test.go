@@ -131,23 +131,40 @@ func TestCredentialsArePruned(t *testing.T) {
 	})
 }
 
-func TestRestoreAccount(t *testing.T) {
+// Whoever has a node's data directory gets an admin that works, whatever became of the account.
+func TestRestoreAdmin(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
-		restore := func(want bool) {
+		restore := func(want bool) (binding fsm.BindingID) {
 			t.Helper()
-			if done, err := h.b.RestoreAccount(t.Context(), broker.Request{}, "admin"); err != nil || done != want {
+			if done, err := h.b.RestoreAdmin(t.Context(), broker.Request{}, "admin"); err != nil || done != want {
 				t.Errorf("restored %v, %v", done, err)
 			}
 			h.view(func(v *fsm.View) {
 				if a, ok := v.Account("admin"); !ok || a.Disabled || a.Kind != fsm.KindUser {
 					t.Errorf("the account is %+v", a)
 				}
+				list := v.BindingsOf("admin", nil)
+				if len(list) != 1 || list[0].Role != fsm.RoleAdmin || list[0].Scope != fsm.Everywhere {
+					t.Fatalf("it has %+v", list)
+				}
+				binding = list[0].ID
 			})
+			return binding
 		}
 		restore(true) // it is not there
-		restore(false)
+		binding := restore(false)
+		if _, err := h.b.CreateAccount(t.Context(), alice(), broker.AccountSpec{Name: "other", Kind: fsm.KindUser}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.b.RestoreAdmin(t.Context(), broker.Request{}, "other"); err != nil { // so that there is another admin
+			t.Fatal(err)
+		}
 		off := true
 		if _, _, err := h.b.UpdateAccount(t.Context(), alice(), broker.AccountChange{Name: "admin", Disabled: &off}); err != nil {
+			t.Fatal(err)
+		}
+		restore(true)
+		if err := h.b.DeleteBinding(t.Context(), alice(), binding, 0); err != nil {
 			t.Fatal(err)
 		}
 		restore(true)

@@ -49,12 +49,11 @@ func (n *node) answerAdminToken(ctx context.Context, q adminTokenQuestion) (stru
 	return struct{}{}, err
 }
 
-// restoreAdmin makes the admin account anew when it is gone, and lets it in again when it is disabled: whoever has a
-// node's data directory is never locked out.
+// restoreAdmin sees to it that the admin account is good for something.
 func (n *node) restoreAdmin(ctx context.Context, req broker.Request) error {
-	restored, err := n.broker.RestoreAccount(ctx, req, adminAccount)
+	restored, err := n.broker.RestoreAdmin(ctx, req, adminAccount)
 	if restored {
-		n.log.Warn("the admin account was made anew, or enabled, for an admin token that was asked for on a node's host", "node", req.Actor.Node)
+		n.log.Warn("the admin account was made anew, enabled or given its role for an admin token that was asked for on a node's host", "node", req.Actor.Node)
 	}
 	return err
 }
@@ -140,7 +139,7 @@ func adminTokenCommand() *cobra.Command {
 		Short: "Make an admin token, on the host of a running node",
 		Long: `Make an admin token. It is asked of the node that runs on this host, by whoever may read its
 data directory: they have its keys anyway. It is recorded in the history. The account "admin" is made anew when it is gone,
-and enabled when it is disabled. The cluster needs a leader. Standard
+enabled when it is disabled, and has role admin everywhere. The cluster needs a leader. Standard
 output is the token alone; how to log in with it, and the fingerprint of the cluster's authority, is told beside.`,
 		Example: "  brokerd admin-token --data-dir /var/lib/broker --ttl 1h",
 		Args:    cobra.NoArgs,
