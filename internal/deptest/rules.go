@@ -11,6 +11,7 @@ type Rule struct {
 	May   []string // what of ours they may reach, through whatever package
 	Kits  bool     // test kits among May are meant too
 	Never []string // import paths outside this module, and all below, that they must not name themselves
+	Save  []string // of those, what they may name all the same
 }
 
 // addressTexts reads and compares addresses, and reaches no network: whoever must not see net may see it.
@@ -34,7 +35,8 @@ var kits = []string{"cluster/clustertest", "api/apitest", "providers/providertes
 func Rules() []Rule {
 	return []Rule{
 		{Name: "fsm imports nothing of ours", For: []string{"fsm"},
-			Never: append([]string{"net", "os/exec", "math/rand", "crypto/rand", "go.opentelemetry.io"}, shows...)},
+			Never: append([]string{"net", "os/exec", "math/rand", "crypto/rand", "go.opentelemetry.io"}, shows...),
+			Save:  []string{"net/netip"}}, // values without a network
 		{Name: "the wheel is a plain data structure", For: []string{"broker/wheel"}, Never: []string{"net"}},
 		{Name: "the provider contract imports nothing of ours", For: []string{"providers"},
 			Never: []string{"github.com/jackc/pgx"}},
