@@ -282,6 +282,7 @@ func TestEveryRoute(t *testing.T) {
 	const env, full = "payments/production", "payments/production/orders-ro"
 	text, minute := "x", types.Duration(time.Minute)
 	var lease types.Issued
+	var binding types.RoleBinding
 	for _, step := range []struct {
 		name string
 		call func() error
@@ -349,6 +350,44 @@ func TestEveryRoute(t *testing.T) {
 		{"GetProvider", func() error { _, err := c.GetProvider(ctx, "fake"); return err }},
 		{"GetCluster", func() error { _, err := c.GetCluster(ctx); return err }},
 		{"GetClusterAt", func() error { _, err := c.GetClusterAt(ctx, kit.URL); return err }},
+		{"ListRoles", func() error { _, err := c.ListRoles(ctx); return err }},
+		{"GetRole", func() error { _, err := c.GetRole(ctx, "service"); return err }},
+		{"CreateRoleBinding", func() (err error) {
+			binding, err = c.CreateRoleBinding(ctx, types.RoleBindingSpec{Role: "admin", Account: "admin", Scope: env})
+			return err
+		}},
+		{"GetRoleBinding", func() error { _, err := c.GetRoleBinding(ctx, binding.ID); return err }},
+		{"ListRoleBindings", func() error {
+			found, err := c.ListRoleBindings(ctx, client.BindingFilter{Role: "admin", Account: "admin", Scope: env}, client.ListOptions{})
+			if err == nil && len(found.Items) != 1 {
+				err = fmt.Errorf("%d bindings were chosen, not one", len(found.Items))
+			}
+			return err
+		}},
+		{"DeleteRoleBinding", func() error { return c.DeleteRoleBinding(ctx, binding.ID) }},
+		{"CreatePolicy", func() error {
+			_, err := c.CreatePolicy(ctx, types.PolicySpec{Name: "p", Text: `permit (principal, action == Action::"secret:get", resource);`})
+			return err
+		}},
+		{"GetPolicy", func() error { _, err := c.GetPolicy(ctx, "p"); return err }},
+		{"ListPolicies", func() error { _, err := c.ListPolicies(ctx, client.ListOptions{}); return err }},
+		{"UpdatePolicy", func() error {
+			_, err := c.UpdatePolicy(ctx, "p", types.PolicyChange{Description: &text})
+			return err
+		}},
+		{"Explain", func() error {
+			got, err := c.Explain(ctx, types.ExplainSpec{Account: "admin", Action: "lease:issue", Resource: full, TTL: &minute, Address: "10.0.0.1"})
+			if err == nil && !got.Allowed {
+				err = fmt.Errorf("not allowed: %v", got.Why)
+			}
+			return err
+		}},
+		{"WhoCan", func() error {
+			_, err := c.WhoCan(ctx, types.WhoCanSpec{Action: "lease:issue", Resource: full})
+			return err
+		}},
+		{"AccessReport", func() error { _, err := c.AccessReport(ctx, client.ListOptions{Limit: 1}); return err }},
+		{"DeletePolicy", func() error { return c.DeletePolicy(ctx, "p") }},
 		{"DeleteSecret", func() error { return c.DeleteSecret(ctx, full) }},
 		{"DeleteConnection", func() error { return c.DeleteConnection(ctx, "db") }},
 		{"DeleteEnvironment", func() error { return c.DeleteEnvironment(ctx, env) }},
