@@ -291,3 +291,27 @@ func TestNothingIsCompiledTwice(t *testing.T) {
 		t.Errorf("one went and came back: compiled %d times in all, %d known", c.compiled, len(c.known))
 	}
 }
+
+func TestAnywhere(t *testing.T) {
+	c := newCompany(t, []string{"alice viewer payments/production", "group/ops operator *"}, map[string]string{
+		"bob":   `permit (principal == Account::"bob", action == Action::"lease:issue", resource == Secret::"a/b/c");`,
+		"ops":   `forbid (principal in Group::"ops", action == Action::"audit:get", resource);`,
+		"admin": `permit (principal, action == Action::"metrics:read", resource) when { context.own };`,
+	})
+	for _, one := range []struct {
+		who, action string
+		want        bool
+	}{
+		{"alice", "secret:list", true}, {"alice", "lease:issue", false}, {"bob", "lease:issue", true}, {"bob", "secret:list", false},
+		{"carol", "connection:list", true}, {"carol", "audit:get", false}, {"dave", "metrics:read", true}, {"dave", "account:list", false},
+	} {
+		ledger := kept{allPolicies{}: c.policies, grantsOf(one.who): c.grants(fsm.AccountName(one.who))}
+		d, err := New(DeciderConfig{State: ledger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.Anywhere(fsm.AccountName(one.who), Action(one.action)); err != nil || got != one.want {
+			t.Errorf("%s may %s anywhere: %v, %v; want %v", one.who, one.action, got, err, one.want)
+		}
+	}
+}

@@ -247,3 +247,21 @@ func TestPoliciesThatLockTheirAuthorOut(t *testing.T) {
 		t.Errorf("by the policy alone: %+v", got)
 	}
 }
+
+func TestPoliciesThatNameAGroup(t *testing.T) {
+	w := newWorld(t)
+	w.apply("alice", &fsm.CreatePolicy{Name: "one", Text: `
+		permit (principal in Group::"team", action == Action::"lease:issue", resource);
+		forbid (principal, action == Action::"lease:issue", resource) unless { principal in Group::"on-call" };
+		forbid (principal, action == Action::"secret:get", resource) when { principal in [Group::"a", Group::"b"] };
+		permit (principal is Account in Group::"dba", action == Action::"lease:issue", resource);`})
+	for group, want := range map[fsm.GroupName]fsm.PolicyName{"team": "one", "on-call": "one", "a": "one", "b": "one", "dba": "one", "others": ""} {
+		if got, err := w.NamesGroup(group); err != nil || got != want {
+			t.Errorf("group %s is named by %q, %v; want %q", group, got, err, want)
+		}
+	}
+	w.apply("alice", &fsm.UpdatePolicy{Name: "one", Text: new(string("not to be read"))})
+	if got, _ := w.NamesGroup("others"); got != "one" {
+		t.Errorf("a policy that cannot be read may name any group: %q", got)
+	}
+}

@@ -2,8 +2,6 @@ package access
 
 import (
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 
 	"broker/fsm"
@@ -213,54 +211,4 @@ func each[R any, N ~string](list func(after N, limit int) []R, name func(R) N) f
 			after = name(page[len(page)-1])
 		}
 	}
-}
-
-// KnowsRole returns an error that says which roles there are for one that is none.
-func (d *Decider) KnowsRole(name fsm.RoleName) error {
-	if _, ok := d.roles[name]; ok {
-		return nil
-	}
-	return fmt.Errorf("there is no role %q: there are %s", name, roleNames())
-}
-
-// CheckPolicy returns what is wrong with a policy's text, a sentence each.
-func (d *Decider) CheckPolicy(text string) []string {
-	var all []string
-	for _, p := range d.language.Check(text) {
-		all = append(all, p.String())
-	}
-	return all
-}
-
-// LocksOut returns the action, of those that change policies, which somebody may now and could not any more once a policy
-// has another text; empty: none. A nil text: once the policy is deleted.
-func (d *Decider) LocksOut(who fsm.Actor, name fsm.PolicyName, text *string) (lost string, err error) {
-	q := Request{Who: Identity{Account: who.Account, Token: who.Token}}
-	q.Address, _ = netip.ParseAddr(who.Address) // else it is not known
-	err = d.state.View(func(v *fsm.View) error {
-		now := v.Policies("", everyPolicy)
-		then := slices.DeleteFunc(slices.Clone(now), func(p fsm.Policy) bool { return p.Name == name })
-		if text != nil {
-			then = append(then, fsm.Policy{Name: name, Text: *text})
-		}
-		before, after := d.compiler.set(now), newPolicySet()
-		for _, p := range then {
-			if p.Name == name {
-				after.add(p.Name, compile(p))
-			} else {
-				after.add(p.Name, d.compiler.one(p))
-			}
-		}
-		g := d.grantsIn(v, who.Account)
-		for _, action := range []Action{"policy:create", "policy:update", "policy:delete"} {
-			for _, on := range []Resource{{Kind: KindPolicy, Name: string(name)}, {Kind: KindPolicy}} {
-				q.Action, q.On = action, on
-				if lost == "" && decide(&q, g, before).Allowed && !decide(&q, g, after).Allowed {
-					lost = string(action)
-				}
-			}
-		}
-		return nil
-	})
-	return lost, err
 }

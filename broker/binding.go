@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"broker/fsm"
 )
@@ -18,6 +20,13 @@ type Rules interface {
 	// LocksOut returns the action, of those that change policies, which the actor may now and could not any more once
 	// the policy has that text, or is deleted when the text is nil. Empty: none.
 	LocksOut(who fsm.Actor, name fsm.PolicyName, text *string) (string, error)
+
+	// Gains returns an action that the actor does not have everywhere by its roles and would be given by the policy
+	// with that text. Empty: none.
+	Gains(who fsm.Actor, name fsm.PolicyName, text string) (string, error)
+
+	// NamesGroup returns a policy that names the group. Empty: none does.
+	NamesGroup(fsm.GroupName) (fsm.PolicyName, error)
 }
 
 // BindingSpec says which role to give to whom.
@@ -55,4 +64,20 @@ func (b *Broker) CreateBinding(ctx context.Context, req Request, spec BindingSpe
 func (b *Broker) DeleteBinding(ctx context.Context, req Request, id fsm.BindingID, ifVersion uint64) error {
 	_, err := change[fsm.Binding](ctx, b, req, nil, &fsm.DeleteBinding{ID: id, IfVersion: ifVersion})
 	return err
+}
+
+// mayJoin refuses to let the actor into a group that a policy names: whoever changes groups would have, or be rid of,
+// what others laid down for their members. What the group has by bindings the state machine judges.
+func (b *Broker) mayJoin(req Request, group fsm.GroupName, added []fsm.AccountName) error {
+	if b.Rules == nil || req.Actor.Account == "" || !slices.Contains(added, req.Actor.Account) {
+		return nil
+	}
+	policy, err := b.Rules.NamesGroup(group)
+	if err != nil || policy == "" {
+		return err
+	}
+	return (&fsm.Refusal{
+		Code: fsm.CodeSelfGrant, Field: "members",
+		Message: fmt.Sprintf("nobody gives itself anything: policy %q names group %q", policy, group),
+	}).With("hint", "another account that may change groups has to do it")
 }

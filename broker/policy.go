@@ -67,6 +67,18 @@ func (b *Broker) changePolicy(ctx context.Context, req Request, ps problems, nam
 		return fsm.Policy{}, err
 	}
 	defer leave()
+	if text != nil && matters && req.Actor.Account != "" {
+		gained, err := b.Rules.Gains(req.Actor, name, *text)
+		if err != nil {
+			return fsm.Policy{}, err
+		}
+		if gained != "" {
+			return fsm.Policy{}, (&fsm.Refusal{
+				Code: fsm.CodeSelfGrant, Field: "text",
+				Message: fmt.Sprintf("nobody gives itself anything: account %q does not have %s everywhere, and a rule may permit it that", req.Actor.Account, gained),
+			}).With("action", gained).With("hint", "name in the rule's head whom it is for, principal in Group::\"…\" say, or have another account make the policy")
+		}
+	}
 	if matters {
 		lost, err := b.Rules.LocksOut(req.Actor, name, text)
 		if err != nil {

@@ -93,12 +93,29 @@ func TestPoliciesAreJudgedBeforeTheyAreProposed(t *testing.T) {
 			{"one", `forbid (principal, action, resource);`, "policy_locks_out"},
 			{"one", `forbid (principal, action in [Action::"policy:update"], resource) when { context has address && context.address.isInRange(ip("192.0.2.0/24")) };`, "policy_locks_out"},
 			{"one", `forbid (principal, action in [Action::"policy:update"], resource) when { context has address && context.address.isInRange(ip("10.0.0.0/8")) };`, ""},
+			{"two", `permit (principal, action == Action::"lease:issue", resource);`, "self_grant"},
+			{"two", `permit (principal == Account::"alice", action in [Action::"secret:get", Action::"lease:issue"], resource == Secret::"a/b/c");`, "self_grant"},
+			{"two", `permit (principal, action, resource) when { principal in Group::"team" };`, "self_grant"}, // the head says whom
+			{"two", `permit (principal is Account in Group::"team", action, resource);`, ""},
+			{"three", `permit (principal == Account::"bob", action == Action::"lease:issue", resource);`, ""},
+			{"four", `permit (principal, action == Action::"secret:get", resource);`, ""}, // it may everywhere
 			{"one", harmless, "already_exists"},
 		} {
 			_, err := h.b.CreatePolicy(ctx, by("alice"), broker.PolicySpec{Name: fsm.PolicyName(one.name), Text: one.text})
 			if got := refusedAs(err); (got == "") != (one.want == "") || !strings.HasPrefix(got, one.want) {
 				t.Errorf("%s: %q, want %q", one.text, got, one.want)
 			}
+		}
+		gains := `permit (principal == Account::"bob", action == Action::"lease:issue", resource); permit (principal, action == Action::"lease:issue", resource);`
+		if _, err := h.b.UpdatePolicy(ctx, by("alice"), broker.PolicyChange{Name: "three", Text: &gains}); refusedAs(err) != "self_grant" {
+			t.Errorf("a change that gives its author something: %v", err)
+		}
+		if _, err := h.b.UpdatePolicy(ctx, by(""), broker.PolicyChange{Name: "three", Text: &gains}); err != nil {
+			t.Errorf("at the host's word: %v", err)
+		}
+		more := gains + ` permit (principal in Group::"team", action == Action::"lease:issue", resource);`
+		if _, err := h.b.UpdatePolicy(ctx, by("alice"), broker.PolicyChange{Name: "three", Text: &more}); err != nil {
+			t.Errorf("a change beside what others gave: %v", err)
 		}
 		lockout := `forbid (principal, action == Action::"policy:delete", resource);`
 		if _, err := h.b.UpdatePolicy(ctx, by("alice"), broker.PolicyChange{Name: "one", Text: &lockout}); refusedAs(err) != "policy_locks_out" {

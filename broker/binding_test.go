@@ -1,0 +1,45 @@
+package broker
+
+import (
+	"errors"
+	"testing"
+
+	"broker/fsm"
+)
+
+// named are Rules under which one policy names one group.
+type named struct {
+	Rules
+	policy fsm.PolicyName
+	group  fsm.GroupName
+}
+
+func (n named) NamesGroup(group fsm.GroupName) (fsm.PolicyName, error) {
+	if group == n.group {
+		return n.policy, nil
+	}
+	return "", nil
+}
+
+func TestNobodyJoinsAGroupThatAPolicyNames(t *testing.T) {
+	b := &Broker{Config: Config{Rules: named{policy: "night", group: "on-call"}}}
+	for _, one := range []struct {
+		actor, added fsm.AccountName
+		group        fsm.GroupName
+		want         fsm.Code
+	}{
+		{"alice", "alice", "on-call", fsm.CodeSelfGrant},
+		{"alice", "bob", "on-call", ""},
+		{"alice", "alice", "others", ""},
+		{"", "alice", "on-call", ""},
+	} {
+		err := b.mayJoin(Request{Actor: fsm.Actor{Account: one.actor}}, one.group, []fsm.AccountName{"carol", one.added})
+		var refusal *fsm.Refusal
+		if errors.As(err, &refusal); (refusal == nil) != (one.want == "") || refusal != nil && refusal.Code != one.want {
+			t.Errorf("%q adds %q to %s: %v, want %q", one.actor, one.added, one.group, err, one.want)
+		}
+	}
+	if err := (&Broker{}).mayJoin(Request{Actor: fsm.Actor{Account: "alice"}}, "on-call", []fsm.AccountName{"alice"}); err != nil {
+		t.Errorf("without rules: %v", err)
+	}
+}
