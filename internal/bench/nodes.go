@@ -129,7 +129,7 @@ func (h *house) start(ctx context.Context, i int) error {
 		"--api-listen", n.api, "--cluster-listen", n.cluster, "--gossip-listen", n.gossip, "--debug-listen", n.prof, "--bench-providers", "--timing", h.o.timing, "--account-rate", "0", // one account asks for everything
 	}
 	if i == 0 {
-		args = append(args, "--init", "--admin-token-file", filepath.Join(h.dir, "admin-token"), "--recovery-shares-file", filepath.Join(h.dir, "recovery-shares"))
+		args = append(args, "--init", "--admin-roles", "developer", "--admin-token-file", filepath.Join(h.dir, "admin-token"), "--recovery-shares-file", filepath.Join(h.dir, "recovery-shares"))
 	} else {
 		args = append(args, "--join", h.nodes[0].cluster)
 	}
