@@ -53,6 +53,9 @@ type Config struct {
 	// SnapshotAt returns when the newest scheduled snapshot was complete. Nil, or false: it is not shown.
 	SnapshotAt func() (at time.Time, known bool)
 
+	// Audit returns what the node's audit log tells of itself. Nil, or false: it is not shown.
+	Audit func() (Audit, bool)
+
 	// Now tells the time. Nil: time.Now.
 	Now func() time.Time
 }
@@ -95,7 +98,7 @@ func New(c Config) (*Metrics, error) {
 	build.Set(1)
 	for _, collector := range []prometheus.Collector{
 		m.asked.vector, m.removed.vector, m.late.vector, m.called.vector, m.proposed.vector, m.flushed.vector, m.answered.vector, m.forwards.vector,
-		build, newNodeFigures(c), newLedgerFigures(c), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		build, newNodeFigures(c), newLedgerFigures(c), newAuditFigures(c), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := m.registry.Register(collector); err != nil {
 			return nil, err

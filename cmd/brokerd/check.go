@@ -139,6 +139,7 @@ func check(ctx context.Context, options *pflag.FlagSet, health bool) *report {
 	r.checkDataDir(c)
 	r.checkDisk(c.DataDir)
 	r.checkSnapshotDir(c)
+	r.checkAudit(c)
 	r.checkKeyFile(c, m)
 	if c.APICertFile != "" {
 		r.checkCertificate("API certificate", c.APICertFile, c.APIKeyFile, c.clientNames(), time.Now())

@@ -137,6 +137,26 @@ func TestCheck(t *testing.T) {
 		"snapshots where none fits": {snapshotsIn(func(t *testing.T) string { return small(t, "1m", "") }), "snapshots", resultFailed, "make room"},
 		"snapshots where nothing may be written": {snapshotsIn(func(t *testing.T) string { return small(t, "900m", ",ro") + "/x" }),
 			"snapshots", resultFailed, "cannot be made"},
+		"an audit log": {func(t *testing.T) []string { return at(t, fresh(t), "--init") }, "audit log", resultOK, "audit/audit.log, 30 files of 100MiB"},
+		"an audit log that others read": {func(t *testing.T) []string {
+			path := filepath.Join(t.TempDir(), "audit.log")
+			must(t, os.WriteFile(path, nil, 0o644))
+			return at(t, fresh(t), "--init", "--audit-file", path)
+		}, "audit log", resultWarning, "chmod go="},
+		"an audit log that is a directory": {func(t *testing.T) []string { return at(t, fresh(t), "--init", "--audit-file", t.TempDir()) }, "audit log", resultFailed, "is no file"},
+		"an audit log below a file":        {func(t *testing.T) []string { return at(t, fresh(t), "--init", "--audit-file", file+"/x/audit.log") }, "audit log", resultFailed, "name a file"},
+		"an audit log where none fits": {func(t *testing.T) []string {
+			return at(t, fresh(t), "--init", "--audit-file", small(t, "1m", "")+"/audit.log")
+		}, "audit log", resultFailed, "requests are refused"},
+		"an audit log where few fit": {func(t *testing.T) []string {
+			return at(t, fresh(t), "--init", "--audit-file", small(t, "900m", "")+"/audit.log")
+		}, "audit log", resultWarning, "give it room, or keep less"},
+		"an audit log where nothing may be written": {func(t *testing.T) []string {
+			return at(t, fresh(t), "--init", "--audit-file", small(t, "900m", ",ro")+"/x/audit.log")
+		}, "audit log", resultFailed, "cannot be written"},
+		"a receiver whom nobody knows": {func(t *testing.T) []string {
+			return at(t, fresh(t), "--init", "--audit-syslog", "tls://127.0.0.1:6514", "--audit-syslog-ca", file)
+		}, "audit log", resultFailed, "no certificate"},
 		"snapshots at no time": {func(t *testing.T) []string {
 			return at(t, fresh(t), "--init", "--snapshot-dir", t.TempDir(), "--snapshot-interval", "0")
 		},

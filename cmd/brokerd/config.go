@@ -84,6 +84,13 @@ type config struct {
 	TrustedProxies     []string `koanf:"trusted_proxies"`
 	ProxyProtocol      bool     `koanf:"proxy_protocol"`
 
+	AuditFile     string        `koanf:"audit_file"`
+	AuditMaxSize  string        `koanf:"audit_max_size"`
+	AuditMaxAge   time.Duration `koanf:"audit_max_age"`
+	AuditKeep     int           `koanf:"audit_keep"`
+	AuditSyslog   string        `koanf:"audit_syslog"`
+	AuditSyslogCA string        `koanf:"audit_syslog_ca"`
+
 	tracer      trace.Tracer // a test's; nil: what the endpoint says
 	nodeIDGiven bool         // not made from the host's name
 }
@@ -148,6 +155,7 @@ func serverFlags(f *pflag.FlagSet) {
 	f.Bool("metrics-exposed", false, "let metrics-listen be an address that other machines reach: names of connections, nodes and routes are no secret there")
 	f.String("otlp-endpoint", "", "URL of a collector for traces, OTLP over HTTP; the OTEL_ variables count too (default: no traces)")
 	frontFlags(f)
+	auditFlags(f)
 	f.Bool("bench-providers", false, "for measuring: offer the provider noop too, which makes nothing anywhere; the same on every node")
 }
 
@@ -251,6 +259,10 @@ func (c config) complete() (config, error) {
 		return c, err
 	}
 	if _, err := c.front(); err != nil {
+		return c, err
+	}
+	c, err := c.completeAudit()
+	if err != nil {
 		return c, err
 	}
 	switch {

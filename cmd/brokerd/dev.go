@@ -215,6 +215,7 @@ func devConfig(o devOptions, i int, before []*node) (config, error) {
 		JoinTokenTTL: broker.MaxJoinTokenTTL, JoinTokenUses: broker.MaxJoinTokenUses,
 		Timing: "default", APITLS: "auto", LogLevel: o.logLevel, LogFormat: "json", tracer: o.tracer,
 		PromoteAfter: 200 * time.Millisecond, Upgrade: "auto",
+		AuditMaxAge: 24 * time.Hour, AuditKeep: 30,
 	}
 	ports := []int{o.port + i*portsPerNode, o.port + i*portsPerNode + 1, o.port + i*portsPerNode + 2}
 	if o.port == 0 {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/term"
 
 	"broker/access"
+	"broker/access/audit"
 	"broker/api"
 	"broker/api/front"
 	"broker/api/types"
@@ -94,6 +95,11 @@ type node struct {
 	replacing   sync.Mutex
 	replacement atomic.Pointer[replacement] // of the whole state, on its way
 
+	audit        *audit.Log // who asked for what; nil: not begun yet
+	anchors      anchors
+	auditing     sync.WaitGroup // what hears SIGHUP, and anchors the log
+	stopAuditing context.CancelFunc
+
 	keeper     *backup.Keeper // makes scheduled snapshots; nil: none are asked for
 	stopKeeper func()
 }
@@ -126,6 +132,9 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	}
 	registry, err := concreteProviders(c.BenchProviders)
 	if err != nil {
+		return n, err
+	}
+	if err := n.openAudit(); err != nil {
 		return n, err
 	}
 	if err := n.observe(ctx, registry); err != nil {
@@ -170,6 +179,7 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	n.watching = cancel
 	n.watchers.Go(func() { n.watchTrust(watching) })
 	n.watchers.Go(func() { n.watchSealing(watching) })
+	n.watchers.Go(func() { n.anchorAudit(watching, anchorInterval) })
 	return n, n.serveSocket()
 }
 
@@ -208,7 +218,7 @@ func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) 
 	}
 	n.broker, err = broker.New(broker.Config{
 		State: n.state, Log: n.cluster, Clocks: n.cluster, Providers: registry, Keyring: n.keyring, Sealing: sealingKeys{n}, Dialer: dialer, Rules: n.decider,
-		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
+		NodeID: n.config.NodeID, Logger: slog.New(api.RequestIDs(n.log.Handler())), Observer: n.metrics, Tracer: n.tracer, Audit: recordedCalls{n.audit}, Timing: broker.Timing{HistoryTTL: n.config.HistoryTTL, Sweep: n.config.SweepInterval, Quarantine: n.config.SweepQuarantine},
 	})
 	return err
 }
@@ -253,6 +263,9 @@ func (n *node) newServer() (*api.Server, error) {
 		Observer:      n.metrics,
 		Tracer:        n.tracer,
 		Logger:        n.log.With("component", "api"),
+
+		Audit:     n.audit,
+		AuditHash: n.hashForAudit,
 	})
 }
 
@@ -324,10 +337,12 @@ func (n *node) stop() {
 	if n.cluster != nil {
 		if err := n.cluster.Stop(ctx); err != nil {
 			// Raft may still apply: the state has to stay open until the process ends.
+			n.closeAudit(ctx)
 			n.log.Warn("leaving the cluster's work", "error", err)
 			return
 		}
 	}
+	n.closeAudit(ctx)
 	if n.state != nil {
 		if err := n.state.Close(); err != nil {
 			n.log.Warn("closing the state", "error", err)

@@ -35,6 +35,8 @@ func (n *node) observe(ctx context.Context, registry *providers.Registry) (err e
 		Limited:           func() api.Limited { return n.server.Limited() },
 		CertificatesEndAt: n.certificatesEndAt,
 		SnapshotAt:        n.snapshotAt,
+
+		Audit: n.auditFigures,
 	})
 	if err != nil {
 		return err

@@ -26,7 +26,9 @@ import (
 )
 
 // notHere are metrics of what this cluster was not told to do.
-var notHere = map[string]bool{"broker_snapshot_timestamp_seconds": true}
+var notHere = map[string]bool{
+	"broker_snapshot_timestamp_seconds": true, "broker_audit_syslog_backlog_records": true, "broker_audit_syslog_lost_records_total": true,
+}
 
 // watchedCluster is three nodes in this process with everything that shows how they do.
 type watchedCluster struct {

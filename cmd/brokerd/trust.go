@@ -186,6 +186,8 @@ func (n *node) answerQuestion(ctx context.Context, about string, question []byte
 		return answered(ctx, question, n.answerKeyring)
 	case aboutSealingKey:
 		return answered(ctx, question, n.answerSealingKey)
+	case aboutAuditAnchor:
+		return answered(ctx, question, n.answerAuditAnchor)
 	default:
 		return nil, fmt.Errorf("this node does not know what %q means: it is of an older version", about)
 	}
