@@ -22,7 +22,12 @@ import (
 	"broker/fsm"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if path := os.Getenv(killed); path != "" {
+		writeUntilKilled(path)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestRecords(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit", "audit.log")
