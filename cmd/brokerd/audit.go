@@ -81,23 +81,25 @@ func (n *node) openAudit() error {
 	n.audit = log
 	n.anchors.log = log
 	n.anchors.changed.Store(time.Now().UnixNano())
-	reopen := make(chan os.Signal, 1)
-	signal.Notify(reopen, syscall.SIGHUP)
-	ctx, cancel := context.WithCancel(context.Background())
-	n.stopAuditing = cancel
+	return nil
+}
+
+// hearHangups has the audit log opened anew at each SIGHUP, until ctx ends.
+func (n *node) hearHangups(ctx context.Context) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
 	n.auditing.Go(func() {
-		defer signal.Stop(reopen)
+		defer signal.Stop(hangups)
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-reopen:
+			case <-hangups:
 				n.log.Info("opening the audit log anew")
-				log.Reopen()
+				n.audit.Reopen()
 			}
 		}
 	})
-	return nil
 }
 
 // anchorAudit has the cluster remember how far the audit log has come, once a minute until ctx ends.
@@ -193,8 +195,6 @@ func (n *node) closeAudit(ctx context.Context) {
 	if n.audit == nil {
 		return
 	}
-	n.stopAuditing()
-	n.auditing.Wait()
 	if err := n.audit.Close(ctx); err != nil {
 		n.log.Warn("closing the audit log", "error", err)
 	}

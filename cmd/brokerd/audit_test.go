@@ -196,6 +196,10 @@ func TestFullAuditDisk(t *testing.T) {
 func TestHangup(t *testing.T) {
 	n, people := auditedNode(t, nil)
 	defer n.stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	n.hearHangups(ctx)
+	defer n.auditing.Wait()
+	defer cancel()
 	must(t, os.Rename(n.config.AuditFile, n.config.AuditFile+".moved"))
 	must(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	poll(t, "the new file", func() bool { _, err := os.Stat(n.config.AuditFile); return err == nil })

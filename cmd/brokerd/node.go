@@ -95,10 +95,9 @@ type node struct {
 	replacing   sync.Mutex
 	replacement atomic.Pointer[replacement] // of the whole state, on its way
 
-	audit        *audit.Log // who asked for what; nil: not begun yet
-	anchors      anchors
-	auditing     sync.WaitGroup // what hears SIGHUP, and anchors the log
-	stopAuditing context.CancelFunc
+	audit    *audit.Log // who asked for what; nil: not begun yet
+	anchors  anchors
+	auditing sync.WaitGroup // what hears SIGHUP
 
 	keeper     *backup.Keeper // makes scheduled snapshots; nil: none are asked for
 	stopKeeper func()

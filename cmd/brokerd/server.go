@@ -60,6 +60,10 @@ func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	hearing, deaf := context.WithCancel(context.Background())
+	defer n.auditing.Wait()
+	defer deaf()
+	n.hearHangups(hearing)
 	n.log.Info("serving", "node", c.NodeID, "api", n.url)
 	manager.tell("READY=1", status("serving at "+n.url))
 	watching, unwatch := context.WithCancel(context.Background())
