@@ -67,7 +67,7 @@ func TestKilled(t *testing.T) {
 		// A part of a line, as when the machine stopped in the midst of a write.
 		mustAppend(t, path, `{"v":1,"chain":"`+strings.Repeat("A", round))
 	}
-	mustClose(t, mustOpen(t, path, nil))
+	mustClose(t, mustOpen(t, path, func(c *audit.Config) { c.Keep = 1000 }))
 	report := mustVerify(t, path)
 	if len(report.Gaps) != 5 || !report.Complete {
 		t.Errorf("%+v", report)
