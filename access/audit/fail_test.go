@@ -118,6 +118,34 @@ func TestHangingDisk(t *testing.T) {
 	}
 }
 
+// A write that fails after its request was refused is not tried again for it.
+func TestFailsLate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	d := &disk{}
+	l := mustOpen(t, path, func(c *audit.Config) { c.Open, c.Timeout = d.open, 50*time.Millisecond })
+	eventually(t, "the start", func() bool { return l.Figures().Others == 1 })
+	hold := make(chan struct{})
+	d.mu.Lock()
+	d.hold, d.err = hold, errFull
+	d.mu.Unlock()
+	if err := l.Request(t.Context(), request("1")); !errors.Is(err, access.ErrNotRecorded) {
+		t.Errorf("a request whose write hangs: %v", err)
+	}
+	d.mu.Lock()
+	d.hold = nil
+	d.mu.Unlock()
+	close(hold)
+	eventually(t, "the write to fail", func() bool { return l.Figures().Failures > 0 })
+	d.set(nil, 0)
+	eventually(t, "the disk to be there again", func() bool { return l.Request(t.Context(), request("2")) == nil })
+	mustClose(t, l)
+	for _, r := range records(t, path) {
+		if r["id"] == "1" {
+			t.Errorf("a request that was refused: %v", r)
+		}
+	}
+}
+
 // A log whose file cannot be opened refuses requests, and goes on once it can.
 func TestDirectoryMissing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "audit")

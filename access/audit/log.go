@@ -215,8 +215,8 @@ func (l *Log) Request(ctx context.Context, r access.RequestRecord) error {
 	case <-ctx.Done():
 		why = ctx.Err().Error()
 	}
-	// Whoever writes it at this moment answers into the channel, which nobody reads.
-	e.state.CompareAndSwap(waiting, givenUp)
+	// Whoever writes it at this moment answers into the channel, which nobody reads, or fails and does not try again.
+	e.state.Store(givenUp)
 	return l.refuse(why)
 }
 
