@@ -208,21 +208,27 @@ func TestSlowSyslog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	l := mustOpen(t, path, func(c *audit.Config) {
 		c.Timeout = 50 * time.Millisecond
-		c.Syslog = &audit.Syslog{Address: "tls://" + r.address, CA: r.pool, MaxRecords: 20, Patience: 200 * time.Millisecond}
+		c.Syslog = &audit.Syslog{Address: "tls://" + r.address, CA: r.pool, MaxRecords: 20, Patience: time.Minute}
 	})
-	served := 0
-	for l.Request(t.Context(), request(fmt.Sprint(served))) == nil {
-		if served++; served > 50_000 {
+	// Buffers on the way take some, and a busy machine may be late once.
+	for asked, refused := 0, 0; refused < 5; asked++ {
+		if asked > 50_000 {
 			t.Fatal("requests are served though syslog takes nothing")
 		}
-	}
-	if err := l.Request(t.Context(), request("refused")); !errors.Is(err, access.ErrNotRecorded) {
-		t.Errorf("beyond the bound: %v", err)
+		err := l.Request(t.Context(), request(fmt.Sprint(asked)))
+		switch {
+		case err == nil:
+			refused = 0
+		case !errors.Is(err, access.ErrNotRecorded):
+			t.Fatal(err)
+		default:
+			refused++
+		}
 	}
 	l.Outcome(t.Context(), outcome("1"))
 	l.Call(t.Context(), access.CallRecord{Call: "revoke"})
 	eventually(t, "the file to have what syslog has not", func() bool { f := l.Figures(); return f.Outcomes == 1 && f.Calls == 1 && f.SyslogLost == 2 })
-	if f := l.Figures(); f.SyslogBacklog > 2*20+4000 || f.Backlog > 0 {
+	if f := l.Figures(); f.SyslogBacklog > 20 || f.Backlog > 0 {
 		t.Errorf("%+v", f)
 	}
 	address := r.address

@@ -25,7 +25,7 @@ import (
 func auditedNode(t *testing.T, change func(*config)) (*node, *client.Client) {
 	t.Helper()
 	c := loneConfig(t, filepath.Join(t.TempDir(), "data"))
-	c.BenchProviders = true
+	c.BenchProviders, c.AdminRoles = true, []string{"developer"}
 	if change != nil {
 		change(&c)
 	}
