@@ -245,25 +245,6 @@ func (s *policySet) evaluate(list candidates, q *Request, g *grants, chain []ced
 	}
 }
 
-// Anywhere reports whether there is anything that the account may do it to, as far as roles and the heads of policies
-// tell: what lists can be asked for at all. What is in a list is decided one by one.
-func (d *Decider) Anywhere(account fsm.AccountName, action Action) (bool, error) {
-	g, err := d.grants(account)
-	if err != nil || g.unknown {
-		return false, err
-	}
-	for _, have := range g.list {
-		if have.role.May(action) {
-			return true, nil
-		}
-	}
-	policies, err := d.policies()
-	if err != nil {
-		return false, err
-	}
-	return policies.permitsSome(action, g), nil
-}
-
 // permitsSome reports whether a rule may permit the action to the account on some resource.
 func (s *policySet) permitsSome(action Action, g *grants) bool {
 	for _, h := range []*shelf{s.byAction[cedar.String(action)], &s.anyAction} {

@@ -292,26 +292,27 @@ func TestNothingIsCompiledTwice(t *testing.T) {
 	}
 }
 
-func TestAnywhere(t *testing.T) {
+func TestReach(t *testing.T) {
 	c := newCompany(t, []string{"alice viewer payments/production", "group/ops operator *"}, map[string]string{
 		"bob":   `permit (principal == Account::"bob", action == Action::"lease:issue", resource == Secret::"a/b/c");`,
-		"ops":   `forbid (principal in Group::"ops", action == Action::"audit:get", resource);`,
+		"ops":   `forbid (principal in Group::"ops", action == Action::"lock:get", resource);`,
 		"admin": `permit (principal, action == Action::"metrics:read", resource) when { context.own };`,
 	})
 	for _, one := range []struct {
 		who, action string
-		want        bool
+		want        Reach
 	}{
-		{"alice", "secret:list", true}, {"alice", "lease:issue", false}, {"bob", "lease:issue", true}, {"bob", "secret:list", false},
-		{"carol", "connection:list", true}, {"carol", "audit:get", false}, {"dave", "metrics:read", true}, {"dave", "account:list", false},
+		{"alice", "secret:list", Somewhere}, {"alice", "lease:issue", Nowhere}, {"bob", "lease:issue", Somewhere}, {"bob", "secret:list", Nowhere},
+		{"carol", "connection:list", Everywhere}, {"carol", "lock:get", Somewhere}, {"carol", "audit:get", Nowhere},
+		{"dave", "metrics:read", Somewhere}, {"dave", "account:list", Nowhere},
 	} {
 		ledger := kept{allPolicies{}: c.policies, grantsOf(one.who): c.grants(fsm.AccountName(one.who))}
 		d, err := New(DeciderConfig{State: ledger})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := d.Anywhere(fsm.AccountName(one.who), Action(one.action)); err != nil || got != one.want {
-			t.Errorf("%s may %s anywhere: %v, %v; want %v", one.who, one.action, got, err, one.want)
+		if got, err := d.Reach(Identity{Account: fsm.AccountName(one.who)}, Action(one.action)); err != nil || got != one.want {
+			t.Errorf("%s may %s: reach %v, %v; want %v", one.who, one.action, got, err, one.want)
 		}
 	}
 }

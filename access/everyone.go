@@ -9,6 +9,8 @@ func everyoneMay(q *Request) bool {
 		return true
 	case "account:get", "account:password", "access:explain":
 		return q.On.Kind == KindAccount && ownedBy(q.On, q.Who.Account)
+	case "event:access":
+		return q.On.Kind == KindEvent && ownedBy(q.On, q.Who.Account)
 	case "token:list", "token:get", "token:delete":
 		return q.On.Kind == KindToken && q.On.Owner == q.Who.Account
 	case "token:create":

@@ -6,20 +6,19 @@ import (
 	"broker/fsm"
 )
 
-// Reach tells how much of what there is an account may do something to. Everywhere and Nowhere, but for what is its own,
-// are certain; whoever is told Somewhere asks for each thing.
+// Reach tells how much of what there is an account may do something to, as far as roles and the heads of policies tell.
+// Everywhere and Nowhere, but for what is its own, are certain; whoever is told Somewhere asks for each thing.
 func (d *Decider) Reach(who Identity, action Action) (Reach, error) {
 	g, err := d.grants(who.Account)
-	if err != nil {
+	if err != nil || g.unknown {
 		return Nowhere, err
 	}
 	policies, err := d.policies()
 	if err != nil {
 		return Nowhere, err
 	}
-	permits, forbids := policies.speakOf(action)
 	reach := Nowhere
-	if permits {
+	if policies.permitsSome(action, g) {
 		reach = Somewhere
 	}
 	for _, have := range g.list {
@@ -27,25 +26,24 @@ func (d *Decider) Reach(who Identity, action Action) (Reach, error) {
 			continue
 		}
 		reach = Somewhere
-		if have.binding.Scope == fsm.Everywhere && !forbids {
+		if have.binding.Scope == fsm.Everywhere && !policies.forbidsSome(action) {
 			return Everywhere, nil
 		}
 	}
 	return reach, nil
 }
 
-// speakOf reports whether a rule may permit or forbid an action.
-func (s *policySet) speakOf(action Action) (permits, forbids bool) {
-	if len(s.unreadable) > 0 {
-		return true, true
-	}
+// forbidsSome reports whether a rule may forbid the action to somebody on some resource.
+func (s *policySet) forbidsSome(action Action) bool {
 	for _, h := range []*shelf{s.byAction[cedar.String(action)], &s.anyAction} {
 		if h == nil {
 			continue
 		}
 		for r := range h.all() {
-			permits, forbids = permits || !r.forbids, forbids || r.forbids
+			if r.forbids {
+				return true
+			}
 		}
 	}
-	return permits, forbids
+	return len(s.unreadable) > 0
 }

@@ -294,7 +294,7 @@ func (s *Server) recordOutcome(ctx context.Context, c *call, stage access.Stage,
 func (c *call) requestRecord(stage access.Stage) access.RequestRecord {
 	return access.RequestRecord{
 		ID: c.id, Stage: stage, Node: c.node, Address: c.address, UserAgent: c.userAgent,
-		Account: c.identity.Account, Token: c.identity.Token, Method: c.method, Path: c.path, DryRun: c.dryRun,
+		Account: c.identity.Account, Token: c.identity.Token, Method: c.method, Path: c.path, DryRun: c.dryRun, IdempotencyKey: c.keyValue,
 	}
 }
 
@@ -387,14 +387,14 @@ func (g *sight) event(e *fsm.Event) bool {
 	switch noun, _, _ := strings.Cut(string(e.Type), "."); noun {
 	case "environment":
 		on.Environment = fsm.Pattern(e.Subject)
-	case "account":
-		on.Owner = fsm.AccountName(e.Subject)
-	case "token", "client_secret":
-		on.Owner = fsm.AccountName(e.Details["account"])
 	case "secret":
 		env, secret := fsm.SecretName(e.Subject).Split()
 		on.Environment, on.Secret = fsm.Pattern(env), secret
-	case "account", "group", "token", "client_secret", "wrapped", "role", "policy":
+	case "account":
+		action, on.Owner = "event:access", fsm.AccountName(e.Subject)
+	case "token", "client_secret":
+		action, on.Owner = "event:access", fsm.AccountName(e.Details["account"])
+	case "group", "wrapped", "role", "policy":
 		action = "event:access"
 	default:
 		action = "event:system"

@@ -94,7 +94,6 @@ func (r Rule) allows(inside string) bool {
 
 // forbids reports whether the rule keeps a package from naming an import path.
 func (r Rule) forbids(path string) bool {
-	return path != addressTexts && slices.ContainsFunc(r.Never, func(never string) bool { return path == never || strings.HasPrefix(path, never+"/") })
 	return !slices.Contains(r.Save, path) && slices.ContainsFunc(r.Never, func(never string) bool { return path == never || strings.HasPrefix(path, never+"/") })
 }
 

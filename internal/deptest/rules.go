@@ -14,9 +14,6 @@ type Rule struct {
 	Save  []string // of those, what they may name all the same
 }
 
-// addressTexts reads and compares addresses, and reaches no network: whoever must not see net may see it.
-const addressTexts = "net/netip"
-
 // serverLibraries are what only servers need; the command line tool stays small without them.
 var serverLibraries = []string{
 	"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/memberlist",
