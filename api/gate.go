@@ -58,12 +58,7 @@ func (s *Server) enter(ctx context.Context, c *call, one route, in named) error 
 		p.Hint = "use a token without such a limit"
 		return p
 	case c.identity.Counted:
-		err := s.config.Broker.UseToken(ctx, c.request(false), c.identity.Token)
-		var refusal *fsm.Refusal
-		if errors.As(err, &refusal) && refusal.Code == fsm.CodeTokenRefused {
-			return ErrUnauthenticated // used up since it was looked at: told like any other
-		}
-		return err
+		return s.config.Broker.UseToken(ctx, c.request(false), c.identity.Token)
 	}
 	return nil
 }

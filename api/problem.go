@@ -227,7 +227,7 @@ func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 	switch {
 	case errors.As(err, &ready):
 		out = ready
-	case errors.Is(err, ErrUnauthenticated):
+	case errors.As(err, &refusal) && refusal.Code == fsm.CodeTokenRefused, errors.Is(err, ErrUnauthenticated):
 		out = problem(codeUnauthenticated, "the token is not valid: it is unknown, has expired or is used up, is not good from this address, or its account is disabled")
 	case errors.Is(err, access.ErrSignInRefused):
 		out = problem(string(fsm.CodeSignInRefused), fsm.SignInRefused)
