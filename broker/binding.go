@@ -66,10 +66,10 @@ func (b *Broker) DeleteBinding(ctx context.Context, req Request, id fsm.BindingI
 	return err
 }
 
-// mayJoin refuses to let the actor into a group that a policy names: whoever changes groups would have, or be rid of,
-// what others laid down for their members. What the group has by bindings the state machine judges.
-func (b *Broker) mayJoin(req Request, group fsm.GroupName, added []fsm.AccountName) error {
-	if b.Rules == nil || req.Actor.Account == "" || !slices.Contains(added, req.Actor.Account) {
+// mayMove refuses to let the actor into, or out of, a group that a policy names: whoever changes groups would have, or be
+// rid of, what others laid down for their members. What the group has by bindings the state machine judges.
+func (b *Broker) mayMove(req Request, group fsm.GroupName, members ...fsm.AccountName) error {
+	if b.Rules == nil || req.Actor.Account == "" || !slices.Contains(members, req.Actor.Account) {
 		return nil
 	}
 	policy, err := b.Rules.NamesGroup(group)
@@ -78,6 +78,19 @@ func (b *Broker) mayJoin(req Request, group fsm.GroupName, added []fsm.AccountNa
 	}
 	return (&fsm.Refusal{
 		Code: fsm.CodeSelfGrant, Field: "members",
-		Message: fmt.Sprintf("nobody gives itself anything: policy %q names group %q", policy, group),
+		Message: fmt.Sprintf("policy %q names group %q: nobody moves itself into it or out of it", policy, group),
 	}).With("hint", "another account that may change groups has to do it")
+}
+
+// mayEnd is mayMove for a group that is to be deleted.
+func (b *Broker) mayEnd(req Request, name fsm.GroupName) error {
+	var group fsm.Group
+	err := b.State.View(func(v *fsm.View) error {
+		group, _ = v.Group(name)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return b.mayMove(req, name, group.Members...)
 }

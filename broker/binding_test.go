@@ -21,10 +21,10 @@ func (n named) NamesGroup(group fsm.GroupName) (fsm.PolicyName, error) {
 	return "", nil
 }
 
-func TestNobodyJoinsAGroupThatAPolicyNames(t *testing.T) {
+func TestNobodyMovesItselfWherePoliciesLook(t *testing.T) {
 	b := &Broker{Config: Config{Rules: named{policy: "night", group: "on-call"}}}
 	for _, one := range []struct {
-		actor, added fsm.AccountName
+		actor, moved fsm.AccountName
 		group        fsm.GroupName
 		want         fsm.Code
 	}{
@@ -33,13 +33,13 @@ func TestNobodyJoinsAGroupThatAPolicyNames(t *testing.T) {
 		{"alice", "alice", "others", ""},
 		{"", "alice", "on-call", ""},
 	} {
-		err := b.mayJoin(Request{Actor: fsm.Actor{Account: one.actor}}, one.group, []fsm.AccountName{"carol", one.added})
+		err := b.mayMove(Request{Actor: fsm.Actor{Account: one.actor}}, one.group, "carol", one.moved)
 		var refusal *fsm.Refusal
 		if errors.As(err, &refusal); (refusal == nil) != (one.want == "") || refusal != nil && refusal.Code != one.want {
-			t.Errorf("%q adds %q to %s: %v, want %q", one.actor, one.added, one.group, err, one.want)
+			t.Errorf("%q moves %q in or out of %s: %v, want %q", one.actor, one.moved, one.group, err, one.want)
 		}
 	}
-	if err := (&Broker{}).mayJoin(Request{Actor: fsm.Actor{Account: "alice"}}, "on-call", []fsm.AccountName{"alice"}); err != nil {
+	if err := (&Broker{}).mayMove(Request{Actor: fsm.Actor{Account: "alice"}}, "on-call", "alice"); err != nil {
 		t.Errorf("without rules: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 
 	"broker/fsm"
 )
@@ -30,6 +31,9 @@ func (b *Broker) CreateGroup(ctx context.Context, req Request, spec GroupSpec) (
 	ps.name("name", string(spec.Name))
 	ps.text("description", spec.Description, maxDescription)
 	ps.members("members", spec.Members)
+	if err := b.mayMove(req, spec.Name, spec.Members...); err != nil {
+		return fsm.Group{}, err
+	}
 	return change[fsm.Group](ctx, b, req, ps, &fsm.CreateGroup{Name: spec.Name, Description: spec.Description, Members: spec.Members})
 }
 
@@ -41,11 +45,17 @@ func (b *Broker) UpdateGroup(ctx context.Context, req Request, c GroupChange) (f
 	}
 	ps.members("add", c.Add)
 	ps.members("remove", c.Remove)
+	if err := b.mayMove(req, c.Name, slices.Concat(c.Add, c.Remove)...); err != nil {
+		return fsm.Group{}, err
+	}
 	return change[fsm.Group](ctx, b, req, ps, &fsm.UpdateGroup{Name: c.Name, Description: c.Description, Add: c.Add, Remove: c.Remove, IfVersion: c.IfVersion})
 }
 
 // DeleteGroup removes a group; its members' accounts stay.
 func (b *Broker) DeleteGroup(ctx context.Context, req Request, name fsm.GroupName, ifVersion uint64) error {
+	if err := b.mayEnd(req, name); err != nil {
+		return err
+	}
 	_, err := change[fsm.Group](ctx, b, req, nil, &fsm.DeleteGroup{Name: name, IfVersion: ifVersion})
 	return err
 }

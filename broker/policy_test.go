@@ -144,3 +144,38 @@ func TestPoliciesAreJudgedBeforeTheyAreProposed(t *testing.T) {
 		}
 	})
 }
+
+// TestNobodyMovesItselfPastAPolicy holds the ways by which groups would lead around what policies say.
+func TestNobodyMovesItselfPastAPolicy(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		ctx := t.Context()
+		h.mustBeAdmin("alice")
+		const text = `permit (principal in Group::"team", action == Action::"lease:issue", resource);
+			forbid (principal in Group::"contractors", action == Action::"lease:issue", resource);`
+		if _, err := h.b.CreatePolicy(ctx, by("alice"), broker.PolicySpec{Name: "one", Text: text}); err != nil {
+			t.Fatal(err)
+		}
+		want := func(what string, err error, want string) {
+			t.Helper()
+			if got := refusedAs(err); got != want {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		create := func(name fsm.GroupName, members ...fsm.AccountName) error {
+			_, err := h.b.CreateGroup(ctx, by("alice"), broker.GroupSpec{Name: name, Members: members})
+			return err
+		}
+		update := func(actor fsm.AccountName, c broker.GroupChange) error {
+			_, err := h.b.UpdateGroup(ctx, by(actor), c)
+			return err
+		}
+		want("a new group with oneself in it", create("team", "alice"), "self_grant")
+		want("a new group", create("team"), "")
+		want("entering it", update("alice", broker.GroupChange{Name: "team", Add: []fsm.AccountName{"alice"}}), "self_grant")
+		want("being let in by another", update("bob", broker.GroupChange{Name: "team", Add: []fsm.AccountName{"alice"}}), "")
+		want("leaving it", update("alice", broker.GroupChange{Name: "team", Remove: []fsm.AccountName{"alice"}}), "self_grant")
+		want("deleting it", h.b.DeleteGroup(ctx, by("alice"), "team", 0), "self_grant")
+		want("another deletes it", h.b.DeleteGroup(ctx, by("bob"), "team", 0), "")
+		want("a group that no policy names", create("lunch", "alice"), "")
+	})
+}
