@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +23,6 @@ import (
 	"broker/access/audit"
 	"broker/api"
 	"broker/api/front"
-	"broker/api/types"
 	"broker/backup"
 	"broker/broker"
 	"broker/cluster"
@@ -266,47 +264,6 @@ func (n *node) newServer() (*api.Server, error) {
 		Audit:     n.audit,
 		AuditHash: n.hashForAudit,
 	})
-}
-
-// status translates the cluster's view of itself for the API.
-func (n *node) status() types.Cluster {
-	s := n.cluster.Status()
-	c := types.Cluster{
-		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
-		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
-	}
-	c.Warnings = slices.Concat(clockWarnings(s), stateWarnings(s), diskWarnings(s))
-	if n.keeper != nil {
-		c.Warnings = append(c.Warnings, n.keeper.Warnings()...)
-	}
-	if s.Staleness == api.NeverHeard {
-		c.StalenessMS = -1
-	}
-	if s.LeaderID == "" && s.Staleness != api.NeverHeard {
-		since := time.Now().Add(-s.Staleness).UTC().Truncate(time.Millisecond)
-		c.ExpirySuspendedSince = &since
-	}
-	for _, m := range s.Members {
-		member := types.Member{
-			ID: m.ID, APIAddress: m.APIAddr, ClusterAddress: m.ClusterAddr,
-			Voter: m.Voter, Leader: m.Leader, Alive: m.Health == cluster.HealthAlive || m.Self,
-			GossipAddress: m.GossipAddr, Version: m.Version, FeatureLevel: m.Level,
-			State: string(m.State), Trouble: m.Trouble, Lag: m.Lag,
-		}
-		if m.LastContact != nil {
-			ms := m.LastContact.Milliseconds()
-			member.LastContactMS = &ms
-		}
-		if m.Self {
-			member.APIAddress, member.AppliedIndex = n.url, s.AppliedIndex
-		}
-		if m.Clock != nil {
-			ms := m.Clock.Offset.Milliseconds()
-			member.ClockOffsetMS = &ms
-		}
-		c.Members = append(c.Members, member)
-	}
-	return c
 }
 
 // stop takes the node down. It says that it is not ready and serves on, while leadership goes to another node and

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"broker/access"
+	"broker/api/types"
+	"broker/fsm"
+)
+
+// complete adds to a resource what a reading of the state tells of it. Of what is not there it adds nothing: then only
+// who may do it everywhere learns that.
+func complete(view View, on Resource) Resource {
+	switch on.Kind {
+	case access.KindSecret:
+		if found, ok := view.Secret(fsm.NewSecretName(fsm.EnvironmentName(on.Environment), on.Secret)); ok {
+			on.Connection = found.Connection
+		}
+	case access.KindLease:
+		if found, ok := view.Lease(fsm.LeaseID(on.Name)); ok {
+			return leaseResource(&found)
+		}
+	case access.KindOperation:
+		if found, ok := view.Operation(fsm.OperationID(on.Name)); ok {
+			return operationResource(&found)
+		}
+	case access.KindLock:
+		if found, ok := view.Lock(fsm.LockID(on.Name)); ok {
+			return lockResource(&found)
+		}
+	case access.KindToken:
+		if found, ok := view.Token(fsm.TokenAccessor(on.Name)); ok && on.Name != "" {
+			on.Owner = found.Account
+		}
+	}
+	return on
+}
+
+func leaseResource(l *fsm.Lease) Resource {
+	env, secret := l.Secret.Split()
+	return Resource{
+		Kind: access.KindLease, Environment: fsm.Pattern(env), Secret: secret, Name: string(l.ID), Owner: l.Account, Connection: l.Connection,
+	}
+}
+
+// operationResource is where an operation works: in one environment or pattern, else everywhere.
+func operationResource(o *fsm.Operation) Resource {
+	on := Resource{Kind: access.KindOperation, Name: string(o.ID), Owner: o.By.Account}
+	on.Environment, on.Secret = placeOfSelector(o.Selector)
+	return on
+}
+
+func lockResource(l *fsm.Lock) Resource {
+	on := Resource{Kind: access.KindLock, Name: string(l.ID)}
+	on.Environment, on.Secret = placeOfSelector(l.Scope.Selector())
+	return on
+}
+
+func secretResource(s *fsm.Secret) Resource {
+	env, secret := s.Name.Split()
+	return Resource{Kind: access.KindSecret, Environment: fsm.Pattern(env), Secret: secret, Connection: s.Connection}
+}
+
+// placeOfSelector is the one place that all leases of a selector are in; empty: there is none.
+func placeOfSelector(selector fsm.LeaseSelector) (fsm.Pattern, string) {
+	if selector.Secret != "" {
+		env, secret := selector.Secret.Split()
+		return fsm.Pattern(env), secret
+	}
+	if len(selector.Environments) == 1 {
+		return selector.Environments[0], ""
+	}
+	return "", ""
+}
+
+// beneath returns what is asked of whoever acts on all that a selector may choose: the action on each of its places, and
+// on every environment and secret that is there now, since a policy may forbid one of them.
+func beneath(view View, action Action, kind access.Kind, selector fsm.LeaseSelector) []ask {
+	if selector.Secret != "" {
+		env, secret := selector.Secret.Split()
+		return []ask{{action, complete(view, Resource{Kind: access.KindSecret, Environment: fsm.Pattern(env), Secret: secret}).As(kind)}}
+	}
+	patterns := selector.Environments
+	if len(patterns) == 0 {
+		patterns = []fsm.Pattern{"*"}
+	}
+	var asks []ask
+	for _, pattern := range patterns {
+		asks = append(asks, ask{action, Resource{Kind: kind, Environment: pattern}})
+	}
+	eachSecret(view, func(secret fsm.Secret) {
+		env, name := secret.Name.Split()
+		for _, pattern := range patterns {
+			if pattern.Matches(env) {
+				asks = append(asks, ask{action, Resource{Kind: kind, Environment: fsm.Pattern(env), Secret: name, Connection: secret.Connection}})
+				return
+			}
+		}
+	})
+	return asks
+}
+
+// eachSecret visits every secret.
+func eachSecret(view View, visit func(fsm.Secret)) {
+	var after fsm.SecretName
+	for {
+		list := view.Secrets("", after, types.MaxPage)
+		for _, one := range list {
+			visit(one)
+		}
+		if len(list) < types.MaxPage {
+			return
+		}
+		after = list[len(list)-1].Name
+	}
+}
