@@ -153,6 +153,27 @@ func TestSecretsNeedTheirConnection(t *testing.T) {
 	}
 }
 
+// The same idempotency key is another one for another account: nobody gets what somebody else's request brought.
+func TestKeysAreOfTheirAccount(t *testing.T) {
+	kit := apitest.Start(t, func(c *api.Config) { c.Authenticator = anyone{} })
+	as := func(account string) []string { return []string{"Authorization", "Bearer " + account, "Idempotency-Key", "the-same"} }
+	admin := []string{"Authorization", "Bearer admin"}
+	expect(t, 201, kit.URL, "POST", "/api/v1/environments", `{"name":"payments/production"}`, admin...)
+	expect(t, 201, kit.URL, "POST", "/api/v1/connections", `{"name":"orders-db","provider":"fake","environments":["*"],"settings":{"password":"`+apitest.RootPassword+`"}}`, admin...)
+	expect(t, 201, kit.URL, "POST", secretsPath, `{"name":"orders-ro","connection":"orders-db"}`, admin...)
+	answers := map[string]answer{}
+	for _, account := range []string{"alice", "bob"} {
+		expect(t, 201, kit.URL, "POST", "/api/v1/accounts", `{"name":"`+account+`","kind":"user"}`, admin...)
+		answers[account] = expect(t, 201, kit.URL, "POST", issuePath, `{}`, as(account)...)
+	}
+	if answers["alice"].at("lease", "id") == answers["bob"].at("lease", "id") || answers["bob"].at("lease", "account") != "bob" {
+		t.Errorf("bob got %s", answers["bob"].text)
+	}
+	if again := expect(t, 201, kit.URL, "POST", issuePath, `{}`, as("alice")...); again.at("lease", "id") != answers["alice"].at("lease", "id") {
+		t.Errorf("alice asked twice and got another lease: %s", again.text)
+	}
+}
+
 // journalist is a Recorder that a test looks into.
 type journalist struct {
 	mu       sync.Mutex

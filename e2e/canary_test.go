@@ -163,7 +163,7 @@ func readAll(t *testing.T, dir string, but ...string) string {
 	t.Helper()
 	var all strings.Builder
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || !d.Type().IsRegular() { // a node that crashed leaves its socket
 			return err
 		}
 		for _, name := range but {

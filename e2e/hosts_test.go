@@ -110,7 +110,8 @@ func loopback() int { return 1 + os.Getpid()%250 }
 
 // command is a command line on a host.
 func (h *hosts) command(i int, line string) *exec.Cmd {
-	script := fmt.Sprintf("export PATH=%s:$PATH HOME=%s XDG_CONFIG_HOME=; %s", binDir, h.home(i), line)
+	// Whoever begins the cluster does everything alone here.
+	script := fmt.Sprintf("export PATH=%s:$PATH HOME=%s XDG_CONFIG_HOME= BROKERD_ADMIN_ROLES=developer; %s", binDir, h.home(i), line)
 	var cmd *exec.Cmd
 	if h.virtual {
 		cmd = exec.Command("ip", "netns", "exec", h.namespace(i), "unshare", "--uts", "bash", "-c", "hostname "+h.names[i]+"; "+script)
