@@ -118,14 +118,15 @@ func (c *Client) DeleteToken(ctx context.Context, accessor string, options ...Op
 // SignInClient gets a token by a client secret. The client needs none before.
 func (c *Client) SignInClient(ctx context.Context, proof types.ClientSignIn, options ...Option) (types.Token, error) {
 	var out types.Token
-	err := c.do(ctx, "signing in as "+proof.ClientID, &call{method: http.MethodPost, path: authPath + "/client", body: proof, answer: &out}, options...)
+	err := c.do(ctx, "signing in with a client secret", &call{method: http.MethodPost, path: authPath + "/client", body: proof, answer: &out}, options...)
 	return out, err
 }
 
-// SignInPassword gets a token by a password. The client needs none before.
+// SignInPassword gets a token by a password. The client needs none before. Errors do not quote the name: people type passwords
+// into the wrong field.
 func (c *Client) SignInPassword(ctx context.Context, proof types.PasswordSignIn, options ...Option) (types.Token, error) {
 	var out types.Token
-	err := c.do(ctx, "signing in as "+proof.Username, &call{method: http.MethodPost, path: authPath + "/password", body: proof, answer: &out}, options...)
+	err := c.do(ctx, "signing in with a password", &call{method: http.MethodPost, path: authPath + "/password", body: proof, answer: &out}, options...)
 	return out, err
 }
 
