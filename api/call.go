@@ -20,6 +20,7 @@ import (
 type call struct {
 	id        string // names the request in answers and logs
 	identity  Identity
+	knownAt   uint64 // index of the state that told who asks
 	node      string     // the node that took the request
 	address   string     // the client's
 	client    netip.Addr // the same as an address; zero: not known
@@ -30,6 +31,8 @@ type call struct {
 	keyValue  string // the Idempotency-Key header of a POST
 	body      []byte
 	header    http.Header // of the answer
+
+	identifyAgain func() (Identity, error) // by the state as it is now; nil: nobody was identified
 
 	dryRun   bool
 	askedTTL time.Duration   // of the lease that is asked for

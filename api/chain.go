@@ -176,7 +176,9 @@ func (s *Server) identify(next http.Handler) http.Handler {
 			s.stranger(w, r, p)
 			return
 		}
-		who, err := s.config.Authenticator.Identify(token, c.client)
+		c.knownAt = s.config.State.Index()
+		c.identifyAgain = func() (Identity, error) { return s.config.Authenticator.Identify(token, c.client) }
+		who, err := c.identifyAgain()
 		if errors.Is(err, ErrUnauthenticated) && access.CheckToken(token) == nil && !s.config.Cluster.LeaderReady() && !s.givenUp(c) {
 			// The token may be newer than this node's state, so this node cannot call it wrong.
 			if c.forwarded {
@@ -184,7 +186,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 				return
 			}
 			if err = s.catchUp(r.Context()); err == nil {
-				who, err = s.config.Authenticator.Identify(token, c.client)
+				who, err = c.identifyAgain()
 			}
 		}
 		if errors.Is(err, ErrUnauthenticated) {

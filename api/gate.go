@@ -33,6 +33,14 @@ type own interface {
 // recorded, is the caller's token good for one more request. The decision stays with the call, for the limits that come
 // with it.
 func (s *Server) enter(ctx context.Context, c *call, one route, in named) error {
+	// The state may be newer than the one that told who asks: a read waits for it. The request is judged by one state.
+	if c.identifyAgain != nil && s.config.State.Index() != c.knownAt {
+		who, err := c.identifyAgain()
+		if err != nil {
+			return err
+		}
+		c.identity = who
+	}
 	on := in.resource()
 	if one.public || one.chosen {
 		c.decision = access.Decision{Allowed: true} // what is shown is chosen by what the caller may see
@@ -51,7 +59,7 @@ func (s *Server) enter(ctx context.Context, c *call, one route, in named) error 
 	case !c.decision.Allowed:
 		return s.forbidden(c, c.refused)
 	case c.identity.Counted && one.lasts:
-		p := problem(codeForbidden, "a token with a limited number of uses is no good for this: it lasts longer than a request")
+		p := problem(codeForbidden, "a token with a limited number of uses is no good for this: it is not one request that the leader answers")
 		p.Hint = "use a token without such a limit"
 		return p
 	case c.identity.Counted:

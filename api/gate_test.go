@@ -12,6 +12,7 @@ import (
 	"broker/access"
 	"broker/api"
 	"broker/api/apitest"
+	"broker/broker"
 )
 
 // rules is an Authorizer that a test makes up.
@@ -150,6 +151,32 @@ func TestSecretsNeedTheirConnection(t *testing.T) {
 		if got := ask(t, url, "DELETE", path+"?revoke_leases=true", ""); got.status != 403 || got.at("action") != "lease:revoke" {
 			t.Errorf("deleting %s with the leases of others: %s", path, got.text)
 		}
+	}
+}
+
+// A request is judged by the state that it reads: a token that was deleted while the request waited for a newer state is
+// good no more.
+func TestIdentifiedByTheStateThatIsRead(t *testing.T) {
+	var gone bool
+	var kit *apitest.Kit
+	kit = apitest.Start(t, func(c *api.Config) {
+		c.Authenticator = authenticator{c.Authenticator, func() error {
+			if gone {
+				return api.ErrUnauthenticated
+			}
+			return nil
+		}}
+	})
+	url, cluster := kit.Follower(t, "n2", nil)
+	cluster.WhileWaiting(func() {
+		gone = true
+		_, err := kit.Broker.CreateEnvironment(context.Background(), broker.Request{}, broker.EnvironmentSpec{Name: "a/b"})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if got := ask(t, url, "GET", "/api/v1/environments", ""); got.status != 401 {
+		t.Errorf("%d %s", got.status, got.text)
 	}
 }
 

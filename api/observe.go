@@ -33,7 +33,7 @@ const (
 const metricsPath = "/metrics"
 
 // metricsRoute is the route of metrics, which is not described: what it answers with is Prometheus'.
-var metricsRoute = route{id: "metrics", action: "metrics:read", method: http.MethodGet, path: metricsPath}
+var metricsRoute = route{id: "metrics", action: "metrics:read", method: http.MethodGet, path: metricsPath, lasts: true}
 
 // onCluster is an input that is about the cluster and says nothing else.
 type onCluster struct{}

@@ -35,7 +35,7 @@ type route struct {
 
 	public bool // a sign-in: nobody is identified yet, and the request itself brings the proof
 	chosen bool // a list that shows whoever asks what he may see, be it nothing
-	lasts  bool // it may last longer than a request
+	lasts  bool // it may last longer than a request, or is answered where nothing can be counted
 }
 
 // register adds a route. The handler runs only behind the gate; what it returns as an error is answered as a problem.

@@ -19,12 +19,13 @@ type Cluster struct {
 
 	state *fsm.State
 
-	mu     sync.Mutex
-	leader string
-	losing bool // leadership is lost when the node has next been asked about it
-	stale  time.Duration
-	url    string
-	wrong  error
+	mu        sync.Mutex
+	leader    string
+	meanwhile func() // see WhileWaiting
+	losing    bool   // leadership is lost when the node has next been asked about it
+	stale     time.Duration
+	url       string
+	wrong     error
 }
 
 // SetLeader makes a node the leader, or nobody.
@@ -118,8 +119,22 @@ func (c *Cluster) index() (index uint64, err error) {
 	return index, err
 }
 
+// WhileWaiting has something happen in the midst of the next wait for a newer state.
+func (c *Cluster) WhileWaiting(happens func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.meanwhile = happens
+}
+
 // WaitApplied waits for the index.
 func (c *Cluster) WaitApplied(ctx context.Context, index uint64) error {
+	c.mu.Lock()
+	happens := c.meanwhile
+	c.meanwhile = nil
+	c.mu.Unlock()
+	if happens != nil {
+		happens()
+	}
 	for {
 		have, err := c.index()
 		if err != nil || have >= index {
