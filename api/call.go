@@ -20,7 +20,7 @@ import (
 type call struct {
 	id        string // names the request in answers and logs
 	identity  Identity
-	knownAt   uint64 // index of the state that told who asks
+	knownAt   uint64     // index of the state that told who asks
 	node      string     // the node that took the request
 	address   string     // the client's
 	client    netip.Addr // the same as an address; zero: not known

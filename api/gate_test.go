@@ -158,8 +158,7 @@ func TestSecretsNeedTheirConnection(t *testing.T) {
 // good no more.
 func TestIdentifiedByTheStateThatIsRead(t *testing.T) {
 	var gone bool
-	var kit *apitest.Kit
-	kit = apitest.Start(t, func(c *api.Config) {
+	kit := apitest.Start(t, func(c *api.Config) {
 		c.Authenticator = authenticator{c.Authenticator, func() error {
 			if gone {
 				return api.ErrUnauthenticated
@@ -183,7 +182,9 @@ func TestIdentifiedByTheStateThatIsRead(t *testing.T) {
 // The same idempotency key is another one for another account: nobody gets what somebody else's request brought.
 func TestKeysAreOfTheirAccount(t *testing.T) {
 	kit := apitest.Start(t, func(c *api.Config) { c.Authenticator = anyone{} })
-	as := func(account string) []string { return []string{"Authorization", "Bearer " + account, "Idempotency-Key", "the-same"} }
+	as := func(account string) []string {
+		return []string{"Authorization", "Bearer " + account, "Idempotency-Key", "the-same"}
+	}
 	admin := []string{"Authorization", "Bearer admin"}
 	expect(t, 201, kit.URL, "POST", "/api/v1/environments", `{"name":"payments/production"}`, admin...)
 	expect(t, 201, kit.URL, "POST", "/api/v1/connections", `{"name":"orders-db","provider":"fake","environments":["*"],"settings":{"password":"`+apitest.RootPassword+`"}}`, admin...)

@@ -75,7 +75,7 @@ const (
 	TypeRaiseFeatureLevel CommandType = 56
 )
 
-// The commands about audit logs.
+// TypeAnchorAudit is the command about audit logs.
 const TypeAnchorAudit CommandType = 78
 
 // The exchange of the sealing key.

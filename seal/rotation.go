@@ -116,7 +116,21 @@ func (k *Keyring) Without(drop ...uint32) (KeyFile, error) {
 	now := k.keys.Load()
 	set := insecurecleartextkeyset.KeysetMaterial(now.sealing)
 	set.Key = without(set.Key, set.GetPrimaryKeyId(), drop)
-	return encodeKeyFile(insecurecleartextkeyset.KeysetHandle(set), now.hashing)
+	return encodeSet(set, now.hashing)
+}
+
+// encodeSet returns the key file of a set of sealing keys.
+func encodeSet(set *tinkpb.Keyset, hashing *keyset.Handle) (KeyFile, error) {
+	data, err := proto.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a set of sealing keys: %w", err)
+	}
+	defer clear(data)
+	sealing, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(data)))
+	if err != nil {
+		return nil, fmt.Errorf("reading a set of sealing keys: %w", err)
+	}
+	return encodeKeyFile(sealing, hashing)
 }
 
 func without(list []*tinkpb.Keyset_Key, primary uint32, drop []uint32) []*tinkpb.Keyset_Key {
@@ -138,7 +152,7 @@ func (k *Keyring) change(keep func(before, after KeyFile) error, alter func(*tin
 	if proto.Equal(before, set) && (keep == nil || bytes.Equal(now.kept, now.file)) {
 		return nil
 	}
-	file, err := encodeKeyFile(insecurecleartextkeyset.KeysetHandle(set), now.hashing)
+	file, err := encodeSet(set, now.hashing)
 	if err != nil {
 		return err
 	}
