@@ -74,15 +74,18 @@ func (s *Server) permit(c *call, one route, in named) (access.Decision, Resource
 	if o, ok := in.(own); ok {
 		on.Owner = o.owner(c.identity.Account)
 	}
-	err := s.config.State.Peek(func(view View) {
-		on = complete(view, on)
-		if l, ok := in.(lasting); ok {
-			if c.askedTTL = l.length(); c.askedTTL == 0 {
-				found, _ := view.Secret(fsm.NewSecretName(fsm.EnvironmentName(on.Environment), on.Secret))
-				c.askedTTL = found.DefaultTTL
+	var err error
+	if incomplete(on) {
+		err = s.config.State.Peek(func(view View) {
+			on = complete(view, on)
+			if l, ok := in.(lasting); ok {
+				if c.askedTTL = l.length(); c.askedTTL == 0 {
+					found, _ := view.Secret(fsm.NewSecretName(fsm.EnvironmentName(on.Environment), on.Secret))
+					c.askedTTL = found.DefaultTTL
+				}
 			}
-		}
-	})
+		})
+	}
 	asks := []ask{{one.action, on}}
 	if d, ok := in.(demanding); ok && err == nil {
 		err = s.config.State.View(func(view View) error {

@@ -6,6 +6,17 @@ import (
 	"broker/fsm"
 )
 
+// incomplete reports whether the state knows more of a resource than a request tells.
+func incomplete(on Resource) bool {
+	switch on.Kind {
+	case access.KindSecret:
+		return on.Secret != ""
+	case access.KindLease, access.KindOperation, access.KindLock, access.KindToken:
+		return on.Name != ""
+	}
+	return false
+}
+
 // complete adds to a resource what a reading of the state tells of it. Of what is not there it adds nothing: then only
 // who may do it everywhere learns that.
 func complete(view View, on Resource) Resource {
@@ -27,7 +38,7 @@ func complete(view View, on Resource) Resource {
 			return lockResource(&found)
 		}
 	case access.KindToken:
-		if found, ok := view.Token(fsm.TokenAccessor(on.Name)); ok && on.Name != "" {
+		if found, ok := view.Token(fsm.TokenAccessor(on.Name)); ok {
 			on.Owner = found.Account
 		}
 	}
