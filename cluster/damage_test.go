@@ -60,6 +60,10 @@ func change(t *testing.T, path string, how func([]byte) []byte) {
 
 func half(data []byte) []byte { return data[:len(data)/2] }
 
+// quarter cuts a bbolt file where something is lost: it grows by doubling, a page before it is full, so that its second half may
+// hold nothing yet.
+func quarter(data []byte) []byte { return data[:len(data)/4] }
+
 func flip(data []byte) []byte { data[len(data)/2]++; return data }
 
 func garbage(data []byte) []byte { return bytes.Repeat([]byte{0xa5}, len(data)) }
@@ -73,7 +77,7 @@ func TestDamagedDirectory(t *testing.T) {
 		says   string // besides the file
 		file   string
 	}{
-		"log cut short":    {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), half) }, cluster.ErrDamaged, "cut short", "raft.db"},
+		"log cut short":    {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), quarter) }, cluster.ErrDamaged, "cut short", "raft.db"},
 		"log of nonsense":  {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), garbage) }, cluster.ErrDamaged, "empty directory", "raft.db"},
 		"log half damaged": {func(t *testing.T, dir string) { change(t, filepath.Join(dir, "raft.db"), damageTail) }, cluster.ErrDamaged, "empty directory", "raft.db"},
 		"log empty": {func(t *testing.T, dir string) {
