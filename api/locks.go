@@ -64,6 +64,22 @@ type LockDelete struct {
 	Conditional
 }
 
+func (in LockUpdate) demands(one route, _ *Server, view View) []ask {
+	return in.covered(view, one.action)
+}
+func (in LockDelete) demands(one route, _ *Server, view View) []ask {
+	return in.covered(view, one.action)
+}
+
+// covered is an action for each place that a lock covers: whoever changes it changes what holds there.
+func (p LockPath) covered(view View, action Action) []ask {
+	found, ok := view.Lock(fsm.LockID(p.ID))
+	if !ok {
+		return nil
+	}
+	return about(lockResource(&found), beneath(view, action, access.KindLock, found.Scope.Selector()))
+}
+
 func (r *routes) locks() {
 	s := r.server
 	register(r, route{id: "lock-list", action: "lock:list", method: http.MethodGet, path: "/locks", summary: "List the locks that one may see, oldest first", chosen: true}, s.listLocks)

@@ -38,6 +38,15 @@ type OperationCancel struct {
 	Keyed
 }
 
+// demands is the route's action for each place that the operation works in.
+func (in OperationCancel) demands(one route, _ *Server, view View) []ask {
+	found, ok := view.Operation(fsm.OperationID(in.ID))
+	if !ok {
+		return nil
+	}
+	return about(operationResource(&found), beneath(view, one.action, access.KindOperation, found.Selector))
+}
+
 // LeaseBulk asks for something to be done with many leases.
 type LeaseBulk struct {
 	Keyed

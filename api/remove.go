@@ -23,7 +23,11 @@ func (in Removal) revoking(view View, target fsm.Target) []ask {
 	if !in.RevokeLeases {
 		return nil
 	}
-	return beneath(view, "lease:revoke", access.KindLease, target.Selector())
+	asks := beneath(view, "lease:revoke", access.KindLease, target.Selector())
+	eachSecretWith(view, target, func(secret fsm.Secret) {
+		asks = append(asks, ask{"secret:delete", secretResource(&secret)})
+	})
+	return asks
 }
 
 // removed is the answer to a deletion: nothing once it is done, or the operation that does it.
@@ -56,27 +60,19 @@ func (s *Server) remove(ctx context.Context, c *call, in Removal, target fsm.Tar
 }
 
 // secretsWith counts the secrets that are deleted together with a target.
-func secretsWith(view View, target fsm.Target) uint64 {
-	var env fsm.EnvironmentName
-	switch target.Noun {
-	case fsm.TargetEnvironment:
-		env = fsm.EnvironmentName(target.Name)
-	case fsm.TargetConnection:
-	default:
-		return 0
-	}
-	var n uint64
-	var after fsm.SecretName
-	for {
-		list := view.Secrets(env, after, types.MaxPage)
-		for _, one := range list {
-			if env != "" || string(one.Connection) == target.Name {
-				n++
-			}
+func secretsWith(view View, target fsm.Target) (n uint64) {
+	eachSecretWith(view, target, func(fsm.Secret) { n++ })
+	return n
+}
+
+// eachSecretWith visits the secrets that are deleted together with a target.
+func eachSecretWith(view View, target fsm.Target, visit func(fsm.Secret)) {
+	eachSecret(view, func(secret fsm.Secret) {
+		env, _ := secret.Name.Split()
+		switch {
+		case target.Noun == fsm.TargetEnvironment && string(env) == target.Name,
+			target.Noun == fsm.TargetConnection && string(secret.Connection) == target.Name:
+			visit(secret)
 		}
-		if len(list) < types.MaxPage {
-			return n
-		}
-		after = list[len(list)-1].Name
-	}
+	})
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"broker/access"
 	"broker/api/types"
 	"broker/fsm"
@@ -97,6 +99,12 @@ func beneath(view View, action Action, kind access.Kind, selector fsm.LeaseSelec
 	for _, pattern := range patterns {
 		asks = append(asks, ask{action, Resource{Kind: kind, Environment: pattern}})
 	}
+	eachEnvironment(view, func(env fsm.EnvironmentName) {
+		// What is made there later is acted on too.
+		if slices.ContainsFunc(patterns, func(p fsm.Pattern) bool { return p.Matches(env) && p != fsm.Pattern(env) }) {
+			asks = append(asks, ask{action, Resource{Kind: kind, Environment: fsm.Pattern(env)}})
+		}
+	})
 	eachSecret(view, func(secret fsm.Secret) {
 		env, name := secret.Name.Split()
 		for _, pattern := range patterns {
@@ -107,6 +115,29 @@ func beneath(view View, action Action, kind access.Kind, selector fsm.LeaseSelec
 		}
 	})
 	return asks
+}
+
+// about has asks be about a lock or operation that reaches all these places.
+func about(on Resource, asks []ask) []ask {
+	for i := range asks {
+		asks[i].on.Name, asks[i].on.Owner = on.Name, on.Owner
+	}
+	return asks
+}
+
+// eachEnvironment visits the name of every environment.
+func eachEnvironment(view View, visit func(fsm.EnvironmentName)) {
+	var after fsm.EnvironmentName
+	for {
+		list := view.Environments(after, types.MaxPage)
+		for _, one := range list {
+			visit(one.Name)
+		}
+		if len(list) < types.MaxPage {
+			return
+		}
+		after = list[len(list)-1].Name
+	}
 }
 
 // eachSecret visits every secret.
