@@ -34,7 +34,7 @@ func (d *Decider) lastUsed() (map[use]fsm.Instant, error) {
 	u := &d.usage
 	err := d.state.View(func(v *fsm.View) error {
 		if u.at == nil {
-			u.at, u.next = map[use]fsm.Instant{}, v.LastEvents(eventsLookedAt, eventsLookedAt, fsm.EventFilter{})
+			u.at, u.next = map[use]fsm.Instant{}, v.LastEvents(eventsLookedAt, eventsLookedAt, fsm.EventFilter{}, nil)
 		}
 		for end := false; !end; {
 			var list []fsm.Event

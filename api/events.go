@@ -42,7 +42,7 @@ type EventList struct {
 	EventFilter
 	EventStart
 	Cursor string `query:"cursor" doc:"next_cursor of the page before; takes the place of after, since and last"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"About how many events are looked at that the filter chooses; those of one index stay together, and what one may not see is left out. 100 unless said"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" doc:"About how many events, of those that one may see; those of one index stay together. 100 unless said"`
 }
 
 func (EventList) resource() Resource { return Resource{Kind: access.KindEvent} }
@@ -79,16 +79,18 @@ func (s *Server) listEvents(_ context.Context, c *call, in *EventList) (*body[ty
 	}
 	out := body[types.Page[types.Event]]{types.Page[types.Event]{Items: []types.Event{}}}
 	err = s.view(c, func(view View) error {
-		page.From = in.EventStart.in(view, filter)
+		page.From = in.EventStart.in(view, filter, s.sightOf(c, view))
 		if pruned := view.Meta().PrunedIndex; in.After != "" && in.Cursor == "" && page.From.Index > 1 && page.From.Index <= pruned {
 			out.Body.Warnings = []string{fmt.Sprintf("events up to index %d have been pruned in part: some that came after the position are gone", pruned)}
 		}
-		list, next, end := view.EventsFrom(page, filter)
 		sight := s.sightOf(c, view)
+		if !sight.allEvents() {
+			// Where a page ends must not tell where the filter chooses what the caller may not see.
+			page.Seen = sight.event
+		}
+		list, next, end := view.EventsFrom(page, filter)
 		for _, one := range list {
-			if sight.event(&one) {
-				out.Body.Items = append(out.Body.Items, eventOf(one))
-			}
+			out.Body.Items = append(out.Body.Items, eventOf(one))
 		}
 		if !end {
 			out.Body.NextCursor = positionText(next)
@@ -133,12 +135,15 @@ func (b *EventStart) check() error {
 }
 
 // in finds the beginning, which was checked, in a reading of the state; without one it is that of history.
-func (b *EventStart) in(view View, filter fsm.EventFilter) fsm.EventPosition {
+func (b *EventStart) in(view View, filter fsm.EventFilter, sight *sight) fsm.EventPosition {
 	switch {
 	case !b.Since.IsZero():
 		return view.EventsSince(fsm.At(b.Since))
 	case b.Last > 0:
-		return view.LastEvents(b.Last, maxScan, filter)
+		if sight.allEvents() {
+			return view.LastEvents(b.Last, maxScan, filter, nil)
+		}
+		return view.LastEvents(b.Last, maxScan, filter, sight.event)
 	}
 	return positionOf(b.After)
 }

@@ -138,7 +138,7 @@ type View interface {
 	EventsFrom(fsm.EventPage, fsm.EventFilter) (list []fsm.Event, next fsm.EventPosition, end bool)
 	ChosenEvents(fsm.EventFilter) func(*fsm.Event) bool
 	EventsSince(fsm.Instant) fsm.EventPosition
-	LastEvents(count, scan int, filter fsm.EventFilter) fsm.EventPosition
+	LastEvents(count, scan int, filter fsm.EventFilter, seen func(*fsm.Event) bool) fsm.EventPosition
 	Census(now fsm.Instant) fsm.Census
 	Lock(fsm.LockID) (fsm.Lock, bool)
 	Locks(after fsm.LockID, limit int) []fsm.Lock

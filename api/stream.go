@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -77,7 +76,7 @@ func (s *Server) streamEvents(ctx context.Context, c *call, in *EventStream) (*h
 			follower.at = fsm.AfterEntry(newest)
 			return nil
 		}
-		follower.at = in.EventStart.in(view, filter)
+		follower.at = in.EventStart.in(view, filter, s.sightOf(c, view))
 		if in.After == "" || in.After == "0" {
 			return nil // whatever is kept
 		}
@@ -212,8 +211,7 @@ func (f *follower) page() (page tailPage, err error) {
 	if !sight.allEvents() {
 		err = state.View(func(view View) error {
 			sight.view, page.pruned = view, view.Meta().PrunedIndex
-			page.events, page.next, page.end = view.EventsFrom(fsm.EventPage{From: f.at, Limit: streamPage, Scan: maxScan}, f.filter)
-			page.events = slices.DeleteFunc(page.events, func(e fsm.Event) bool { return !sight.event(&e) })
+			page.events, page.next, page.end = view.EventsFrom(fsm.EventPage{From: f.at, Limit: streamPage, Scan: maxScan, Seen: sight.event}, f.filter)
 			return sight.err
 		})
 		if err == nil {

@@ -40,9 +40,10 @@ type EventFilter struct {
 // EventPage says which part of history is wanted.
 type EventPage struct {
 	From  EventPosition
-	Limit int  // how many events; at least one
-	Scan  int  // how many events are looked at, wanted or not; zero: as many as it takes
-	Whole bool // the events of one entry are never parted: the page may be longer for that
+	Limit int               // how many events; at least one
+	Scan  int               // how many events are looked at, wanted or not; zero: as many as it takes
+	Seen  func(*Event) bool // what whoever asks may see: nothing else counts; nil: everything
+	Whole bool              // the events of one entry are never parted: the page may be longer for that
 }
 
 // EventsFrom returns the events of a page in log order, and where the next page begins. There is none
@@ -58,7 +59,7 @@ func (v *View) EventsFrom(page EventPage, filter EventFilter) (list []Event, nex
 			return false
 		}
 		looked, index, next = looked+1, e.Index, e.After()
-		if wanted(&e) {
+		if wanted(&e) && (page.Seen == nil || page.Seen(&e)) {
 			list = append(list, e)
 		}
 		return true
@@ -70,15 +71,15 @@ func (v *View) EventsFrom(page EventPage, filter EventFilter) (list []Event, nex
 }
 
 // LastEvents returns the position from which the last count chosen events follow. It looks at no more
-// than scan events, so that fewer may follow.
-func (v *View) LastEvents(count, scan int, filter EventFilter) EventPosition {
+// than scan events, so that fewer may follow. Of those that are not seen it takes no notice; nil: all are.
+func (v *View) LastEvents(count, scan int, filter EventFilter, seen func(*Event) bool) EventPosition {
 	wanted := v.ChosenEvents(filter)
 	from := AfterEntry(v.Meta().Index)
 	bucket, prefix := bucketOfEvents(filter.Lease)
 	c := v.tx.Bucket([]byte(bucket)).Cursor()
 	for k := seekBefore(c, prefix, nil); k != nil && bytes.HasPrefix(k, prefix) && count > 0 && scan > 0; k, _ = c.Prev() {
 		scan--
-		if e, ok := events.get(v.tx, k[len(prefix):]); ok && wanted(&e) {
+		if e, ok := events.get(v.tx, k[len(prefix):]); ok && wanted(&e) && (seen == nil || seen(&e)) {
 			from = EventPosition{Index: e.Index, Ordinal: e.Ordinal}
 			count--
 		}

@@ -88,7 +88,7 @@ func TestEventsAreChosen(t *testing.T) {
 			}
 			for count := range 4 {
 				want := c.want[max(0, len(c.want)-count):]
-				list, _, _ := v.EventsFrom(EventPage{From: v.LastEvents(count, 1000, c.filter), Limit: 100}, c.filter)
+				list, _, _ := v.EventsFrom(EventPage{From: v.LastEvents(count, 1000, c.filter, nil), Limit: 100}, c.filter)
 				if d := cmp.Diff(slices.Clip(want), tell(list)); d != "" && len(want)+len(list) > 0 {
 					t.Errorf("%s, the last %d (-want +got):\n%s", name, count, d)
 				}
