@@ -12,15 +12,6 @@ import (
 	"broker/api/types"
 )
 
-// as returns a client of the given nodes, of all without any, for somebody else's token.
-func (h *house) as(token string, nodes ...int) *client.Client {
-	h.t.Helper()
-	own := h.token
-	defer func() { h.token = own }()
-	h.token = token
-	return h.client(nodes...)
-}
-
 // service makes a service account that may issue leases of the examples, and signs it in at a node.
 func (h *house) service(name string, node int) types.Token {
 	h.t.Helper()
@@ -49,8 +40,8 @@ func TestDisabledAccount(t *testing.T) {
 	var group sync.WaitGroup
 	failed := make(chan error, workers)
 	for range workers {
+		own := h.as(token.Token)
 		group.Go(func() {
-			own := h.as(token.Token)
 			for range (many + workers - 1) / workers {
 				if _, err := h.issue(own, time.Hour); err != nil {
 					failed <- err

@@ -120,6 +120,12 @@ func secretSpec(name, prefix string) types.SecretSpec {
 // client returns a client of the given nodes; without any, of all.
 func (h *house) client(nodes ...int) *client.Client {
 	h.t.Helper()
+	return h.as(h.token, nodes...)
+}
+
+// as is client for somebody else's token.
+func (h *house) as(token string, nodes ...int) *client.Client {
+	h.t.Helper()
 	var addrs []string
 	for _, n := range nodes {
 		addrs = append(addrs, h.addrs[n-1])
@@ -127,7 +133,7 @@ func (h *house) client(nodes ...int) *client.Client {
 	if len(addrs) == 0 {
 		addrs = h.addrs
 	}
-	c, err := client.New(client.Config{Addresses: addrs, Token: h.token})
+	c, err := client.New(client.Config{Addresses: addrs, Token: token})
 	if err != nil {
 		h.t.Fatal(err)
 	}
