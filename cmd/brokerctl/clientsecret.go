@@ -31,7 +31,7 @@ func (a *app) clientSecretCreate() *cobra.Command {
 		Short: "Make a client secret, which is shown this once",
 		Long: `Make a client secret, by which a program signs in as the account: its client id is the account's name. It is shown
 this once. With --wrap-ttl a token is shown in its place, by which the client secret can be taken once, within that time
-(POST /api/v1/auth/unwrap): whoever passes it on does not see the secret, and a thief is noticed.`,
+("brokerctl unwrap"): whoever passes it on does not see the secret, and a thief is noticed.`,
 		Example: `  brokerctl account client-secret create payments-api --cidr 10.1.0.0/16 --token-ttl 1h
   brokerctl account client-secret create ci --uses 1 --ttl 10m --wrap-ttl 5m`,
 		Args:              exactly("ACCOUNT"),

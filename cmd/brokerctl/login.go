@@ -35,10 +35,12 @@ A broker has a certificate authority of its own. Its fingerprint, which the brok
 asked about. The token is asked for at a terminal, else read from standard input, --token-file or BROKER_TOKEN.
 
 With --user the token is got by a password, which is asked for at a terminal, else read from --password-file or
-standard input; with --client-id by a client secret. "brokerctl logout" deletes the token again.`,
+standard input; with --client-id by a client secret, or with --wrapped-secret-file by one that waits to be taken, which is
+taken and not kept. "brokerctl logout" deletes the token again.`,
 		Example: `  brokerctl login https://broker.example:8420 --ca-fingerprint sha256:3f5a…
   brokerctl login https://broker.example:8420 --user alice
-  brokerctl login https://broker.example:8420 --client-id ci --client-secret-file /run/secrets/ci`,
+  brokerctl login https://broker.example:8420 --client-id ci --client-secret-file /run/secrets/ci
+  brokerctl login https://broker.example:8420 --client-id ci --wrapped-secret-file /run/secrets/ci-wrapped`,
 		Args: exactly("URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := as.check(); err != nil {

@@ -105,7 +105,7 @@ func (a *app) root() *cobra.Command {
 		a.sealCommand(),
 		a.roleCommand(), a.policyCommand(), a.accessCommand(),
 
-		a.groupCommand(), a.tokenCommand(), a.logoutCommand(),
+		a.groupCommand(), a.tokenCommand(), a.logoutCommand(), a.unwrapCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {

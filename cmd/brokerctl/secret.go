@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -64,13 +66,39 @@ func (f *secretFlags) readOutputs() ([]types.Output, error) {
 	return out, nil
 }
 
-// providerOf returns the provider behind a connection.
-func providerOf(ctx context.Context, c *client.Client, connection string) (types.Provider, error) {
+// providerOf returns the provider behind a connection. Whoever makes secrets need not see connections; then it is a
+// provider that has such options, and the broker, which knows the right one, checks the values.
+func providerOf(ctx context.Context, c *client.Client, connection string, options settingFlags) (types.Provider, error) {
 	found, err := c.GetConnection(ctx, connection)
+	var problem *types.Problem
+	if errors.As(err, &problem) && problem.Status == http.StatusForbidden {
+		return likelyProvider(ctx, c, options)
+	}
 	if err != nil {
 		return types.Provider{}, err
 	}
 	return c.GetProvider(ctx, found.Provider)
+}
+
+// likelyProvider returns a provider that has all the options, or the one that has most of them.
+func likelyProvider(ctx context.Context, c *client.Client, options settingFlags) (likely types.Provider, err error) {
+	page, err := c.ListProviders(ctx)
+	if err != nil {
+		return likely, err
+	}
+	most := -1
+	for _, one := range page.Items {
+		known := 0
+		for _, name := range options.names() {
+			if slices.ContainsFunc(one.Options, func(f types.Field) bool { return f.Name == name }) {
+				known++
+			}
+		}
+		if known > most {
+			likely, most = one, known
+		}
+	}
+	return likely, nil
 }
 
 func (a *app) secretCreate() *cobra.Command {
@@ -118,7 +146,7 @@ A template holds fields in double braces: 'postgres://{{username}}:{{password | 
 				return err
 			}
 			if flags.options.given() {
-				provider, err := providerOf(cmd.Context(), c, connection)
+				provider, err := providerOf(cmd.Context(), c, connection, flags.options)
 				if err != nil {
 					return err
 				}

@@ -45,7 +45,7 @@ func (a *app) secretUpdate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				provider, err := providerOf(cmd.Context(), c, before.Connection)
+				provider, err := providerOf(cmd.Context(), c, before.Connection, flags.options)
 				if err != nil {
 					return err
 				}

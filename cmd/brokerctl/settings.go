@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +36,16 @@ func (f *settingFlags) addTo(cmd *cobra.Command, changing bool) {
 }
 
 func (f *settingFlags) given() bool { return len(f.set)+len(f.unset) > 0 }
+
+// names returns what is set and unset.
+func (f *settingFlags) names() []string {
+	names := slices.Clone(f.unset)
+	for _, text := range f.set {
+		name, _, _ := strings.Cut(text, "=")
+		names = append(names, strings.TrimSuffix(name, ":"))
+	}
+	return names
+}
 
 // read turns the flags into values of the types that the provider's fields have.
 func (f *settingFlags) read(a *app, provider string, fields []types.Field) (map[string]any, error) {

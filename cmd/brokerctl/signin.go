@@ -16,6 +16,7 @@ import (
 type signInFlags struct {
 	user, passwordFile         string
 	clientID, clientSecretFile string
+	wrappedSecretFile          string
 }
 
 func (f *signInFlags) addTo(cmd *cobra.Command) {
@@ -23,6 +24,7 @@ func (f *signInFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "with --user: read the password from this file")
 	cmd.Flags().StringVar(&f.clientID, "client-id", "", "sign in as this account, with a client secret")
 	cmd.Flags().StringVar(&f.clientSecretFile, "client-secret-file", "", "with --client-id: read the client secret from this file")
+	cmd.Flags().StringVar(&f.wrappedSecretFile, "wrapped-secret-file", "", "with --client-id: take the client secret with the wrapping token in this file")
 }
 
 func (f *signInFlags) check() error {
@@ -33,6 +35,10 @@ func (f *signInFlags) check() error {
 		return usage("--password-file goes with --user")
 	case f.clientSecretFile != "" && f.clientID == "":
 		return usage("--client-secret-file goes with --client-id")
+	case f.wrappedSecretFile != "" && f.clientID == "":
+		return usage("--wrapped-secret-file goes with --client-id")
+	case f.wrappedSecretFile != "" && f.clientSecretFile != "":
+		return usage("--client-secret-file and --wrapped-secret-file exclude each other")
 	}
 	return nil
 }
@@ -42,6 +48,7 @@ func (a *app) tokenToUse(ctx context.Context, where target, as signInFlags) (str
 	if as.user == "" && as.clientID == "" {
 		return a.typedToken()
 	}
+	where.token = "" // none is needed to sign in, and one that is bad must not be in the way
 	c, err := a.clientFor(where)
 	if err != nil {
 		return "", err
@@ -57,7 +64,12 @@ func (a *app) tokenToUse(ctx context.Context, where target, as signInFlags) (str
 			return "", err
 		}
 	} else {
-		secret, err := a.secretFrom(as.clientSecretFile, "client secret")
+		var secret string
+		if as.wrappedSecretFile != "" {
+			secret, err = a.wrappedSecret(ctx, c, as.clientID, as.wrappedSecretFile)
+		} else {
+			secret, err = a.secretFrom(as.clientSecretFile, "client secret")
+		}
 		if err != nil {
 			return "", err
 		}
