@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -138,6 +139,9 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 	case c.System == "" && !kind.Describe().SameLocation(before, settings):
 		return nil, nil, &fsm.Refusal{Code: CodeSystemChangeNeeded, Field: "system", Message: fmt.Sprintf("these settings point connection %q elsewhere: say whether the same system %q there (its leases follow) or it was %q by another (its leases stay with the old one)", c.Name, Moved, Replaced)}
 	}
+	if err := kept(kind, before, settings, c.Settings); err != nil {
+		return nil, nil, err
+	}
 	warnings := providers.Warnings(kind, settings)
 	if c.SkipCheck {
 		update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings)
@@ -154,6 +158,22 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 	// Not before the check, which takes its time: the sealing key may be exchanged meanwhile.
 	update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings)
 	return update, warnings, err
+}
+
+// kept refuses to show what is sealed to a place that whoever changes the connection has chosen: a server there need only
+// ask for the password. Who may change connections may not read them, so the secret fields are given anew.
+func kept(kind providers.Provider, before, settings providers.Settings, given map[string]any) error {
+	if kind.Describe().SameLocation(before, settings) {
+		return nil
+	}
+	var ps problems
+	_, secret := kind.Describe().SplitSecrets(before)
+	for _, name := range slices.Sorted(maps.Keys(secret)) {
+		if _, anew := given[name]; !anew {
+			ps.add("settings."+name, "these settings point the connection elsewhere: give this field again, what is kept is not sent there")
+		}
+	}
+	return ps.err()
 }
 
 // DeleteConnection removes a connection that nothing uses.

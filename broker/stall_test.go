@@ -100,7 +100,7 @@ func TestConcurrentConnectionUpdates(t *testing.T) {
 			done <- err
 		}()
 		pass(10 * time.Millisecond)
-		replaced := broker.ConnectionChange{Name: "orders-db", System: broker.Replaced, Settings: map[string]any{"system": "other"}}
+		replaced := broker.ConnectionChange{Name: "orders-db", System: broker.Replaced, Settings: map[string]any{"system": "other", "password": rootCanary}}
 		if _, _, err := h.b.UpdateConnection(t.Context(), alice(), replaced); err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestConcurrentConnectionUpdates(t *testing.T) {
 func TestReplacedSystem(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		old := h.mustIssue(time.Hour).Lease
-		change := broker.ConnectionChange{Name: "orders-db", Settings: map[string]any{"system": "other"}}
+		change := broker.ConnectionChange{Name: "orders-db", Settings: map[string]any{"system": "other", "password": rootCanary}}
 		if _, _, err := h.b.UpdateConnection(t.Context(), alice(), change); refusal(err) != broker.CodeSystemChangeNeeded {
 			t.Errorf("pointing elsewhere without saying what that means: %v", err)
 		}
