@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			maker := &backup.Maker{Node: "n1", Version: "test"}
 			kit := apitest.Start(t, func(c *api.Config) {
 				c.Snapshot = func() (api.Snapshot, error) { return maker.Begin() }
+				c.Authorizer = c.Access.(*access.Decider)
 			})
 			maker.State, maker.Keyring = kit.State, kit.Keyring
 			follower, _ := kit.Follower(t, "n2", nil)
