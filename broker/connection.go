@@ -160,8 +160,8 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 	return update, warnings, err
 }
 
-// kept refuses to show what is sealed to a place that whoever changes the connection has chosen: a server there need only
-// ask for the password. Who may change connections may not read them, so the secret fields are given anew.
+// kept refuses to send sealed fields to a place that whoever changes the connection has chosen: a server there need only
+// ask for the password in clear. Nobody who may change a connection is shown these fields, so they are to be given again.
 func kept(kind providers.Provider, before, settings providers.Settings, given map[string]any) error {
 	if kind.Describe().SameLocation(before, settings) {
 		return nil

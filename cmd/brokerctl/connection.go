@@ -157,10 +157,11 @@ func (a *app) connectionUpdate() *cobra.Command {
 
 When a setting that says where the system is changes, --system tells what that means for leases
 that exist: "moved", the same system elsewhere, and they follow it; "replaced", another system,
-and they stay with the old one.`,
+and they stay with the old one. The secret settings have to be given again then: what is kept is not
+sent to another place.`,
 		Example: `  brokerctl connection update orders-db --set password=@new.txt
   brokerctl connection update orders-db --environments 'payments/*,reports/production'
-  brokerctl connection update orders-db --set host=db2.example --system moved`,
+  brokerctl connection update orders-db --set host=db2.example --set password=@pw.txt --system moved`,
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.complete(connectionNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
