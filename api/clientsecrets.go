@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"broker/access"
 	"broker/api/types"
@@ -144,15 +145,21 @@ func (s *Server) clientSecretOf(one fsm.ClientSecret) types.ClientSecret {
 // an account that is lost. What was made on a node's host may do without.
 func (s *Server) setPassword(ctx context.Context, c *call, in *PasswordSet) (*nothing, error) {
 	name := fsm.AccountName(in.Name)
-	var must bool
+	var must, first bool
 	err := s.config.State.View(func(view View) error {
 		_, has := view.Password(name)
 		with, _ := view.Token(c.identity.Token)
-		must = has && name == c.identity.Account && with.Method != fsm.MethodHost && with.Method != fsm.MethodInit
+		own := name == c.identity.Account && with.Method != fsm.MethodHost && with.Method != fsm.MethodInit
+		must, first = has && own, !has && own
 		return nil
 	})
 	if err != nil {
 		return nil, err
+	}
+	if first && !slices.ContainsFunc(c.decision.Because, func(r access.Reason) bool { return r.What != "everyone" }) {
+		p := problem(codeForbidden, "the first password of an account is set by whoever may set those of others: a token that is good for less must not become one")
+		p.Hint = "ask an admin: brokerctl account password " + in.Name
+		return nil, p
 	}
 	if must && in.Body.Current == "" {
 		return nil, invalid("current_password", "whoever changes his own password shows the present one")

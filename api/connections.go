@@ -99,18 +99,28 @@ func (s *Server) listConnections(_ context.Context, c *call, in *ConnectionList)
 		return nil, err
 	}
 	var shown []types.Connection
+	var next string
 	err = s.view(c, func(view View) error {
-		for _, one := range view.Connections(fsm.ConnectionName(after), in.limit()+1) {
+		sight := s.sightOf(c, view)
+		var list []fsm.Connection
+		list, next = gather(in.limit(), after,
+			func(after string, limit int) []fsm.Connection {
+				return view.Connections(fsm.ConnectionName(after), limit)
+			},
+			func(one fsm.Connection) string { return string(one.Name) },
+			func(one *fsm.Connection) bool {
+				return sight.sees("connection:list", Resource{Kind: access.KindConnection, Name: string(one.Name)})
+			})
+		for _, one := range list {
 			converted, err := s.connectionOf(view, one)
 			if err != nil {
 				return err
 			}
 			shown = append(shown, converted)
 		}
-		return nil
+		return sight.err
 	})
-	same := func(one types.Connection) types.Connection { return one }
-	return pageOf(shown, in.limit(), same, func(one types.Connection) string { return one.Name }), err
+	return pageFrom(shown, next, func(one types.Connection) types.Connection { return one }), err
 }
 
 func (s *Server) createConnection(ctx context.Context, c *call, in *ConnectionCreate) (*created[types.Connection], error) {

@@ -24,6 +24,11 @@ type demanding interface {
 // lasting is an input that asks for a lease of some length.
 type lasting interface{ length() time.Duration }
 
+// extending is an input that asks for a lease to live longer.
+type extending interface {
+	life(l fsm.Lease) time.Duration // of the lease, from its beginning on
+}
+
 // own is an input that is about what belongs to whoever asks, unless it says to whom else.
 type own interface {
 	owner(caller fsm.AccountName) fsm.AccountName
@@ -55,15 +60,18 @@ func (s *Server) enter(ctx context.Context, c *call, one route, in named) error 
 	if err := s.recordRequest(ctx, c, record); err != nil {
 		return err
 	}
-	switch {
-	case !c.decision.Allowed:
-		return s.forbidden(c, c.refused)
-	case c.identity.Counted && one.lasts:
+	if c.identity.Counted && one.lasts {
 		p := problem(codeForbidden, "a token with a limited number of uses is no good for this: it is not one request that the leader answers")
 		p.Hint = "use a token without such a limit"
 		return p
-	case c.identity.Counted:
-		return s.config.Broker.UseToken(ctx, c.request(false), c.identity.Token)
+	}
+	if c.identity.Counted { // also what is refused: else it could be tried out for ever
+		if err := s.config.Broker.UseToken(ctx, c.request(false), c.identity.Token); err != nil {
+			return err
+		}
+	}
+	if !c.decision.Allowed {
+		return s.forbidden(c, c.refused)
 	}
 	return nil
 }
@@ -77,7 +85,13 @@ func (s *Server) permit(c *call, one route, in named) (access.Decision, Resource
 	var err error
 	if incomplete(on) {
 		err = s.config.State.Peek(func(view View) {
+			id := on.Name
 			on = complete(view, on)
+			if e, ok := in.(extending); ok {
+				if found, there := view.Lease(fsm.LeaseID(id)); there {
+					c.askedTTL = e.life(found)
+				}
+			}
 			if l, ok := in.(lasting); ok {
 				if c.askedTTL = l.length(); c.askedTTL == 0 {
 					found, _ := view.Secret(fsm.NewSecretName(fsm.EnvironmentName(on.Environment), on.Secret))

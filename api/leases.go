@@ -45,6 +45,21 @@ type LeaseRenew struct {
 	Body types.RenewSpec
 }
 
+// life is how long the lease would have lived at its new end. What is wrong with the request, the handler says.
+func (in LeaseRenew) life(l fsm.Lease) time.Duration {
+	end := l.ExpiresAt
+	switch spec, err := renewal(l.ID, in.Body); {
+	case err != nil:
+	case spec.UntilMax:
+		end = l.MaxExpiresAt
+	case !spec.Until.IsZero():
+		end = max(end, fsm.At(spec.Until))
+	default:
+		end = end.Add(spec.TTL)
+	}
+	return end.Sub(l.CreatedAt)
+}
+
 // LeaseRevoke asks for the end of a lease.
 type LeaseRevoke struct {
 	LeasePath

@@ -29,7 +29,7 @@ func complete(view View, on Resource) Resource {
 		}
 	case access.KindLease:
 		if found, ok := view.Lease(fsm.LeaseID(on.Name)); ok {
-			return leaseResource(&found)
+			return leaseResource(view, &found)
 		}
 	case access.KindOperation:
 		if found, ok := view.Operation(fsm.OperationID(on.Name)); ok {
@@ -47,10 +47,15 @@ func complete(view View, on Resource) Resource {
 	return on
 }
 
-func leaseResource(l *fsm.Lease) Resource {
+// leaseResource is a lease. Who made an account anew under the name of one that is gone does not own that one's leases.
+func leaseResource(view View, l *fsm.Lease) Resource {
 	env, secret := l.Secret.Split()
+	owner := l.Account
+	if a, ok := view.Account(owner); ok && a.CreatedAt > l.CreatedAt {
+		owner = ""
+	}
 	return Resource{
-		Kind: access.KindLease, Environment: fsm.Pattern(env), Secret: secret, Name: string(l.ID), Owner: l.Account, Connection: l.Connection,
+		Kind: access.KindLease, Environment: fsm.Pattern(env), Secret: secret, Name: string(l.ID), Owner: owner, Connection: l.Connection,
 	}
 }
 

@@ -56,7 +56,7 @@ func (g *sight) reach(action Action) access.Reach {
 
 // lease judges a lease by its secret and its holder, not by its id: those of one secret and account are alike.
 func (g *sight) lease(action Action, l *fsm.Lease) bool {
-	on := leaseResource(l)
+	on := leaseResource(g.view, l)
 	on.Name = ""
 	return g.sees(action, on)
 }
