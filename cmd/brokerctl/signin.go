@@ -48,7 +48,6 @@ func (a *app) tokenToUse(ctx context.Context, where target, as signInFlags) (str
 	if as.user == "" && as.clientID == "" {
 		return a.typedToken()
 	}
-	where.token = "" // none is needed to sign in, and one that is bad must not be in the way
 	c, err := a.clientFor(where)
 	if err != nil {
 		return "", err

@@ -27,7 +27,7 @@ client_secret. It can be taken once: when it cannot be taken any more, though it
 "brokerctl login URL --client-id NAME --wrapped-secret-file FILE" takes a client secret and signs in with it.`,
 		Example: `  brokerctl unwrap --token-file wrapped
   brokerctl unwrap < wrapped > client-secret
-  brokerctl unwrap --field client_id < wrapped`,
+  brokerctl unwrap -o json < wrapped`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
