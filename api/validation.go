@@ -85,6 +85,8 @@ func fieldProblem(detail *huma.ErrorDetail) (code string, out types.FieldProblem
 	case detail.Message == validation.MsgExpectedMatchAtLeastOneSchema:
 		// Durations are the only values with alternatives; a test holds that.
 		out.Message = types.DurationRule
+	case strings.HasPrefix(detail.Message, "expected value to be "):
+		out.Message = "must be " + strings.TrimPrefix(detail.Message, "expected value to be ")
 	case strings.HasPrefix(detail.Message, "expected "):
 		out.Message = "must be " + strings.TrimPrefix(detail.Message, "expected ")
 	}
