@@ -53,7 +53,7 @@ client_secret. It can be taken once: when it cannot be taken any more, though it
 			if err != nil {
 				return err
 			}
-			got, err := takeOnce(cmd.Context(), c, token)
+			got, err := c.Unwrap(cmd.Context(), token)
 			if err != nil {
 				return err
 			}
@@ -122,23 +122,13 @@ func (a *app) wrappingToken(file string) (string, error) {
 // wrappingPrefix is what wrapping tokens begin with.
 const wrappingPrefix = "brkw_"
 
-// takeOnce takes a value, and says what it means when it is not there any more.
-func takeOnce(ctx context.Context, c *client.Client, token string) (types.Unwrapped, error) {
-	got, err := c.Unwrap(ctx, token)
-	var problem *types.Problem
-	if errors.As(err, &problem) && problem.Code == "unauthenticated" {
-		return got, &hintedError{err: err, hint: "if nobody of yours took it and its time was not over, somebody else has it: delete it (\"brokerctl account client-secret delete\") and make another"}
-	}
-	return got, err
-}
-
 // wrappedSecret takes the client secret that a file's wrapping token is for.
 func (a *app) wrappedSecret(ctx context.Context, c *client.Client, clientID, file string) (string, error) {
 	token, err := a.wrappingToken(file)
 	if err != nil {
 		return "", err
 	}
-	got, err := takeOnce(ctx, c, token)
+	got, err := c.Unwrap(ctx, token)
 	if err != nil {
 		return "", err
 	}
