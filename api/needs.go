@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net/http"
 	"net/netip"
@@ -243,9 +242,6 @@ var ErrUnauthenticated = access.ErrUnauthenticated
 type Authenticator interface {
 	Identify(token string, address netip.Addr) (Identity, error)
 }
-
-// ErrForbidden is wrapped by the refusal of what an account may not do.
-var ErrForbidden = errors.New("the account is not allowed to do this")
 
 // Authorizer decides whether an account may do something, by what this node's state knows. Every route asks before it
 // reads or changes anything. [*access.Decider] implements it.

@@ -259,8 +259,6 @@ func problemOf(err error, now time.Time) (out *types.Problem, internal bool) {
 		out = problem(codeNotLeader, "the node that took the request no longer leads; nothing was done")
 	case errors.Is(err, broker.ErrOutcomeUnknown):
 		out = problem(codeOutcomeUnknown, broker.ErrOutcomeUnknown.Error())
-	case errors.Is(err, ErrForbidden):
-		out = problem(codeForbidden, ErrForbidden.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		out = problem(codeTimeout, "the request's time was over before there was an answer")
 	default:
