@@ -99,7 +99,10 @@ func (p *period) issue(ctx, client context.Context, req Request, spec IssueSpec)
 			}
 		}
 		if lease.State == fsm.Active && p.now() < lease.ExpiresAt {
-			return p.replay(req, lease)
+			issued, err := p.replay(req, lease)
+			if !errors.Is(err, errEnded) {
+				return issued, err
+			}
 		}
 		// The attempt that the key was bound to came to nothing, or the lease has ended: proposing
 		// again lets the state machine decide which.

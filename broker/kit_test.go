@@ -47,6 +47,7 @@ type memLog struct {
 	plan    map[fsm.CommandType][]outcome
 	before  func(fsm.Command) // called before a command is applied
 	hold    func(fsm.Command) // called before anything, without the lock
+	after   func(fsm.Command) // called when a command was applied and its proposer does not know yet, without the lock
 	stalled bool              // the disk stands still: what is proposed waits, in order
 	waiting []func()
 }
@@ -66,6 +67,9 @@ func (l *memLog) Propose(ctx context.Context, data []byte) (any, uint64, error) 
 	}
 	if l.hold != nil {
 		l.hold(c)
+	}
+	if l.after != nil {
+		defer l.after(c)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -255,6 +255,30 @@ func TestIdempotencyKey(t *testing.T) {
 	})
 }
 
+// A lease that ends between the look at its key and the look at its values has ended; its values were not lost.
+func TestKeyOfLeaseThatEndsMeanwhile(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		first, err := h.issue(keyed("k1"), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var once sync.Once
+		h.log.after = func(c fsm.Command) {
+			if c.Type != fsm.TypePrepareLease {
+				return
+			}
+			once.Do(func() {
+				if _, err := h.b.Revoke(t.Context(), alice(), broker.RevokeSpec{Lease: first.Lease.ID}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if _, err := h.issue(keyed("k1"), time.Hour); refusal(err) != fsm.CodeLeaseEnded {
+			t.Errorf("its lease was revoked meanwhile: %v", err)
+		}
+	})
+}
+
 func TestRenewWithKeyAddsOnce(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		l := h.mustIssue(10 * time.Minute).Lease

@@ -2,20 +2,32 @@ package broker
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"broker/fsm"
 	"broker/providers"
 )
 
-// replay answers a repeated request with the values of the first.
+// errEnded says that a lease which was active a moment ago is so no more.
+var errEnded = errors.New("the lease has ended meanwhile")
+
+// replay answers a repeated request with the values of the first. It returns errEnded when the lease has ended since
+// it was read, with which its values went too.
 func (p *period) replay(req Request, lease fsm.Lease) (Issued, error) {
 	var sealed []byte
-	var kept bool
-	if err := p.peek(func(v *fsm.View) { sealed, kept = v.Reply(lease.ID, p.now()) }); err != nil {
+	var kept, active bool
+	if err := p.peek(func(v *fsm.View) {
+		sealed, kept = v.Reply(lease.ID, p.now())
+		now, _ := v.Lease(lease.ID)
+		active = now.State == fsm.Active
+	}); err != nil {
 		return Issued{}, err
 	}
-	if !kept {
+	switch {
+	case !active:
+		return Issued{}, errEnded
+	case !kept:
 		return Issued{}, (&fsm.Refusal{Code: fsm.CodeKeyAnswerGone, Message: fmt.Sprintf("this request was carried out before; its values were kept for %s and are gone: use lease %s, or send a new key for a new lease", p.Timing.ReplyTTL, lease.ID)}).With("lease_id", string(lease.ID))
 	}
 	values, err := p.openReply(req.Key.Value, lease.ID, sealed)

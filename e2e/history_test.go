@@ -218,7 +218,7 @@ func (h *history) checkSightings(t *testing.T) {
 func (h *history) checkRefusals(t *testing.T) {
 	t.Helper()
 	expected := map[verb][]string{
-		issuing:  {"lease_ended", "key_answer_gone"},
+		issuing:  {"lease_ended"},
 		renewing: {"lease_not_active", "lease_changed"},
 		reading:  {"not_found"}, // what a node has not applied yet; linearizable reads are judged below
 	}
