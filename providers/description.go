@@ -13,6 +13,13 @@ type Description struct {
 	// NativeExpiry is true when the outside system ends a login by itself after the lease's end.
 	NativeExpiry bool `json:"native_expiry"`
 
+	// Fixed is true when the end of a credential is fixed as it is made, such as that of a certificate. Its lease
+	// cannot be renewed.
+	Fixed bool `json:"fixed,omitempty"`
+
+	// Rotates is true when Backends are RootRotators.
+	Rotates bool `json:"rotates,omitempty"`
+
 	// MaxLoginName is the longest login name the outside system takes, in bytes.
 	MaxLoginName int `json:"max_login_name"`
 }
@@ -51,6 +58,9 @@ type Field struct {
 	// there whatever the root credential can.
 	Statements bool `json:"statements,omitempty"`
 }
+
+// Limit returns a bound for Field.Min and Field.Max.
+func Limit(n int64) *int64 { return &n }
 
 // Output describes one field of the values that a lease carries.
 type Output struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,6 +36,9 @@ type DialerConfig struct {
 	// unspecified addresses and cloud metadata services are refused whatever is listed.
 	Allow []string
 
+	// Deny lists networks in the same form; none of these is connected to, also when Allow lists it.
+	Deny []string
+
 	// Timeout bounds one connection attempt, resolving included. Zero means 10 seconds.
 	Timeout time.Duration
 
@@ -48,19 +52,26 @@ type DialerConfig struct {
 // always refuse. A Dialer is safe for concurrent use.
 type Dialer struct {
 	allow   []netip.Prefix
+	deny    []netip.Prefix
 	timeout time.Duration
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
-// NewDialer returns a Dialer, or an error that names the entry of Allow that is no network.
+// NewDialer returns a Dialer, or an error that names the entry of Allow or Deny that is no network.
 func NewDialer(config DialerConfig) (Dialer, error) {
 	d := Dialer{timeout: config.Timeout, resolve: config.Resolve}
-	for _, entry := range config.Allow {
-		prefix, err := parseNetwork(entry)
-		if err != nil {
-			return Dialer{}, fmt.Errorf("reading allowed network %q: want an address or a prefix such as 10.0.0.0/8", entry)
+	for _, list := range []struct {
+		name     string
+		entries  []string
+		networks *[]netip.Prefix
+	}{{"allowed", config.Allow, &d.allow}, {"denied", config.Deny, &d.deny}} {
+		for _, entry := range list.entries {
+			prefix, err := parseNetwork(entry)
+			if err != nil {
+				return Dialer{}, fmt.Errorf("reading %s network %q: want an address or a prefix such as 10.0.0.0/8", list.name, entry)
+			}
+			*list.networks = append(*list.networks, prefix)
 		}
-		d.allow = append(d.allow, prefix)
 	}
 	return d, nil
 }
@@ -140,13 +151,12 @@ func (d Dialer) permit(addr netip.Addr) error {
 	if reason := forbidden(addr); reason != "" {
 		return fmt.Errorf("%w: %s is %s", ErrAddressRefused, addr, reason)
 	}
-	if len(d.allow) == 0 {
-		return nil
+	within := func(p netip.Prefix) bool { return p.Contains(addr.WithZone("")) }
+	if slices.ContainsFunc(d.deny, within) {
+		return fmt.Errorf("%w: %s is in a network that the operator denies", ErrAddressRefused, addr)
 	}
-	for _, prefix := range d.allow {
-		if prefix.Contains(addr.WithZone("")) {
-			return nil
-		}
+	if len(d.allow) == 0 || slices.ContainsFunc(d.allow, within) {
+		return nil
 	}
 	return fmt.Errorf("%w: %s is in no network that the operator allows", ErrAddressRefused, addr)
 }

@@ -78,7 +78,16 @@ func TestDialerConnects(t *testing.T) {
 	if asked != 1 {
 		t.Errorf("the name was resolved %d times, want once", asked)
 	}
-	if _, err := providers.NewDialer(providers.DialerConfig{Allow: []string{"everywhere"}}); err == nil {
-		t.Error("a network that is none was taken")
+	for _, config := range []providers.DialerConfig{{Allow: []string{"everywhere"}}, {Deny: []string{"10.0.0.0/40"}}} {
+		if _, err := providers.NewDialer(config); err == nil {
+			t.Errorf("a network that is none was taken: %+v", config)
+		}
+	}
+	denied, err := providers.NewDialer(providers.DialerConfig{Allow: []string{"127.0.0.0/8"}, Deny: []string{"127.0.0.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := denied.DialContext(t.Context(), "tcp", "127.0.0.1:"+port); !errors.Is(err, providers.ErrAddressRefused) {
+		t.Errorf("a denied address inside an allowed network: got %v, %v, want refused", conn, err)
 	}
 }

@@ -8,17 +8,21 @@ import (
 // DefaultPasswordLength gives a password of 190 bits.
 const DefaultPasswordLength = 32
 
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+const alphanumeric = upper + lower + digits
 
 // NewPassword returns a password of length letters and digits, each drawn evenly from random; a
 // length of zero or less means DefaultPasswordLength. Letters and digits alone need no quoting in
 // any shell, URL or statement.
 func NewPassword(random io.Reader, length int) (Secret, error) {
+	return newPassword(random, length, alphanumeric)
+}
+
+func newPassword(random io.Reader, length int, alphabet string) (Secret, error) {
 	if length <= 0 {
 		length = DefaultPasswordLength
 	}
 	// Bytes at or above this bound would favour the first characters of the alphabet.
-	const bound = 256 - 256%len(alphanumeric)
+	bound := 256 - 256%len(alphabet)
 	password := make([]byte, 0, length)
 	chunk := make([]byte, length)
 	for len(password) < length {
@@ -27,7 +31,7 @@ func NewPassword(random io.Reader, length int) (Secret, error) {
 		}
 		for _, b := range chunk {
 			if int(b) < bound && len(password) < length {
-				password = append(password, alphanumeric[int(b)%len(alphanumeric)])
+				password = append(password, alphabet[int(b)%len(alphabet)])
 			}
 		}
 	}

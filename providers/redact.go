@@ -164,6 +164,42 @@ func (r *redacting) CheckOptions(ctx context.Context, options Options) ([]FieldE
 	return fields, r.clean(err, c)
 }
 
+func (r *redacting) LogIn(ctx context.Context, values Values) error {
+	ctx, c := r.begin(ctx)
+	for _, value := range values {
+		Conceal(ctx, value)
+	}
+	return r.clean(LogIn(ctx, r.backend, values), c)
+}
+
+func (r *redacting) PlanRotation(ctx context.Context) (Settings, error) {
+	ctx, c := r.begin(ctx)
+	plan, err := PlanRotation(ctx, r.backend)
+	return plan, r.clean(err, c)
+}
+
+func (r *redacting) Rotate(ctx context.Context, plan Settings) (Settings, error) {
+	ctx, c := r.begin(ctx)
+	concealSettings(ctx, plan)
+	changed, err := Rotate(ctx, r.backend, plan)
+	return changed, r.clean(err, c)
+}
+
+func (r *redacting) Retire(ctx context.Context, previous Settings) error {
+	ctx, c := r.begin(ctx)
+	concealSettings(ctx, previous)
+	return r.clean(Retire(ctx, r.backend, previous), c)
+}
+
+// concealSettings conceals every text of settings that are sealed as a whole.
+func concealSettings(ctx context.Context, settings Settings) {
+	for _, value := range settings {
+		if text := stringValue(value); len(text) >= 8 { // shorter ones are user names and the like, and would hide words
+			Conceal(ctx, NewSecret(text))
+		}
+	}
+}
+
 func (r *redacting) Create(ctx context.Context, grant Grant) (Values, error) {
 	ctx, c := r.begin(ctx)
 	values, err := r.backend.Create(ctx, grant)

@@ -22,6 +22,11 @@ func (d Description) ValidateConnection(values map[string]any) (Settings, []Fiel
 // single field can tell is checked by [Provider].ValidateOptions afterwards.
 func (d Description) ValidateOptions(values map[string]any) (Options, []FieldError) {
 	validated, problems := validate(d.Options, values)
+	if template, ok := validated[OptionLoginName].(string); ok {
+		if wrong := CheckNameTemplate(template); wrong != "" {
+			problems = append(problems, FieldError{OptionLoginName, wrong})
+		}
+	}
 	return Options(validated), problems
 }
 

@@ -41,7 +41,9 @@ const stopTimeout = 20 * time.Second
 // concreteProviders lists every kind of outside system that this daemon knows; those for measuring only
 // when it was told to.
 func concreteProviders(bench bool) (*providers.Registry, error) {
-	list := []providers.Provider{postgres.Provider{}}
+	list := []providers.Provider{
+		postgres.Provider{},
+	}
 	if bench {
 		list = append(list, noop.Provider{})
 	}

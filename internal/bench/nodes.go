@@ -297,7 +297,7 @@ func (h *house) startPostgres(ctx context.Context) (err error) {
 	if h.o.fsync {
 		settings = append(settings, "ALTER SYSTEM SET fsync = on", "ALTER SYSTEM SET full_page_writes = on")
 	}
-	return h.pg.Exec(ctx, "postgres", append(settings, "SELECT pg_reload_conf()")...)
+	return h.pg.SQL(ctx, "postgres", append(settings, "SELECT pg_reload_conf()")...)
 }
 
 // pgPid is the process of PostgreSQL that all others descend from; 0 without one.

@@ -196,7 +196,7 @@ func (h *house) rawCreates(iterations int) func(context.Context, int, time.Durat
 
 // dropRoles removes the roles whose names begin with the prefix.
 func (h *house) dropRoles(ctx context.Context, prefix string) error {
-	return h.pg.Exec(ctx, "postgres", fmt.Sprintf(`
+	return h.pg.SQL(ctx, "postgres", fmt.Sprintf(`
 DO $$ DECLARE r text; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE starts_with(rolname, '%s') LOOP EXECUTE format('DROP ROLE %%I', r); END LOOP; END $$`, prefix),
 		"VACUUM pg_authid, pg_auth_members, pg_shdescription, pg_shdepend")
 }

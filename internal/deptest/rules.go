@@ -19,6 +19,7 @@ var serverLibraries = []string{
 	"github.com/hashicorp/raft", "github.com/hashicorp/raft-boltdb", "github.com/hashicorp/memberlist",
 	"go.etcd.io/bbolt", "github.com/danielgtaylor/huma", "github.com/gorilla/mux", "github.com/jackc/pgx",
 	"github.com/tink-crypto/tink-go", "github.com/prometheus", "go.opentelemetry.io",
+	"github.com/aws", "github.com/go-sql-driver", "github.com/redis", "github.com/go-ldap",
 }
 
 // shows are the libraries that metrics and traces are shown with. Who is measured declares an observer, and
@@ -68,15 +69,16 @@ func Rules() []Rule {
 				"backup", "cluster", "cluster/trust", "fsm", "providers", "providers/*", "seal", "snapshot", "telemetry",
 			}},
 		{Name: "the contract suite sees the contract only", For: []string{"providers/providertest"}, May: []string{"providers"}},
+		{Name: "the providers for AWS share how it is reached", For: []string{"providers/awsiam", "providers/awssts"}, May: []string{"providers", "providers/awsclient"}},
 		{Name: "no provider imports another", For: []string{"providers/*"}, May: []string{"providers"}},
-		{Name: "a provider's test server sees nothing of ours", For: []string{"providers/*/*"}},
+		{Name: "a provider's test server sees the kit of servers", For: []string{"providers/*/*"}, Kits: true, May: []string{"internal/testserver"}},
 		{Name: "the kit of clusters sees cluster only", For: []string{"cluster/clustertest"}, May: []string{"cluster", "cluster/trust"}},
 		{Name: "the kit of the API is a server without a cluster", For: []string{"api/apitest"}, Kits: true,
 			May: []string{"access", "access/audit", "access/audit/chain", "api", "api/types", "api/front", "api/console", "api/vault", "broker", "broker/wheel", "cluster/trust", "fsm", "providers", "providers/providertest", "seal"}},
 		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
-			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/...", "internal/faultproxy", "snapshot"}},
+			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/...", "internal/faultproxy", "internal/testserver", "snapshot"}},
 		{Name: "the benchmark sees clients, test servers and the state machine", For: []string{"internal/bench"}, Kits: true,
-			May: []string{"api/types", "api/client/...", "providers/*/*", "fsm"}},
+			May: []string{"api/types", "api/client/...", "providers/*/*", "internal/testserver", "fsm"}},
 		{Name: "packages of tests only build nothing of ours", For: []string{"internal/...", "broker/crashtest"}},
 	}
 }

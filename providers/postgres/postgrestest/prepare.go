@@ -40,7 +40,7 @@ func (s *Server) Prepare(ctx context.Context) (rootPassword string, err error) {
 	if err != nil {
 		return "", err
 	}
-	err = s.Exec(ctx, "postgres",
+	err = s.SQL(ctx, "postgres",
 		"CREATE ROLE "+OwnerRole+" NOLOGIN",
 		"CREATE ROLE "+ReadRole+" NOLOGIN",
 		"CREATE ROLE "+WriteRole+" NOLOGIN",
@@ -49,7 +49,7 @@ func (s *Server) Prepare(ctx context.Context) (rootPassword string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("preparing database %s: %w", Database, err)
 	}
-	err = s.Exec(ctx, Database,
+	err = s.SQL(ctx, Database,
 		"SET ROLE "+OwnerRole,
 		"CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, placed_at timestamptz NOT NULL DEFAULT now())",
 		"INSERT INTO orders (customer) VALUES ('Ada'), ('Grace'), ('Edsger')",
@@ -61,7 +61,7 @@ func (s *Server) Prepare(ctx context.Context) (rootPassword string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("preparing table orders: %w", err)
 	}
-	if err := s.Exec(ctx, "postgres", RootStatements(major, rootPassword, ReadRole, WriteRole)...); err != nil {
+	if err := s.SQL(ctx, "postgres", RootStatements(major, rootPassword, ReadRole, WriteRole)...); err != nil {
 		return "", fmt.Errorf("preparing the root account: %w", err)
 	}
 	return rootPassword, nil

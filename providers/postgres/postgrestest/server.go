@@ -1,25 +1,22 @@
 package postgrestest
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"broker/internal/testserver"
 )
 
 // Host is the address that every server listens on.
-const Host = "127.0.0.1"
+const Host = testserver.Host
 
 // SuperuserName is the name of the server's superuser.
 const SuperuserName = "postgres"
@@ -38,110 +35,68 @@ type Config struct {
 }
 
 // Server is a running PostgreSQL server. Its methods are safe for concurrent use, except that only
-// one of Stop, Start, Pause and Resume may run at a time.
+// one of Stop, Start, Pause and Resume may run at a time. Its log holds every statement.
 type Server struct {
+	*testserver.Server
 	Port              int
-	Dir               string // what Close removes
 	Bin               string // the directory of the server's and psql's binaries
 	SuperuserPassword string
-
-	config     Config
-	credential *syscall.Credential
-
-	mu      sync.Mutex
-	process *os.Process
-	exited  chan struct{} // closed when process is gone
 }
 
 // Run makes a data directory and starts a server on it. The caller calls Close.
 func Run(ctx context.Context, config Config) (*Server, error) {
-	bin, err := Binaries()
+	s, c, err := prepared(config)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Port: config.Port, Bin: bin, SuperuserPassword: rand.Text(), config: config}
-	if s.credential, err = credential(); err != nil {
+	s.SuperuserPassword = rand.Text()
+	c.Setup = func(ctx context.Context, server *testserver.Server) error {
+		s.Server = server
+		return s.initialise(ctx)
+	}
+	if s.Server, err = testserver.Run(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := s.makeDir(); err != nil {
-		return nil, err
+	s.Port = s.Server.Port()
+	return s, nil
+}
+
+// prepared is a server that does not run yet, and how to run it.
+func prepared(config Config) (*Server, testserver.Config, error) {
+	s := &Server{}
+	var err error
+	if s.Bin, err = Binaries(); err != nil {
+		return nil, testserver.Config{}, err
 	}
-	if err := s.initialise(ctx); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(s.Dir))
-	}
-	// The port that was free a moment ago may be taken meanwhile.
-	for try := 0; ; try++ {
-		if config.Port == 0 {
-			if s.Port, err = freePort(); err != nil {
-				return nil, errors.Join(err, os.RemoveAll(s.Dir))
+	return s, testserver.Config{
+		Name: "PostgreSQL", Dir: config.Dir, Port: config.Port, Detached: config.Detached, Users: []string{"postgres"},
+		StopSignal: syscall.SIGQUIT,
+		Command: func(server *testserver.Server) *exec.Cmd {
+			s.Port = server.Port()
+			return exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(server.Dir, "data"), "-p", fmt.Sprint(server.Port()))
+		},
+		Ready: func(ctx context.Context, _ *testserver.Server) error {
+			conn, err := s.Superuser(ctx, "postgres")
+			if err != nil {
+				return err
 			}
-		}
-		if err = s.Start(ctx); err == nil {
-			return s, nil
-		}
-		if config.Port != 0 || try == 3 || ctx.Err() != nil {
-			return nil, errors.Join(err, os.RemoveAll(s.Dir))
-		}
-	}
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", Host+":0")
-	if err != nil {
-		return 0, fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-func (s *Server) makeDir() error {
-	if s.config.Dir != "" && (s.credential == nil || reachable(s.config.Dir)) {
-		s.Dir = s.config.Dir
-		if err := os.Mkdir(s.Dir, 0o700); err != nil {
-			return fmt.Errorf("making the server's directory: %w", err)
-		}
-	} else {
-		dir, err := os.MkdirTemp("", "postgres-")
-		if err != nil {
-			return fmt.Errorf("making the server's directory: %w", err)
-		}
-		s.Dir = dir
-	}
-	return s.own(s.Dir)
-}
-
-// own gives a path to the server's user.
-func (s *Server) own(path string) error {
-	if s.credential == nil {
-		return nil
-	}
-	if err := os.Chown(path, int(s.credential.Uid), int(s.credential.Gid)); err != nil {
-		return fmt.Errorf("giving %s to the server's user: %w", path, err)
-	}
-	return nil
+			return conn.Close(ctx)
+		},
+	}, nil
 }
 
 // Data returns the server's data directory.
 func (s *Server) Data() string { return filepath.Join(s.Dir, "data") }
 
-// LogFile returns the file that the server writes its log to, every statement included.
-func (s *Server) LogFile() string { return filepath.Join(s.Dir, "server.log") }
-
 func (s *Server) initialise(ctx context.Context) error {
-	passwordFile := filepath.Join(s.Dir, "superuser")
-	if err := os.WriteFile(passwordFile, []byte(s.SuperuserPassword+"\n"), 0o600); err != nil {
-		return fmt.Errorf("writing the superuser's password: %w", err)
-	}
-	if err := s.own(passwordFile); err != nil {
+	passwordFile, err := s.Write("superuser", []byte(s.SuperuserPassword+"\n"))
+	if err != nil {
 		return err
 	}
-	var output bytes.Buffer
-	initdb := exec.CommandContext(ctx, filepath.Join(s.Bin, "initdb"), "--pgdata", s.Data(), "--no-sync", "--encoding=UTF8", "--locale=C",
+	_, err = s.Exec(ctx, nil, filepath.Join(s.Bin, "initdb"), "--pgdata", s.Data(), "--no-sync", "--encoding=UTF8", "--locale=C",
 		"--username="+SuperuserName, "--pwfile="+passwordFile, "--auth=scram-sha-256")
-	initdb.Dir, initdb.Stdout, initdb.Stderr = s.Dir, &output, &output
-	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
-	if err := initdb.Run(); err != nil {
-		return fmt.Errorf("making a PostgreSQL data directory: %w: %s", err, output.String())
+	if err != nil {
+		return err
 	}
 	if err := os.Remove(passwordFile); err != nil {
 		return fmt.Errorf("removing the superuser's password file: %w", err)
@@ -166,65 +121,6 @@ log_line_prefix = '%m [%p] %q%u@%d %a '
 		return fmt.Errorf("configuring PostgreSQL: %w", err)
 	}
 	return nil
-}
-
-// Start starts a server that was stopped, on the same port and data, and waits until it serves.
-func (s *Server) Start(ctx context.Context) error {
-	log, err := os.OpenFile(s.LogFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("opening the server's log: %w", err)
-	}
-	defer log.Close()
-	cmd := exec.Command(filepath.Join(s.Bin, "postgres"), "-D", s.Data(), "-p", fmt.Sprint(s.Port))
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.Dir, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
-	if s.config.Detached {
-		cmd.SysProcAttr.Setsid = true
-	} else {
-		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
-	}
-	started := make(chan error)
-	exited := make(chan struct{})
-	go func() {
-		// The kernel takes the death of the thread that forked for the death of the parent, so that
-		// thread stays.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // how it ended is in its log
-		}
-		close(exited)
-	}()
-	if err := <-started; err != nil {
-		return fmt.Errorf("starting PostgreSQL: %w", err)
-	}
-	s.mu.Lock()
-	s.process, s.exited = cmd.Process, exited
-	s.mu.Unlock()
-	return s.waitReady(ctx, exited)
-}
-
-func (s *Server) waitReady(ctx context.Context, exited <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		conn, err := s.Superuser(ctx, "postgres")
-		if err == nil {
-			return conn.Close(ctx)
-		}
-		select {
-		case <-exited:
-			tail, _ := os.ReadFile(s.LogFile())
-			return fmt.Errorf("starting PostgreSQL: it ended at once: %s", tail[max(0, len(tail)-2000):])
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for PostgreSQL to serve: %w", err)
-		case <-tick.C:
-		}
-	}
 }
 
 // Superuser connects to a database as the superuser. The caller closes the connection.
@@ -259,8 +155,8 @@ func (s *Server) LogIn(ctx context.Context, username, password, database string)
 	return conn.Close(ctx)
 }
 
-// Exec runs statements in a database as the superuser, one after the other.
-func (s *Server) Exec(ctx context.Context, database string, statements ...string) error {
+// SQL runs statements in a database as the superuser, one after the other.
+func (s *Server) SQL(ctx context.Context, database string, statements ...string) error {
 	conn, err := s.Superuser(ctx, database)
 	if err != nil {
 		return err

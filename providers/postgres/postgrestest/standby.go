@@ -2,35 +2,30 @@ package postgrestest
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
+
+	"broker/internal/testserver"
 )
 
 // RunStandby copies a running server and starts the copy as a hot standby that follows it. The caller
 // calls Close, before that of the primary or after.
 func RunStandby(ctx context.Context, primary *Server) (*Server, error) {
-	s := &Server{Bin: primary.Bin, SuperuserPassword: primary.SuperuserPassword, credential: primary.credential}
-	if err := s.makeDir(); err != nil {
+	s, c, err := prepared(Config{})
+	if err != nil {
 		return nil, err
 	}
-	copying := exec.CommandContext(ctx, filepath.Join(s.Bin, "pg_basebackup"), "--pgdata", s.Data(), "--write-recovery-conf", "--wal-method=stream",
-		"--checkpoint=fast", "--no-sync", "--host="+Host, fmt.Sprintf("--port=%d", primary.Port), "--username="+SuperuserName, "--no-password")
-	copying.Dir, copying.Env = s.Dir, append(os.Environ(), "PGPASSWORD="+primary.SuperuserPassword)
-	copying.SysProcAttr = &syscall.SysProcAttr{Credential: s.credential}
-	if output, err := copying.CombinedOutput(); err != nil {
-		return nil, errors.Join(fmt.Errorf("copying a PostgreSQL server: %w: %s", err, output), os.RemoveAll(s.Dir))
+	s.SuperuserPassword = primary.SuperuserPassword
+	c.Setup = func(ctx context.Context, server *testserver.Server) error {
+		s.Server = server
+		_, err := s.Exec(ctx, []string{"PGPASSWORD=" + primary.SuperuserPassword},
+			filepath.Join(s.Bin, "pg_basebackup"), "--pgdata", s.Data(), "--write-recovery-conf", "--wal-method=stream",
+			"--checkpoint=fast", "--no-sync", "--host="+Host, fmt.Sprintf("--port=%d", primary.Port), "--username="+SuperuserName, "--no-password")
+		return err
 	}
-	var err error
-	if s.Port, err = freePort(); err == nil {
-		err = s.Start(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
+	if s.Server, err = testserver.Run(ctx, c); err != nil {
+		return nil, err
 	}
 	return s, nil
 }

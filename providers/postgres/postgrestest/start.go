@@ -22,7 +22,7 @@ func Start(t testing.TB) *Server {
 // MustExec runs statements in a database as the superuser, or fails the test.
 func (s *Server) MustExec(t testing.TB, database string, statements ...string) {
 	t.Helper()
-	if err := s.Exec(t.Context(), database, statements...); err != nil {
+	if err := s.SQL(t.Context(), database, statements...); err != nil {
 		t.Fatal(err)
 	}
 }
