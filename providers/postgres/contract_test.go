@@ -21,6 +21,18 @@ func TestContract(t *testing.T) {
 			LogIn: func(ctx context.Context, v providers.Values) error {
 				return server.LogIn(ctx, v["username"].Reveal(), v["password"].Reveal(), v["database"].Reveal())
 			},
+			OpenSession: func(ctx context.Context, v providers.Values) (*providertest.Session, error) {
+				conn, err := server.Connect(ctx, v["username"].Reveal(), v["password"].Reveal(), v["database"].Reveal())
+				if err != nil {
+					return nil, err
+				}
+				return &providertest.Session{
+					Alive: func(ctx context.Context) error { _, err := conn.Exec(ctx, "SELECT 1"); return err },
+					Close: func() { _ = conn.Close(context.Background()) },
+				}, nil
+			},
+			Outage:     &providertest.Outage{Stop: server.Stop, Start: server.Start, Pause: server.Pause, Resume: server.Resume},
+			WrongRoot:  map[string]any{"password": "not-the-password"},
 			OpenCreate: openCreate,
 			Stick:      stick,
 		}

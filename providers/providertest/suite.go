@@ -39,8 +39,37 @@ type Fixture struct {
 	// Stick brings a login that exists into a state in which it cannot be removed, until unstick.
 	Stick func(t *testing.T, name providers.LoginName) (unstick func())
 
+	// Unlisted is true for a provider whose logins cannot be listed: List answers KindUnsupported.
+	Unlisted bool
+
+	// OpenSession logs in with the values of a lease and stays. Nil when a log-in opens no session that could last.
+	OpenSession func(ctx context.Context, values providers.Values) (*Session, error)
+
+	// Outage interrupts the outside system. Nil when there is none to interrupt. Logins and root credential outlive it.
+	Outage *Outage
+
+	// WrongRoot replaces fields of Connection so that the root credential is refused. Nil when there is none.
+	WrongRoot map[string]any
+
+	// Rotation makes a connection whose root credential may be exchanged, which the test does. Required of a provider
+	// that says it rotates.
+	Rotation func(t *testing.T) map[string]any
+
 	// Canaries are values that no error may hold. The secrets of Connection are among them anyhow.
 	Canaries []providers.Secret
+}
+
+// Session is a log-in that lasts.
+type Session struct {
+	// Alive asks whether the session still may do something: nil if so.
+	Alive func(ctx context.Context) error
+	Close func()
+}
+
+// Outage stops and starts the outside system, and freezes it: connections stay open and nothing answers.
+type Outage struct {
+	Stop, Pause, Resume func() error
+	Start               func(ctx context.Context) error
 }
 
 const (
@@ -75,6 +104,14 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a closed backend answers", testClosed},
 		{"empty batches are fine", testEmptyBatches},
 		{"many goroutines at once", testConcurrency},
+		{"trying a log-in", testLogIn},
+		{"a preview shows no secret", testPreview},
+		{"revoking ends sessions", testSessions},
+		{"a root credential that is refused", testWrongRoot},
+		{"the root credential is exchanged", testRotation},
+		{"an exchange is repeated after each step", testRotationRepeated},
+		{"a system that is down and comes back", testDown},
+		{"a system that hangs", testHanging},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newSuite(t, open(t))
@@ -127,11 +164,16 @@ func (s *suite) validate(options map[string]any) providers.Options {
 // open opens a Backend as the broker does.
 func (s *suite) open(term uint64) providers.Backend {
 	s.t.Helper()
-	b, err := s.Provider.Open(s.settings, providers.Env{ClusterID: clusterID, Term: term, Prefix: s.prefix})
+	return s.openWith(s.settings, term)
+}
+
+func (s *suite) openWith(settings providers.Settings, term uint64) providers.Backend {
+	s.t.Helper()
+	b, err := s.Provider.Open(settings, providers.Env{ClusterID: clusterID, Term: term, Prefix: s.prefix})
 	if err != nil {
 		s.t.Fatalf("opening the backend: %v", err)
 	}
-	b = providers.Redacting(b, s.description.Secrets(s.settings)...)
+	b = providers.Redacting(b, s.description.Secrets(settings)...)
 	s.t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			s.t.Errorf("closing the backend: %v", err)
@@ -235,6 +277,12 @@ func (s *suite) revoke(logins ...providers.Login) map[providers.LoginName]error 
 // names lists the logins of the test.
 func (s *suite) names() []providers.LoginName {
 	s.t.Helper()
+	if s.Unlisted {
+		for _, err := range s.backend.List(s.ctx(), s.prefix) {
+			s.want(providers.KindUnsupported, err, "listing logins")
+		}
+		return nil
+	}
 	var names []providers.LoginName
 	for found, err := range s.backend.List(s.ctx(), s.prefix) {
 		if err != nil {
@@ -252,6 +300,9 @@ func (s *suite) names() []providers.LoginName {
 func (s *suite) wantNames(want ...providers.LoginName) {
 	s.t.Helper()
 	slices.Sort(want)
+	if s.Unlisted {
+		want = nil
+	}
 	if got := s.names(); !slices.Equal(got, want) {
 		s.t.Errorf("logins at the system: got %v, want %v", got, want)
 	}
