@@ -48,6 +48,7 @@ type house struct {
 	ports        int // from which on free ones are looked for: houses stand beside each other
 	token        string
 	addrs        []string // of nodes 1, 2, 3
+	env          []string // of the nodes, besides ours
 	pg           *postgrestest.Server
 	rootPassword string
 }
@@ -68,10 +69,10 @@ func newHouse(t *testing.T) *house {
 // houses counts them.
 var houses atomic.Int64
 
-// newCluster starts three nodes.
-func newCluster(t *testing.T) *house {
+// newCluster starts three nodes, with variables of their own.
+func newCluster(t *testing.T, env ...string) *house {
 	t.Helper()
-	h := &house{t: t, dir: t.TempDir(), ports: 20000 + int(int64(os.Getpid())*7+houses.Add(1))%230*50}
+	h := &house{t: t, dir: t.TempDir(), env: env, ports: 20000 + int(int64(os.Getpid())*7+houses.Add(1))%230*50}
 	t.Cleanup(func() {
 		for n := 1; n <= 3; n++ {
 			h.devcluster("kill", fmt.Sprint(n))
@@ -143,7 +144,7 @@ func (h *house) as(token string, nodes ...int) *client.Client {
 
 func (h *house) devcluster(args ...string) (string, error) {
 	cmd := exec.Command("../scripts/devcluster", append(args, "--dir", h.dir)...)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("DEVCLUSTER_PORTS=%d", h.ports))
+	cmd.Env = append(append(os.Environ(), fmt.Sprintf("DEVCLUSTER_PORTS=%d", h.ports)), h.env...)
 	if os.Getenv("DEVCLUSTER_BROKERD") == "" { // a test may have chosen another version
 		cmd.Env = append(cmd.Env, "DEVCLUSTER_BROKERD="+filepath.Join(binDir, "brokerd"))
 	}
