@@ -60,20 +60,35 @@ type LoginTester interface {
 
 // RootRotator is an optional ability of a Backend: to exchange the root credential. The order, and what is recorded
 // between the steps, is the broker's: plan, record it, rotate, check the new settings with a Backend of their own,
-// record them, retire the old ones with that Backend. Each step may be repeated after a crash, by another process,
-// with the same arguments. Settings that go in and out hold only the fields that change.
+// record them, retire the old ones. Each step may be repeated after a crash, by another process, with the same
+// arguments, and a process that stood still may carry one out late: neither must ever leave a system at which no
+// credential is good that the ledger holds. Settings that go in and out hold only the fields that change; plans are
+// kept as JSON, so they hold texts and lists of texts.
 type RootRotator interface {
 	// PlanRotation decides what Rotate will do, as far as that can be known before: the new password, or which keys
-	// exist, so that one made by a call cut short is recognised. It changes nothing outside. What it returns is sealed.
-	PlanRotation(ctx context.Context) (plan Settings, err error)
+	// exist, so that one made by a call cut short is recognised. It changes nothing outside, and refuses where it can
+	// see that Rotate would be refused. What it returns is sealed.
+	//
+	// abandoned is nil, or the plan of a rotation that was given up though a call of its may have come about or yet
+	// do. The new plan covers it: where the plan is a password, it is that same password, and no log-in is needed to
+	// say so, since it may be the one that is good.
+	PlanRotation(ctx context.Context, abandoned Settings) (plan Settings, err error)
 
 	// Rotate makes a new root credential good and returns the fields of the connection that hold it. The old one may
-	// stay good until Retire, and is to where the system can have both. After a call whose outcome is unknown it
-	// goes on from wherever that one got to: it is called while either credential may be the good one.
+	// stay good until Retire, and is to where the system can have both. The Backend has the old one, and after a call
+	// whose outcome is unknown either may be good: Rotate first tries the plan's, and if that is good it changes
+	// nothing. Otherwise it changes by the old credential only, or adds and takes nothing away, so that a call that
+	// comes late, after another rotation even, does no harm.
+	//
+	// KindRejected and KindUnsupported say that the system, to which the old credential logged in, refused, and that
+	// nothing was changed: the rotation is given up. When neither credential is good that is KindUnavailable.
 	Rotate(ctx context.Context, plan Settings) (changed Settings, err error)
 
-	// Retire makes sure that the previous root credential is refused; the Backend has the new one. Fields that it
-	// does not know or that hold the present credential are no reason to do harm.
+	// Retire makes sure that the previous root credential is refused and that nobody acts with it any more: sessions
+	// that it opened are ended where they can be told from this Backend's own, and with them what a late Rotate may
+	// yet send. The Backend has the new credential and is the one that serves everything else. Fields that it does
+	// not know or that hold the present credential are no reason to do harm. It fails while the previous one is
+	// still accepted, with KindTooEarly where that only takes time.
 	Retire(ctx context.Context, previous Settings) error
 }
 
@@ -111,9 +126,9 @@ func LogIn(ctx context.Context, b Backend, values Values) error {
 }
 
 // PlanRotation calls the backend's ability; the error of one without it is KindUnsupported.
-func PlanRotation(ctx context.Context, b Backend) (Settings, error) {
+func PlanRotation(ctx context.Context, b Backend, abandoned Settings) (Settings, error) {
 	if r, ok := b.(RootRotator); ok {
-		return r.PlanRotation(ctx)
+		return r.PlanRotation(ctx, abandoned)
 	}
 	return nil, noRotation()
 }

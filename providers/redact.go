@@ -172,9 +172,10 @@ func (r *redacting) LogIn(ctx context.Context, values Values) error {
 	return r.clean(LogIn(ctx, r.backend, values), c)
 }
 
-func (r *redacting) PlanRotation(ctx context.Context) (Settings, error) {
+func (r *redacting) PlanRotation(ctx context.Context, abandoned Settings) (Settings, error) {
 	ctx, c := r.begin(ctx)
-	plan, err := PlanRotation(ctx, r.backend)
+	concealSettings(ctx, abandoned)
+	plan, err := PlanRotation(ctx, r.backend, abandoned)
 	return plan, r.clean(err, c)
 }
 

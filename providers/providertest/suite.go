@@ -110,6 +110,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"a root credential that is refused", testWrongRoot},
 		{"the root credential is exchanged", testRotation},
 		{"an exchange is repeated after each step", testRotationRepeated},
+		{"an exchange was given up and came about", testRotationAbandoned},
 		{"a system that is down and comes back", testDown},
 		{"a system that hangs", testHanging},
 	} {

@@ -32,11 +32,15 @@ func (s *suite) exchange() *exchange {
 	return &exchange{s, settings}
 }
 
-func (x *exchange) plan(settings providers.Settings) providers.Settings {
+// plan plans; abandoned is the plan of an exchange that was given up.
+func (x *exchange) plan(settings, abandoned providers.Settings) providers.Settings {
 	x.t.Helper()
-	plan, err := providers.PlanRotation(x.ctx(), x.openWith(settings, 1))
+	plan, err := providers.PlanRotation(x.ctx(), x.openWith(settings, 1), abandoned)
 	if err != nil {
 		x.t.Fatalf("planning: %v", err)
+	}
+	if abandoned != nil {
+		return plan // the settings may be good no more
 	}
 	if _, err := x.openWith(settings, 1).Check(x.ctx()); err != nil {
 		x.t.Fatalf("planning changed something: %v", err)
@@ -91,7 +95,7 @@ func testRotation(t *testing.T, s *suite) {
 	if err != nil {
 		t.Fatalf("creating before: %v", err)
 	}
-	after := x.rotate(x.plan(x.before))
+	after := x.rotate(x.plan(x.before, nil))
 	b := x.openWith(after, 1)
 	if got, err := b.Check(x.ctx()); err != nil || got != identity {
 		t.Fatalf("checking with the new root credential: %q, %v, want %q", got, err, identity)
@@ -119,8 +123,8 @@ func testRotationRepeated(t *testing.T, s *suite) {
 	if x == nil {
 		return
 	}
-	x.plan(x.before) // a plan that came to nothing
-	plan := x.plan(x.before)
+	x.plan(x.before, nil) // a plan that came to nothing
+	plan := x.plan(x.before, nil)
 	x.rotate(plan)
 	after := x.rotate(plan)
 	b := x.openWith(after, 2)
@@ -139,7 +143,7 @@ func testRotationRepeated(t *testing.T, s *suite) {
 	s.want(providers.KindRejected, err, "checking with the retired root credential")
 	// And all over again.
 	x.before = after
-	after = x.rotate(x.plan(after))
+	after = x.rotate(x.plan(after, nil))
 	b = x.openWith(after, 3)
 	if err := providers.Retire(x.ctx(), b, x.previous(after)); err != nil {
 		t.Fatalf("retiring a second time: %v", err)
@@ -147,4 +151,25 @@ func testRotationRepeated(t *testing.T, s *suite) {
 	if _, err := b.Check(x.ctx()); err != nil {
 		t.Fatalf("checking after the second exchange: %v", err)
 	}
+}
+
+// An exchange is given up, and a call of it comes about all the same: the next one goes on from there, though nobody
+// was told.
+func testRotationAbandoned(t *testing.T, s *suite) {
+	x := s.exchange()
+	if x == nil {
+		return
+	}
+	abandoned := x.plan(x.before, nil)
+	x.rotate(abandoned)
+	after := x.rotate(x.plan(x.before, abandoned))
+	b := x.openWith(after, 2)
+	if _, err := b.Check(x.ctx()); err != nil {
+		t.Fatalf("checking with the root credential of the second exchange: %v", err)
+	}
+	if err := providers.Retire(x.ctx(), b, x.previous(after)); err != nil {
+		t.Fatalf("retiring: %v", err)
+	}
+	_, err := x.openWith(x.before, 2).Check(x.ctx())
+	s.want(providers.KindRejected, err, "checking with the retired root credential")
 }
