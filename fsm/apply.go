@@ -92,6 +92,12 @@ var handlers = map[CommandType]handler{
 	TypeSetPassword:        on("set_password", applySetPassword, nil),
 	TypeStoreWrapped:       on("store_wrapped", applyStoreWrapped, nil),
 	TypeTakeWrapped:        on("take_wrapped", applyTakeWrapped, nil),
+
+	TypeBeginRotation:         on("begin_rotation", applyBeginRotation, recallRotation),
+	TypeCommitRotation:        on("commit_rotation", applyCommitRotation, nil),
+	TypeFinishRotation:        on("finish_rotation", applyFinishRotation, nil),
+	TypeCancelRotation:        on("cancel_rotation", applyCancelRotation, recallRotation),
+	TypeRecordRotationTrouble: on("record_rotation_trouble", applyRecordRotationTrouble, nil),
 }
 
 func on[B, V any](name string, apply func(*txn, *B) (V, *Refusal), recall func(*View, string) (any, bool)) handler {

@@ -162,6 +162,11 @@ func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
 	if c.System != nil && c.System.Number != n.System {
 		return n, checkVersion(c.System.Number, n.System, "the system of connection", string(c.Name))
 	}
+	if c.System != nil {
+		if r := t.whileRotating(c.Name); r != nil {
+			return n, r
+		}
+	}
 	details := map[string]string{}
 	if c.Description != nil {
 		n.Description = *c.Description
@@ -177,6 +182,7 @@ func applyUpdateConnection(t *txn, c *UpdateConnection) (Connection, *Refusal) {
 		if s.New {
 			details["system"] = "replaced"
 			n.System = t.meta.Index
+			rotations.delete(t, []byte(n.Name)) // what was planned was for the system before
 		}
 		before, _ := t.System(n.Name, n.System)
 		systems.put(t, System{
@@ -201,6 +207,9 @@ func applyDeleteConnection(t *txn, c *DeleteConnection) (Connection, *Refusal) {
 		return n, r
 	}
 	if r := going(TargetConnection, string(c.Name), n.Going); r != nil {
+		return n, r
+	}
+	if r := t.whileRotating(c.Name); r != nil {
 		return n, r
 	}
 	if used, ok := t.SecretsOf(c.Name); ok {
@@ -233,6 +242,7 @@ func (t *txn) dropConnection(n Connection) {
 		left = append(left, t.Orphans(n.Name, s.Number)...)
 		t.deleteSystem(n.Name, s.Number)
 	}
+	rotations.delete(t, []byte(n.Name))
 	connections.delete(t, []byte(n.Name))
 	t.recordLeft(Event{Type: EventConnectionDeleted, Subject: string(n.Name)}, left)
 }

@@ -87,6 +87,15 @@ const (
 	TypeRetireSealingKey
 )
 
+// The exchange of root credentials.
+const (
+	TypeBeginRotation         CommandType = 85
+	TypeCommitRotation        CommandType = 86
+	TypeFinishRotation        CommandType = 87
+	TypeCancelRotation        CommandType = 88
+	TypeRecordRotationTrouble CommandType = 89
+)
+
 // Roles and policies.
 const (
 	TypeCreateBinding CommandType = iota + 71

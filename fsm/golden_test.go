@@ -97,6 +97,12 @@ var newBody = map[string]func() Body{
 	"set_password":         func() Body { return new(SetPassword) },
 	"store_wrapped":        func() Body { return new(StoreWrapped) },
 	"take_wrapped":         func() Body { return new(TakeWrapped) },
+
+	"begin_rotation":          func() Body { return new(BeginRotation) },
+	"commit_rotation":         func() Body { return new(CommitRotation) },
+	"finish_rotation":         func() Body { return new(FinishRotation) },
+	"cancel_rotation":         func() Body { return new(CancelRotation) },
+	"record_rotation_trouble": func() Body { return new(RecordRotationTrouble) },
 }
 
 // TestGolden plays each scenario of testdata and compares what it answers. A scenario is a text of

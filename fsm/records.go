@@ -186,6 +186,11 @@ const (
 	EventConnectionUpdated  EventType = "connection.updated"
 	EventConnectionDeleted  EventType = "connection.deleted"
 	EventSystemGivenUp      EventType = "connection.system_given_up" // a replaced system that nobody has reached for long
+	EventRotationBegun      EventType = "connection.rotation_begun"  // the exchange of its root credential; nothing was changed yet
+	EventRotationCommitted  EventType = "connection.rotation_committed"
+	EventRotationFinished   EventType = "connection.rotation_finished" // the credential before is refused
+	EventRotationCancelled  EventType = "connection.rotation_cancelled"
+	EventRotationTrouble    EventType = "connection.rotation_trouble"
 	EventSecretCreated      EventType = "secret.created"
 	EventSecretUpdated      EventType = "secret.updated"
 	EventSecretDeleted      EventType = "secret.deleted"

@@ -43,11 +43,12 @@ const (
 	CodeNodeRemoved       Code = "node_removed"
 	CodeLevelTooLow       Code = "feature_level_too_low"
 
-	CodeRotationRunning   Code = "rotation_running"
-	CodeSealingKeyState   Code = "sealing_key_state"
-	CodeSealingKeyRetired Code = "sealing_key_retired"
-	CodeSelfGrant         Code = "self_grant"
-	CodeLastAdmin         Code = "last_admin"
+	CodeRotationRunning    Code = "rotation_running"
+	CodeRotationNotRunning Code = "rotation_not_running"
+	CodeSealingKeyState    Code = "sealing_key_state"
+	CodeSealingKeyRetired  Code = "sealing_key_retired"
+	CodeSelfGrant          Code = "self_grant"
+	CodeLastAdmin          Code = "last_admin"
 
 	CodeTokenRefused  Code = "token_refused" // unknown, over or used up
 	CodeTokenCounted  Code = "token_counted" // good for a number of requests: it makes no tokens

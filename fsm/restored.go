@@ -48,6 +48,7 @@ var frozen = map[CommandType]bool{
 	TypeCreateOperation: true, TypeAdvanceOperation: true, TypeFinishOperation: true,
 	TypeDeleteConnection: true, TypePrune: true,
 	TypeCreateSealingKey: true, TypePromoteSealingKey: true, TypeResealValues: true, TypeRetireSealingKey: true,
+	TypeBeginRotation: true, TypeCommitRotation: true, TypeFinishRotation: true, // giving one up changes nothing outside
 }
 
 // whileRestored refuses what a restored cluster must not do.

@@ -19,6 +19,7 @@ const (
 	SealedKeyCheck  SealedKind = "key-check"
 	SealedPassword  SealedKind = "password"
 	SealedWrapped   SealedKind = "wrapped"
+	SealedRotation  SealedKind = "rotation"
 )
 
 // sealedPlaces is the one list of where sealed values lie in the state. What is not in it keeps its old ciphertext
@@ -32,6 +33,8 @@ var sealedPlaces = []sealedPlace{
 	sealedIn(SealedReply, replies, func(r *reply) string { return ReplySeal(r.Lease) }, func(r *reply) *[]byte { return &r.Sealed }),
 	sealedIn(SealedPassword, passwords, func(r *Password) string { return PasswordSeal(r.Account) }, func(r *Password) *[]byte { return &r.Sealed }),
 	sealedIn(SealedWrapped, wrappedValues, func(*Wrapped) string { return WrappedSeal }, func(r *Wrapped) *[]byte { return &r.Sealed }),
+	// A credential moves from the one place to the other as it is, so it is bound to the same.
+	sealedIn(SealedRotation, rotations, func(r *Rotation) string { return ConnectionSeal(r.Connection) }, func(r *Rotation) *[]byte { return &r.Sealed }),
 }
 
 // What sealed values are bound to besides the key: one that is moved to another record does not open there.
@@ -41,7 +44,7 @@ const (
 	WrappedSeal   = "wrapped" // which one it is, is bound by the token that opens it
 )
 
-// ConnectionSeal is what the settings of a connection's systems are bound to.
+// ConnectionSeal is what the settings of a connection's systems, and those of its rotation, are bound to.
 func ConnectionSeal(name ConnectionName) string { return "connection:" + string(name) }
 
 // AuthoritySeal is what the key of an authority is bound to: its certificate's fingerprint.

@@ -208,6 +208,7 @@ func buckets() []string {
 	list = append(list, bucketsOf(clientSecrets)...)
 	list = append(list, bucketsOf(passwords)...)
 	list = append(list, bucketsOf(wrappedValues)...)
+	list = append(list, bucketsOf(rotations)...)
 	return append(list, bucketsOf(events)...)
 }
 

@@ -41,6 +41,11 @@ func (t *txn) markGoing(g Target, id OperationID, ifVersion uint64) *Refusal {
 	case TargetEnvironment:
 		return mark(t, environments, g, ifVersion, func(r *Environment) (*OperationID, *uint64) { return &r.Going, &r.Version }, id)
 	case TargetConnection:
+		if id != "" {
+			if r := t.whileRotating(ConnectionName(g.Name)); r != nil {
+				return r
+			}
+		}
 		return mark(t, connections, g, ifVersion, func(r *Connection) (*OperationID, *uint64) { return &r.Going, &r.Version }, id)
 	case TargetSecret:
 		return mark(t, secrets, g, ifVersion, func(r *Secret) (*OperationID, *uint64) { return &r.Going, &r.Version }, id)

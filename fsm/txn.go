@@ -34,7 +34,7 @@ var configBuckets = map[string]bool{
 	environments.bucket: true, connections.bucket: true, systems.bucket: true, secrets.bucket: true,
 	secretVersions.bucket: true, accounts.bucket: true, locks.bucket: true,
 	nodes.bucket: true, authorities.bucket: true, gossipKeys.bucket: true,
-	sealingKeys.bucket: true,
+	sealingKeys.bucket: true, rotations.bucket: true,
 
 	groups.bucket: true, bindings.bucket: true, policies.bucket: true,
 }
