@@ -43,7 +43,7 @@ type FakeCall struct {
 type Fake struct {
 	mu      sync.Mutex
 	now     func() time.Time
-	root    string
+	roots   []string // root passwords that are accepted; none: every one is
 	logins  map[key]*FakeLogin
 	open    map[key]chan struct{} // creates under way; closed when they end
 	stuck   map[key]string
@@ -52,6 +52,9 @@ type Fake struct {
 	removed []FakeLogin
 	faults  map[Op][]plannedFault
 	late    []func()
+
+	keepsRoots  bool // see KeepRoots
+	retirements int  // of root passwords: each ends the sessions from before
 }
 
 type key struct {
@@ -82,7 +85,7 @@ func (f *Fake) SetClock(now func() time.Time) {
 func (f *Fake) SetRootPassword(password string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.root = password
+	f.roots = []string{password}
 }
 
 // Logins returns every login that exists now at any system, sorted by system and name.

@@ -39,7 +39,7 @@ func (p fakeProvider) Describe() providers.Description {
 			{Name: "host", Help: "The system."},
 			{Name: "url", Help: "All in one.", Secret: true},
 		},
-		NativeExpiry: true, MaxLoginName: 63,
+		NativeExpiry: true, MaxLoginName: 63, Rotates: true,
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	OpRevoke        Op = "revoke"
 	OpConfirmAbsent Op = "confirm_absent"
 	OpList          Op = "list"
+	OpPlan          Op = "plan_rotation"
+	OpRotate        Op = "rotate"
+	OpRetire        Op = "retire"
 )
 
 // Fault is a way in which a call fails.
@@ -120,10 +123,13 @@ func (f *Fake) arrive(ctx context.Context, call FakeCall, root string, do func(k
 	call.Fault = f.nextFaultLocked(call.Op)
 	call.At = f.now()
 	f.calls = append(f.calls, call)
-	wrongRoot := f.root != "" && f.root != root
+	wrongRoot := !f.acceptsLocked(root)
 	f.mu.Unlock()
 
 	all := func(int) bool { return true }
+	if wrongRoot && call.Fault != FaultUnreachable && call.Fault != FaultHang {
+		return &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: errFault("wrong root password")}
+	}
 	switch call.Fault {
 	case FaultUnreachable:
 		return &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: errFault("connection refused")}
@@ -152,9 +158,6 @@ func (f *Fake) arrive(ctx context.Context, call FakeCall, root string, do func(k
 			return providers.Errorf(providers.KindRejected, "%s: a later statement failed", call.Op)
 		}
 		return nil
-	}
-	if wrongRoot {
-		return &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: errFault("wrong root password")}
 	}
 	do(all)
 	return nil

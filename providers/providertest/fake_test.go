@@ -11,8 +11,14 @@ import (
 )
 
 func TestFakeKeepsTheContract(t *testing.T) {
+	t.Run("one password", func(t *testing.T) { testContract(t, func(*providertest.Fake) {}) })
+	t.Run("two keys", func(t *testing.T) { testContract(t, (*providertest.Fake).KeepRoots) })
+}
+
+func testContract(t *testing.T, furnish func(*providertest.Fake)) {
 	providertest.Run(t, func(t *testing.T) providertest.Fixture {
 		fake := providertest.NewFake()
+		furnish(fake)
 		fake.SetRootPassword("canary-root-password")
 		return providertest.Fixture{
 			Provider:      fake.Provider(),
@@ -21,6 +27,10 @@ func TestFakeKeepsTheContract(t *testing.T) {
 			BrokenOptions: map[string]any{"member_of": []any{"readers", "no_such_group"}},
 			LogIn: func(_ context.Context, v providers.Values) error {
 				return fake.LogIn(v["username"].Reveal(), v["password"].Reveal())
+			},
+			Rotation: func(*testing.T) map[string]any {
+				fake.SetRootPassword("canary-root-password")
+				return map[string]any{"password": "canary-root-password"}
 			},
 			OpenCreate: func(_ *testing.T, grant providers.Grant) func(bool) { return fake.OpenCreate(grant) },
 			Stick: func(_ *testing.T, name providers.LoginName) func() {
