@@ -15,23 +15,31 @@ type backends struct {
 
 	closing sync.WaitGroup
 
-	mu   sync.Mutex
-	open map[system]*backend
+	mu      sync.Mutex
+	open    map[system]*backend
+	leaving map[system]int           // backends that were replaced and are not closed yet
+	held    map[system]chan struct{} // see hold; closed when calls may go on
 }
 
 // backend is an open backend and how many use it. It is closed when it was replaced or the period is
 // over, and nobody uses it any more.
 type backend struct {
 	providers.Backend
+	system  system
 	version uint64 // of the System record it was opened from
 	users   int
 	retired bool
 }
 
-func newBackends(p *period) *backends { return &backends{p: p, open: map[system]*backend{}} }
+func newBackends(p *period) *backends {
+	return &backends{p: p, open: map[system]*backend{}, leaving: map[system]int{}, held: map[system]chan struct{}{}}
+}
 
-// use returns the backend of a system with its newest settings. release must be called.
+// use returns the backend of a system with its newest settings, as soon as nobody holds it. release must be called.
 func (bs *backends) use(s system) (opened providers.Backend, release func(), err error) {
+	if err := bs.pass(s); err != nil {
+		return nil, nil, err
+	}
 	record, found, err := recall(bs.p.Broker, s, func(v *fsm.View) (fsm.System, bool) { return v.System(s.connection, s.number) })
 	if err != nil {
 		return nil, nil, err
@@ -50,7 +58,7 @@ func (bs *backends) use(s system) (opened providers.Backend, release func(), err
 		if b != nil {
 			bs.retire(b)
 		}
-		b = &backend{Backend: opened, version: record.Version}
+		b = &backend{Backend: opened, system: s, version: record.Version}
 		bs.open[s] = b
 	}
 	b.users++
@@ -69,6 +77,7 @@ func (bs *backends) release(b *backend) {
 
 func (bs *backends) retire(b *backend) {
 	b.retired = true
+	bs.leaving[b.system]++
 	if b.users == 0 {
 		bs.shut(b)
 	}
@@ -79,6 +88,11 @@ func (bs *backends) shut(b *backend) {
 	bs.closing.Go(func() {
 		if err := b.Close(); err != nil {
 			bs.p.log.Warn("closing a backend failed", "error", err)
+		}
+		bs.mu.Lock()
+		defer bs.mu.Unlock()
+		if bs.leaving[b.system]--; bs.leaving[b.system] == 0 {
+			delete(bs.leaving, b.system)
 		}
 	})
 }

@@ -17,6 +17,8 @@ const (
 	CodeProviderRejected      fsm.Code = "provider_rejected"
 	CodeConnectionBusy        fsm.Code = "connection_busy"
 	CodeSystemChangeNeeded    fsm.Code = "system_change_needed"
+	CodeRotationUnsupported   fsm.Code = "rotation_unsupported"
+	CodeRotationCancelled     fsm.Code = "rotation_cancelled"
 
 	CodePolicyLocksOut fsm.Code = "policy_locks_out"
 )

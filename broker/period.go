@@ -27,6 +27,7 @@ type period struct {
 	backends   *backends
 	operations poker // work for runOperations
 	sealing    sealingWork
+	rotating   *rotations // of root credentials
 	rates      rates
 	company    company
 	watch      clockWatch
@@ -74,6 +75,7 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		rates:      rates{bucket: map[string]*limit{}},
 		operations: make(poker, 1),
 		sealing:    sealingWork{poke: make(poker, 1)},
+		rotating:   newRotations(),
 		over:       make(chan error, 1),
 		company:    company{most: b.Timing.Company},
 	}
@@ -113,6 +115,7 @@ func (b *Broker) lead(ctx context.Context, term uint64) error {
 		p.goes(p.runWheel)
 		p.goes(p.runPrune)
 		p.goes(p.runOperations)
+		p.goes(p.runRotations)
 		if p.Sealing != nil {
 			p.goes(p.runSealing)
 		}

@@ -85,6 +85,27 @@ func (f *freezing) CheckOptions(ctx context.Context, options providers.Options) 
 	return providers.CheckOptions(ctx, f.Backend, options)
 }
 
+// PlanRotation looks.
+func (f *freezing) PlanRotation(ctx context.Context, abandoned providers.Settings) (providers.Settings, error) {
+	return providers.PlanRotation(ctx, f.Backend, abandoned)
+}
+
+// Rotate makes a new root credential good.
+func (f *freezing) Rotate(ctx context.Context, plan providers.Settings) (providers.Settings, error) {
+	if err := f.refuse(); err != nil {
+		return nil, err
+	}
+	return providers.Rotate(ctx, f.Backend, plan)
+}
+
+// Retire has an earlier root credential refused.
+func (f *freezing) Retire(ctx context.Context, previous providers.Settings) error {
+	if err := f.refuse(); err != nil {
+		return err
+	}
+	return providers.Retire(ctx, f.Backend, previous)
+}
+
 func forAll(logins []providers.Login, err error) map[providers.LoginName]error {
 	answers := map[providers.LoginName]error{}
 	for _, l := range logins {

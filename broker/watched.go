@@ -25,6 +25,9 @@ const (
 	CallRevoke        Call = "revoke"
 	CallConfirmAbsent Call = "confirm_absent"
 	CallList          Call = "list"
+	CallPlanRotation  Call = "plan_rotation"
+	CallRotate        Call = "rotate"
+	CallRetire        Call = "retire"
 )
 
 // watched is a backend whose calls are observed and traced.
@@ -39,6 +42,7 @@ type watched struct {
 var (
 	_ providers.Backend        = (*watched)(nil)
 	_ providers.OptionsChecker = (*watched)(nil)
+	_ providers.RootRotator    = (*watched)(nil)
 )
 
 // watchCalls has a backend's calls observed, if anybody wants to know.
@@ -86,6 +90,27 @@ func (w *watched) CheckOptions(ctx context.Context, options providers.Options) (
 	wrong, err := providers.CheckOptions(ctx, w.backend, options)
 	done(answered(err))
 	return wrong, err
+}
+
+func (w *watched) PlanRotation(ctx context.Context, abandoned providers.Settings) (providers.Settings, error) {
+	ctx, done := w.begin(ctx, CallPlanRotation, 0, nobody)
+	plan, err := providers.PlanRotation(ctx, w.backend, abandoned)
+	done(answered(err))
+	return plan, err
+}
+
+func (w *watched) Rotate(ctx context.Context, plan providers.Settings) (providers.Settings, error) {
+	ctx, done := w.begin(ctx, CallRotate, 0, nobody)
+	changed, err := providers.Rotate(ctx, w.backend, plan)
+	done(answered(err))
+	return changed, err
+}
+
+func (w *watched) Retire(ctx context.Context, previous providers.Settings) error {
+	ctx, done := w.begin(ctx, CallRetire, 0, nobody)
+	err := providers.Retire(ctx, w.backend, previous)
+	done(answered(err))
+	return err
 }
 
 func (w *watched) Create(ctx context.Context, grant providers.Grant) (providers.Values, error) {

@@ -84,6 +84,9 @@ type CancelRotation struct {
 	Connection ConnectionName `cbor:"1,keyasint"`
 	Number     uint64         `cbor:"2,keyasint,omitempty"` // zero: whichever is running
 	Reason     string         `cbor:"3,keyasint"`
+
+	// Revert gives the connection the credential from before the commit again: it is good, and the new one is not.
+	Revert bool `cbor:"4,keyasint,omitempty"`
 }
 
 // RecordRotationTrouble says that a step of a rotation failed and when it is tried again. Value: Rotation.
@@ -204,14 +207,19 @@ func applyCommitRotation(t *txn, c *CommitRotation) (Rotation, *Refusal) {
 	r.Settings, r.Sealed = s.Settings, s.Sealed
 	r.State, r.CommittedAt, r.RotatedAt = RotationRetiring, t.now(), t.now()
 	r.Attempts, r.LastError, r.NextTryAt = 0, "", 0
-	s.Settings, s.Sealed, s.UpdatedAt, s.Version = c.Settings, c.Sealed, t.now(), t.meta.Index
-	// What was worked out from the settings before must not bring the old credential back.
-	n.UpdatedAt, n.Version = t.now(), t.meta.Index
-	systems.put(t, s)
-	connections.put(t, n)
+	t.putCredential(n, s, c.Settings, c.Sealed)
 	r = t.putRotation(r)
 	t.recordRotation(EventRotationCommitted, r, nil)
 	return r, nil
+}
+
+// putCredential gives a connection another root credential. Its version changes too: what was worked out from the
+// settings before must not bring back the credential from before.
+func (t *txn) putCredential(n Connection, s System, settings, sealed []byte) {
+	s.Settings, s.Sealed, s.UpdatedAt, s.Version = settings, sealed, t.now(), t.meta.Index
+	n.UpdatedAt, n.Version = t.now(), t.meta.Index
+	systems.put(t, s)
+	connections.put(t, n)
 }
 
 func applyFinishRotation(t *txn, c *FinishRotation) (Rotation, *Refusal) {
@@ -233,13 +241,25 @@ func applyCancelRotation(t *txn, c *CancelRotation) (Rotation, *Refusal) {
 		return r, refusal
 	}
 	was := r.State
+	n, _ := t.Connection(r.Connection)
+	s, ok := t.System(r.Connection, r.System)
+	if c.Revert {
+		if was != RotationRetiring || !ok || n.System != r.System {
+			return r, &Refusal{Code: CodeRotationNotRunning, Message: fmt.Sprintf("connection %q has no credential from before to go back to", c.Connection)}
+		}
+		t.putCredential(n, s, r.Settings, r.Sealed)
+	}
 	r.Reason = c.Reason
 	if was == RotationRetiring {
 		r.Settings, r.Sealed = nil, nil
 	} // else the plan stays: whoever carries it out may stand still and go on later, and then nothing else opens the system
 	r.State, r.EndedAt, r.NextTryAt = RotationCancelled, t.now(), 0
 	r = t.putRotation(r)
-	t.recordRotation(EventRotationCancelled, r, map[string]string{"reason": c.Reason, "state": string(was)})
+	details := map[string]string{"reason": c.Reason, "state": string(was)}
+	if c.Revert {
+		details["credential"] = "reverted"
+	}
+	t.recordRotation(EventRotationCancelled, r, details)
 	return r, nil
 }
 
