@@ -25,7 +25,7 @@ func NewHTTPClient(dialer Dialer, config *tls.Config, timeout time.Duration) *ht
 		Timeout: timeout,
 		Transport: bounded{&http.Transport{
 			DialContext:         dialer.DialContext,
-			TLSClientConfig:     config,
+			TLSClientConfig:     config.Clone(), // the transport adds its protocols to it
 			ForceAttemptHTTP2:   true,
 			MaxIdleConnsPerHost: 16,
 			MaxConnsPerHost:     64,

@@ -53,22 +53,34 @@ func PasswordOptions(limit int64) []Field {
 	}
 }
 
-// Password makes a password as a secret's options say.
+// mostPasswords is how many passwords are drawn until one has a character of each kind. Of 20 characters one in twelve
+// has not, so that giving up means that random is not.
+const mostPasswords = 100
+
+// Password makes a password as a secret's options say. Options that say nothing, such as those of a secret from before
+// there were these, mean the defaults.
 func Password(random io.Reader, options Options) (Secret, error) {
 	length := int(options.Integer(OptionPasswordLength))
 	if options.String(OptionPasswordAlphabet) != AlphabetSymbols {
 		return NewPassword(random, length)
 	}
-	// Until each kind is there; of 20 characters that takes 1.5 tries, and every password stays as likely as any other.
-	for {
-		password, err := newPassword(random, length, strings.Join(alphabets[AlphabetSymbols], ""))
+	kinds := alphabets[AlphabetSymbols]
+	for range mostPasswords { // every password with each kind stays as likely as any other
+		password, err := newPassword(random, length, strings.Join(kinds, ""))
 		if err != nil {
 			return Secret{}, err
 		}
-		if !slices.ContainsFunc(alphabets[AlphabetSymbols], func(kind string) bool { return !strings.ContainsAny(password.Reveal(), kind) }) {
+		if !slices.ContainsFunc(kinds, func(kind string) bool { return !strings.ContainsAny(password.Reveal(), kind) }) {
 			return password, nil
 		}
 	}
+	return Secret{}, fmt.Errorf("making a password of %d characters: none of %d had one of each kind", length, mostPasswords)
+}
+
+// DefaultPasswords reports whether options ask for the passwords that every secret has unless it says otherwise.
+func DefaultPasswords(options Options) bool {
+	length := options.Integer(OptionPasswordLength)
+	return (length <= 0 || length == DefaultPasswordLength) && options.String(OptionPasswordAlphabet) != AlphabetSymbols
 }
 
 // NameParts are what a template of a login's name may hold.

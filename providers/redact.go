@@ -164,10 +164,19 @@ func (r *redacting) CheckOptions(ctx context.Context, options Options) ([]FieldE
 	return fields, r.clean(err, c)
 }
 
+// places are outputs that say where and as whom one logs in: without them an error would say nothing.
+var places = []string{"username", "host", "port", "database"}
+
+// shortestSecret is how long values are at least that are concealed without anybody having said that they are secret.
+// Shorter ones are user names, ports and the like, and would hide words.
+const shortestSecret = 8
+
 func (r *redacting) LogIn(ctx context.Context, values Values) error {
 	ctx, c := r.begin(ctx)
-	for _, value := range values {
-		Conceal(ctx, value)
+	for name, value := range values {
+		if !slices.Contains(places, name) && len(value.Reveal()) >= shortestSecret {
+			Conceal(ctx, value)
+		}
 	}
 	return r.clean(LogIn(ctx, r.backend, values), c)
 }
@@ -195,7 +204,7 @@ func (r *redacting) Retire(ctx context.Context, previous Settings) error {
 // concealSettings conceals every text of settings that are sealed as a whole.
 func concealSettings(ctx context.Context, settings Settings) {
 	for _, value := range settings {
-		if text := stringValue(value); len(text) >= 8 { // shorter ones are user names and the like, and would hide words
+		if text := stringValue(value); len(text) >= shortestSecret {
 			Conceal(ctx, NewSecret(text))
 		}
 	}
