@@ -207,7 +207,7 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 		return nil, err
 	}
 	c.ID = fsm.LeaseID(id)
-	c.Username = string(providers.NewLoginName(p.Prefix, providers.Cluster4(p.clusterID), short, unique, pl.provider.Describe().MaxLoginName))
+	c.Username = string(p.loginName(pl.provider, pl.options, pl.secret.Name, req.Actor.Account, unique))
 	return c, nil
 }
 

@@ -24,6 +24,7 @@ func (Provider) Describe() providers.Description {
 		Name:    "noop",
 		Title:   "Nothing",
 		Summary: "For measuring the broker by itself; nothing is made anywhere.",
+		Options: append([]providers.Field{providers.LoginNameOption()}, providers.PasswordOptions(1024)...),
 		Outputs: []providers.Output{
 			{Name: "username", Help: "Name of a login that does not exist."},
 			{Name: "password", Help: "A password that opens nothing.", Secret: true},
@@ -32,7 +33,7 @@ func (Provider) Describe() providers.Description {
 	}
 }
 
-// ValidateOptions finds nothing wrong: there are no options.
+// ValidateOptions finds nothing wrong: no option depends on another.
 func (Provider) ValidateOptions(providers.Options) []providers.FieldError { return nil }
 
 // Open returns a Backend that makes nothing.
@@ -79,7 +80,7 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 	if time.Now().After(grant.Deadline) {
 		return nil, providers.Errorf(providers.KindRejected, "making login %q: its deadline has passed", string(grant.Name))
 	}
-	password, err := providers.NewPassword(rand.Reader, 0)
+	password, err := providers.Password(rand.Reader, grant.Options)
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
 	}

@@ -35,7 +35,7 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 	}
 	ctx, cancel := b.bound(ctx, 4)
 	defer cancel()
-	made, err := b.stock.take(iterations(grant.Options))
+	made, err := b.stock.takeFor(grant.Options)
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
 	}

@@ -41,6 +41,9 @@ const (
 
 	// maxIdentifier is NAMEDATALEN - 1; PostgreSQL cuts longer names without a word.
 	maxIdentifier = 63
+
+	// maxPassword is what every driver and pooler takes; the server itself has no such limit.
+	maxPassword = 128
 )
 
 func limit(n int64) *int64 { return &n }
@@ -77,7 +80,7 @@ func (Provider) Describe() providers.Description {
 			{Name: fieldStatementTimeout, Type: providers.TypeDuration, Default: defaultStatementTimeout.String(),
 				Help: "How long one statement may take. The server enforces it."},
 		},
-		Options: []providers.Field{
+		Options: append([]providers.Field{
 			{Name: optionMemberOf, Type: providers.TypeList, Example: "readonly",
 				Help: "Group roles that the login becomes a member of: the normal way to give it privileges."},
 			{Name: optionCreationStatements, Type: providers.TypeList, Statements: true, Example: "GRANT SELECT ON orders TO {{name}}",
@@ -89,10 +92,11 @@ func (Provider) Describe() providers.Description {
 			{Name: optionConnectionLimit, Type: providers.TypeInteger, Min: limit(-1), Max: limit(100000), Default: int64(-1),
 				Help: "How many sessions a login may have at once; -1 is no limit."},
 			{Name: optionSCRAMIterations, Type: providers.TypeInteger, Min: limit(1), Max: limit(1000000), Default: int64(defaultSCRAMIterations),
-				Help: "Iterations of the SCRAM verifier. Passwords are random with 190 bits, so more only costs time at issue and log-in, and fewer than the default make both cheaper; but some drivers (JDBC) refuse fewer than 4096."},
+				Help: "Iterations of the SCRAM verifier. Passwords are random with at least 119 bits, so more only costs time at issue and log-in, and fewer than the default make both cheaper; but some drivers (JDBC) refuse fewer than 4096."},
 			{Name: optionGrace, Type: providers.TypeDuration, Default: defaultGrace.String(),
 				Help: "How long after the lease's end the server itself refuses new log-ins (VALID UNTIL), should the broker be down then."},
-		},
+			providers.LoginNameOption(),
+		}, providers.PasswordOptions(maxPassword)...),
 		Outputs: []providers.Output{
 			{Name: "username", Help: "Name of the role."},
 			{Name: "password", Help: "Its password.", Secret: true},

@@ -13,11 +13,16 @@ type credential struct {
 	verifier string
 }
 
-func newCredential(random io.Reader, iterations int) (c credential, err error) {
-	if c.password, err = providers.NewPassword(random, 0); err == nil {
-		c.verifier, err = scramVerifier(random, c.password, iterations)
+// newCredential makes a credential as a secret's options say.
+func newCredential(random io.Reader, options providers.Options) (c credential, err error) {
+	if c.password, err = providers.Password(random, options); err == nil {
+		c.verifier, err = scramVerifier(random, c.password, iterations(options))
 	}
 	return c, err
+}
+
+func newDefaultCredential(random io.Reader, iterations int) (credential, error) {
+	return newCredential(random, providers.Options{optionSCRAMIterations: int64(iterations)})
 }
 
 // stock keeps a few credentials ready: deriving a verifier takes about as long as a round through the
@@ -38,10 +43,18 @@ type stock struct {
 // them up at once.
 const stocked = 8
 
-// take returns a credential, a ready one if there is one.
+// takeFor returns a credential for a login with these options, a ready one if there is one: those have default passwords.
+func (s *stock) takeFor(options providers.Options) (credential, error) {
+	if !providers.DefaultPasswords(options) {
+		return newCredential(s.random, options)
+	}
+	return s.take(iterations(options))
+}
+
+// take returns a credential with a default password, a ready one if there is one.
 func (s *stock) take(iterations int) (credential, error) {
 	if iterations <= sharedIterations {
-		return newCredential(s.random, iterations)
+		return newDefaultCredential(s.random, iterations)
 	}
 	s.mu.Lock()
 	if s.iterations != iterations {
@@ -60,7 +73,7 @@ func (s *stock) take(iterations int) (credential, error) {
 	if n > 0 {
 		return taken, nil
 	}
-	return newCredential(s.random, iterations)
+	return newDefaultCredential(s.random, iterations)
 }
 
 // fill makes credentials one by one until there are enough.
@@ -74,7 +87,7 @@ func (s *stock) fill() {
 			return
 		}
 		s.mu.Unlock()
-		made, err := newCredential(s.random, iterations)
+		made, err := newDefaultCredential(s.random, iterations)
 		s.mu.Lock()
 		switch {
 		case err != nil: // whoever needs one will hear of it

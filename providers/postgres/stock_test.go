@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"broker/providers"
 )
 
 // A credential is given to one only, fits its own verifier's number of iterations, and none is kept once
@@ -66,4 +68,31 @@ func TestStockWithoutRandomBits(t *testing.T) {
 		}
 	}
 	s.close()
+}
+
+// Secrets with passwords of their own kind get them, and leave the stock alone.
+func TestStockOfOtherPasswords(t *testing.T) {
+	s := &stock{random: rand.Reader}
+	defer s.close()
+	for _, options := range []providers.Options{
+		{providers.OptionPasswordLength: int64(64)},
+		{providers.OptionPasswordLength: int64(20), providers.OptionPasswordAlphabet: providers.AlphabetSymbols, optionSCRAMIterations: int64(1024)},
+	} {
+		c, err := s.takeFor(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := int64(len(c.password.Reveal())); got != options.Integer(providers.OptionPasswordLength) {
+			t.Errorf("%v: got %d characters", options, got)
+		}
+		if !strings.HasPrefix(c.verifier, fmt.Sprintf("SCRAM-SHA-256$%d:", iterations(options))) {
+			t.Errorf("%v: got %.20s…", options, c.verifier)
+		}
+	}
+	if s.filling || len(s.ready) > 0 {
+		t.Error("the stock was touched")
+	}
+	if c, err := s.takeFor(providers.Options{optionSCRAMIterations: int64(1024)}); err != nil || len(c.password.Reveal()) != providers.DefaultPasswordLength {
+		t.Errorf("the default: got %d characters, %v", len(c.password.Reveal()), err)
+	}
 }

@@ -230,7 +230,7 @@ func (f *Fake) createLocked(b *fakeBackend, grant providers.Grant) (providers.Va
 			return nil, providers.Errorf(providers.KindRejected, "creating login %q: no group %q", grant.Name, group)
 		}
 	}
-	password, err := providers.NewPassword(b.random, 0)
+	password, err := providers.Password(b.random, grant.Options)
 	if err != nil {
 		return nil, providers.Errorf(providers.KindUnavailable, "creating login %q: %w", grant.Name, err)
 	}

@@ -30,9 +30,10 @@ func (p fakeProvider) Describe() providers.Description {
 			{Name: "system", Type: providers.TypeString, Default: fakeMain, Locates: true, Help: "Which of the fake's systems."},
 			{Name: "password", Type: providers.TypeString, Secret: true, Help: "The root password."},
 		},
-		Options: []providers.Field{
+		Options: append([]providers.Field{
 			{Name: "member_of", Type: providers.TypeList, Help: "Groups of the login; " + fakeBrokenGroup + " does not exist."},
-		},
+			providers.LoginNameOption(),
+		}, providers.PasswordOptions(128)...),
 		Outputs: []providers.Output{
 			{Name: "username", Help: "The login's name."},
 			{Name: "password", Help: "Its password.", Secret: true},
