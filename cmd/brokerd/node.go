@@ -29,6 +29,7 @@ import (
 	"broker/cluster/trust"
 	"broker/fsm"
 	"broker/providers"
+	"broker/providers/ldap"
 	"broker/providers/noop"
 	"broker/providers/postgres"
 	"broker/seal"
@@ -42,6 +43,7 @@ const stopTimeout = 20 * time.Second
 // when it was told to.
 func concreteProviders(bench bool) (*providers.Registry, error) {
 	list := []providers.Provider{
+		ldap.Provider{},
 		postgres.Provider{},
 	}
 	if bench {
