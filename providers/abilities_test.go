@@ -16,7 +16,7 @@ func (l leaky) LogIn(_ context.Context, values providers.Values) error {
 		values["username"].Reveal(), values["password"].Reveal(), context.Canceled)
 }
 
-func (l leaky) PlanRotation(ctx context.Context) (providers.Settings, error) { return nil, l.fail(ctx) }
+func (l leaky) PlanRotation(ctx context.Context, _ providers.Settings) (providers.Settings, error) { return nil, l.fail(ctx) }
 
 func (l leaky) Rotate(_ context.Context, plan providers.Settings) (providers.Settings, error) {
 	return nil, providers.Errorf(providers.KindUnavailable, "changing the password of %s to %s", plan.String("username"), plan.String("password"))
@@ -41,7 +41,7 @@ func TestRedactingAbilities(t *testing.T) {
 		t.Errorf("log in: got %v, want %s", err, want)
 	}
 	sealed := providers.Settings{"username": "broker", "password": "new-password"}
-	_, plan := providers.PlanRotation(ctx, b)
+	_, plan := providers.PlanRotation(ctx, b, nil)
 	_, rotate := providers.Rotate(ctx, b, sealed)
 	for doing, err := range map[string]error{"plan": plan, "rotate": rotate, "retire": providers.Retire(ctx, b, sealed)} {
 		text := fmt.Sprintf("%v %#v", err, err)
@@ -60,7 +60,7 @@ type plain struct{ providers.Backend }
 func TestMissingAbilities(t *testing.T) {
 	ctx := t.Context()
 	for name, b := range map[string]providers.Backend{"plain": plain{}, "redacting": providers.Redacting(plain{})} {
-		_, plan := providers.PlanRotation(ctx, b)
+		_, plan := providers.PlanRotation(ctx, b, nil)
 		_, rotate := providers.Rotate(ctx, b, nil)
 		for doing, err := range map[string]error{"log in": providers.LogIn(ctx, b, nil), "plan": plan, "rotate": rotate, "retire": providers.Retire(ctx, b, nil)} {
 			var e *providers.Error
