@@ -16,7 +16,9 @@ func (l leaky) LogIn(_ context.Context, values providers.Values) error {
 		values["username"].Reveal(), values["password"].Reveal(), context.Canceled)
 }
 
-func (l leaky) PlanRotation(ctx context.Context, _ providers.Settings) (providers.Settings, error) { return nil, l.fail(ctx) }
+func (l leaky) PlanRotation(ctx context.Context, _ providers.Settings) (providers.Settings, error) {
+	return nil, l.fail(ctx)
+}
 
 func (l leaky) Rotate(_ context.Context, plan providers.Settings) (providers.Settings, error) {
 	return nil, providers.Errorf(providers.KindUnavailable, "changing the password of %s to %s", plan.String("username"), plan.String("password"))
