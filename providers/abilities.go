@@ -14,9 +14,16 @@ type Warner interface {
 
 // Completer is an optional ability of a Provider: to fill in what whoever makes or changes a connection left out and the
 // broker can make itself, such as the key of a certificate authority. The settings given have passed
-// [Description.ValidateConnection]; those returned do too, and completing them again changes nothing. It does no I/O.
+// [Description.ValidateConnection]; those returned do too, and completing them again changes nothing. It does no I/O. An
+// error that is a FieldError says what is wrong with the settings given; no error holds a secret value.
 type Completer interface {
 	Complete(settings Settings) (Settings, error)
+}
+
+// ParametersChecker is an optional ability of a Provider: to find what no single field can tell about the parameters of a
+// request for a lease, before anything is recorded. Each problem names its field.
+type ParametersChecker interface {
+	CheckParameters(parameters Parameters) []FieldError
 }
 
 // Previewer is an optional ability of a Provider: to show what would be carried out at the outside system for a login
@@ -33,9 +40,18 @@ type Publisher interface {
 	// Documents returns the documents there are. It always returns the same.
 	Documents() []Document
 
-	// Publish makes the document of that name. ended are the logins whose lease ended before what was made for it
-	// ends by itself.
-	Publish(document string, settings Settings, ended []Login, now time.Time) ([]byte, error)
+	// Publish makes the document of that name. systems are what the connection points at: its present system first,
+	// then those it pointed at before, the newest first.
+	Publish(document string, systems []PublishedSystem, now time.Time) ([]byte, error)
+}
+
+// PublishedSystem is what a Publisher is told of one system of a connection.
+type PublishedSystem struct {
+	Settings Settings // nil: not known any more, and its root credential is gone
+
+	// Ended are the logins whose lease is over, though what was made for it is good by its own dates. For each of these
+	// it counts as never made. In the order of their ends.
+	Ended []Login
 }
 
 // Document describes one document of a Publisher.
@@ -106,6 +122,15 @@ func Complete(p Provider, settings Settings) (Settings, error) {
 		return c.Complete(settings)
 	}
 	return settings, nil
+}
+
+// CheckParameters asks the provider what is wrong with parameters that are valid one by one; a provider without that
+// ability finds nothing.
+func CheckParameters(p Provider, parameters Parameters) []FieldError {
+	if c, ok := p.(ParametersChecker); ok {
+		return c.CheckParameters(parameters)
+	}
+	return nil
 }
 
 // CheckOptions asks the backend whether a secret with these options could be leased; a backend

@@ -3,12 +3,17 @@ package providers
 // Description tells everything people and programs need to know to use a provider. Forms, CLI help,
 // API validation and documentation are made from it.
 type Description struct {
-	Name       string   `json:"name"`    // as in `--provider postgres`
-	Title      string   `json:"title"`   // as people write it: "PostgreSQL"
-	Summary    string   `json:"summary"` // one sentence
-	Connection []Field  `json:"connection"`
-	Options    []Field  `json:"options"`
-	Outputs    []Output `json:"outputs"`
+	Name       string  `json:"name"`    // as in `--provider postgres`
+	Title      string  `json:"title"`   // as people write it: "PostgreSQL"
+	Summary    string  `json:"summary"` // one sentence
+	Connection []Field `json:"connection"`
+	Options    []Field `json:"options"`
+
+	// Parameters are what a request for a lease may say besides, such as a public key to be certified. None is secret:
+	// they are kept with the lease.
+	Parameters []Field `json:"parameters,omitempty"`
+
+	Outputs []Output `json:"outputs"`
 
 	// NativeExpiry is true when the outside system ends a login by itself after the lease's end.
 	NativeExpiry bool `json:"native_expiry"`
@@ -53,6 +58,10 @@ type Field struct {
 	// Locates is true for fields that say which system a connection points at, as opposed to how
 	// it is reached or authenticated.
 	Locates bool `json:"locates,omitempty"`
+
+	// Derived is true for a field of a connection that a [Completer] works out of others: when a connection is changed
+	// and this field is not given, it is worked out anew.
+	Derived bool `json:"derived,omitempty"`
 
 	// Statements is true for options that the outside system carries out as they are: whoever may set them can do
 	// there whatever the root credential can.

@@ -84,6 +84,9 @@ type Settings map[string]any
 // Options are the values of a secret's provider options.
 type Options map[string]any
 
+// Parameters are the values of what a request for a lease says besides; see [Description].Parameters.
+type Parameters map[string]any
+
 // Login names a login and what is needed to renew or remove it.
 type Login struct {
 	Name      LoginName
@@ -103,7 +106,12 @@ type Found struct {
 // Grant orders a new login.
 type Grant struct {
 	Login
-	LeaseID  string    // recorded at the outside system where it has a place for it
+	LeaseID string    // recorded at the outside system where it has a place for it
+	For     NameParts // what and whom the login is for, as templates name them
+
+	// Parameters are what the request for the lease said besides.
+	Parameters Parameters
+
 	Deadline time.Time // create nothing after this instant
 }
 

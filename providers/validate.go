@@ -30,6 +30,13 @@ func (d Description) ValidateOptions(values map[string]any) (Options, []FieldErr
 	return Options(validated), problems
 }
 
+// ValidateParameters does for the parameters of a request for a lease what ValidateConnection does for a connection.
+// What no single field can tell is checked by [CheckParameters] afterwards.
+func (d Description) ValidateParameters(values map[string]any) (Parameters, []FieldError) {
+	validated, problems := validate(d.Parameters, values)
+	return Parameters(validated), problems
+}
+
 // Output returns the output of that name and whether there is one.
 func (d Description) Output(name string) (Output, bool) {
 	for _, o := range d.Outputs {
@@ -73,6 +80,17 @@ func (d Description) Secrets(settings Settings) []Secret {
 		}
 	}
 	return values
+}
+
+// Underived returns the settings without the fields that are worked out of others, except those named.
+func (d Description) Underived(settings Settings, except map[string]any) Settings {
+	rest := maps.Clone(settings)
+	for _, f := range d.Connection {
+		if _, given := except[f.Name]; f.Derived && !given {
+			delete(rest, f.Name)
+		}
+	}
+	return rest
 }
 
 // SameLocation reports whether two settings agree in every field that says which system a connection
@@ -188,7 +206,12 @@ func (d Description) check() error {
 	if d.Name == "" {
 		return errors.New("it has no name")
 	}
-	for _, fields := range [][]Field{d.Connection, d.Options} {
+	for _, f := range d.Parameters {
+		if f.Secret {
+			return fmt.Errorf("parameter %q is secret, and parameters are kept with the lease", f.Name)
+		}
+	}
+	for _, fields := range [][]Field{d.Connection, d.Options, d.Parameters} {
 		seen := map[string]bool{}
 		for _, f := range fields {
 			if seen[f.Name] {

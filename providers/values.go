@@ -36,6 +36,9 @@ func (o Options) Duration(field string) time.Duration { return durationValue(o[f
 // List returns the value of a list field, nil when it is not set.
 func (o Options) List(field string) []string { return listValue(o[field]) }
 
+// String returns the value of a string or text field, "" when it is not set.
+func (p Parameters) String(field string) string { return stringValue(p[field]) }
+
 // The readers below take what a validated value may have become on its way through JSON or CBOR.
 
 func stringValue(v any) string {
