@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// maxParameters is how much a request for a lease may say besides, in bytes: it is kept with the lease.
+const maxParameters = 16 << 10
+
 func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	s, conn, refusal := t.mayIssue(c.Secret, c.Account, c.Labels)
 	if refusal != nil {
@@ -42,13 +45,20 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	if refusal := t.checkQuotas(s, c.Account); refusal != nil {
 		return Lease{}, refusal
 	}
+	if len(c.Parameters) > maxParameters {
+		return Lease{}, &Refusal{Code: CodeInvalid, Field: "parameters", Message: fmt.Sprintf("at most %d bytes, not %d", maxParameters, len(c.Parameters))}
+	}
 	expires := t.now().Add(c.TTL)
+	if c.Fixed {
+		longest = c.TTL
+	}
 	l := t.putLease(Lease{
 		ID: c.ID, Name: c.Name, Secret: c.Secret, SecretVersion: s.Version,
 		Connection: s.Connection, System: conn.System, Account: c.Account, Token: c.Token,
 		Username: c.Username, State: Pending, Labels: c.Labels, Term: t.meta.Term,
 		CreatedAt: t.now(), ExpiresAt: expires, MaxExpiresAt: t.now().Add(longest),
 		CreateDeadlineAt: min(t.now().Add(c.CreateTTL), expires),
+		Fixed:            c.Fixed, Parameters: c.Parameters,
 	})
 	t.record(Event{Type: EventLeasePrepared, Lease: l.ID, Subject: string(l.Secret), Details: map[string]string{
 		"username": l.Username, "account": string(l.Account), "expires_at": l.ExpiresAt.String(),

@@ -134,6 +134,9 @@ type PrepareLease struct {
 
 	// MaxTTL is the longest life that whoever asks may give the lease, renewals included. Zero: the secret's alone counts.
 	MaxTTL time.Duration `cbor:"12,keyasint,omitempty"`
+
+	Fixed      bool   `cbor:"13,keyasint,omitempty"` // see [Lease].Fixed
+	Parameters []byte `cbor:"14,keyasint,omitempty"` // see [Lease].Parameters
 }
 
 // ActivateLease records that the login exists. Values are revealed only after it is applied and the

@@ -70,6 +70,12 @@ type Lease struct {
 	Missing   bool        `cbor:"29,keyasint,omitempty"` // active, and the login was not there in the newest sweep
 	Forgotten bool        `cbor:"30,keyasint,omitempty"` // ended by an operator; its login may still exist
 	Operation OperationID `cbor:"31,keyasint,omitempty"` // the one that revokes it
+
+	// Fixed is true when the credential ends by itself at ExpiresAt and not before, whatever becomes of the lease: it
+	// is a certificate or the like. It cannot be renewed.
+	Fixed bool `cbor:"32,keyasint,omitempty"`
+
+	Parameters []byte `cbor:"33,keyasint,omitempty"` // what the request said besides, as JSON
 }
 
 // WasActive reports whether the lease ever became active. For one that did not, the login's absence
@@ -80,6 +86,19 @@ func (l Lease) WasActive() bool { return l.ActivatedAt != 0 }
 func (l Lease) Environment() EnvironmentName {
 	env, _ := l.Secret.Split()
 	return env
+}
+
+// Withdrawn reports whether the lease's end has begun while its credential may still be good by its own dates: whoever
+// checks credentials by a list has to find it there, until ExpiresAt.
+func (l Lease) Withdrawn() bool { return l.Fixed && l.State != Pending && l.State != Active }
+
+// RememberedFrom is the instant from which on an ended lease grows old: when it ended, and no earlier than its
+// credential.
+func (l Lease) RememberedFrom() Instant {
+	if l.Fixed {
+		return max(l.EndedAt, l.ExpiresAt)
+	}
+	return l.EndedAt
 }
 
 // DueAt returns the instant at which the leader must act on the lease by itself, and false when

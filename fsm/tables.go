@@ -8,6 +8,7 @@ const (
 	bucketOutputKeys    = "output_keys" // (environment, output key) → secret
 	bucketEventsByLease = "events_by_lease"
 	bucketStuck         = "leases_by_stuck"
+	bucketWithdrawn     = "leases_by_withdrawal" // (connection, end of the credential) → lease
 
 	bucketTokensByAccount        = "tokens_by_account"
 	bucketTokensByMaker          = "tokens_by_maker" // those made for others
@@ -94,7 +95,7 @@ var (
 		key:    func(r *Lease) []byte { return []byte(r.ID) },
 		indexes: []index[Lease]{
 			filedAt("leases_by_due", func(r *Lease) (Instant, bool) { return r.DueAt() }),
-			filedAt("leases_by_end", func(r *Lease) (Instant, bool) { return r.EndedAt, !r.State.Live() }),
+			filedAt("leases_by_end", func(r *Lease) (Instant, bool) { return r.RememberedFrom(), !r.State.Live() }),
 			filedBy("leases_by_state", func(r *Lease) string { return string(r.State) }),
 			filedBy("leases_by_environment", func(r *Lease) string { return string(r.Environment()) }),
 			filedBy("leases_by_secret", func(r *Lease) string { return string(r.Secret) }),
@@ -103,6 +104,7 @@ var (
 			filedBy("leases_by_connection", func(r *Lease) string { return string(r.Connection) }),
 			{bucket: "leases_by_label", keys: leaseLabelKeys},
 			{bucket: "leases_by_missing", key: leaseMissingKey},
+			{bucket: bucketWithdrawn, key: leaseWithdrawnKey},
 			{bucket: bucketStuck, key: func(r *Lease, to []byte) ([]byte, bool) { return to, r.State == Revoking && r.Stuck }},
 		},
 	}
@@ -234,6 +236,14 @@ func eventKey(index uint64, ordinal uint32) []byte {
 
 func leaseMissingKey(r *Lease, to []byte) ([]byte, bool) {
 	return append(to, systemKey(r.Connection, r.System)...), r.Missing
+}
+
+func leaseWithdrawnKey(r *Lease, to []byte) ([]byte, bool) {
+	return append(to, withdrawnKey(r.Connection, r.ExpiresAt)...), r.Withdrawn()
+}
+
+func withdrawnKey(name ConnectionName, end Instant) []byte {
+	return rowKey([]byte(name), bigEndian(uint64(end)))
 }
 
 func leaseLabelKeys(r *Lease) [][]byte {

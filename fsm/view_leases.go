@@ -205,6 +205,21 @@ func (s *LeaseSelector) matches(l *Lease) bool {
 		(s.ExpiresBefore == 0 || l.ExpiresAt < s.ExpiresBefore)
 }
 
+// WithdrawnLeases returns the leases of a connection that are withdrawn (see [Lease.Withdrawn]) and whose credentials end
+// after an instant, in the order of these ends.
+func (v *View) WithdrawnLeases(name ConnectionName, after Instant) []Lease {
+	var list []Lease
+	c := v.tx.Bucket([]byte(bucketWithdrawn)).Cursor()
+	prefix := rowKey([]byte(name), nil)
+	first := withdrawnKey(name, after+1)
+	for k, _ := c.Seek(first); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		if l, ok := leases.read(v, k[len(first)+1:]); ok {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
 // Due is a lease and the instant at which the leader must act on it.
 type Due struct {
 	At    Instant

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -104,4 +105,44 @@ func TestEndedLeasesAreNotRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is withdrawn is listed with the end of its credential, from the moment its end begins, also what never became
+// active; not what may be used, and not what is no longer good by its own dates.
+func TestWithdrawnLeases(t *testing.T) {
+	p := mustPlay(t)
+	make := func(id, ttl string, fixed bool, then ...string) {
+		p.play(fmt.Sprintf(`> 10s prepare_lease {"ID":%q,%s,"Username":"u-%s","Name":"a","TTL":%q,"Fixed":%v}`, id, prepare, id, ttl, fixed), false)
+		for _, line := range then {
+			p.play(fmt.Sprintf(line, id), false)
+		}
+	}
+	const activate, begin, finish, forget = `> 10s activate_lease {"ID":%q}`, `> 11s begin_revoke {"ID":%q,"Cause":"revoke"}`,
+		`> 11s finish_revoke {"Removed":[{"ID":%q}]}`, `> 11s forget_lease {"ID":%q,"Reason":"x"}`
+	make("pending", "~1h", true)
+	make("active", "~1h", true, activate)
+	make("revoking", "~50m", true, activate, begin)
+	make("revoked", "~40m", true, activate, begin, finish)
+	make("failed", "~30m", true, `> 11s begin_revoke {"ID":%q,"Cause":"abort","NotSent":true}`)
+	make("forgotten", "~20m", true, activate, begin, forget)
+	make("short", "~1m", true, activate, begin, finish)
+	make("renewable", "~1h", false, activate, begin, finish)
+	mustView(t, p.state, func(v *View) {
+		for after, want := range map[Instant][]LeaseID{
+			epoch.Add(10 * time.Minute):                {"forgotten", "failed", "revoked", "revoking"},
+			epoch.Add(40*time.Minute + 30*time.Second): {"revoking"},
+			epoch.Add(2 * time.Hour):                   nil,
+		} {
+			var got []LeaseID
+			for _, l := range v.WithdrawnLeases("orders-db", after) {
+				got = append(got, l.ID)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("after %s (-want +got):\n%s", after, d)
+			}
+		}
+		if got := v.WithdrawnLeases("orders", 0); got != nil {
+			t.Errorf("of another connection: %v", got)
+		}
+	})
 }
