@@ -148,8 +148,8 @@ func (p *period) openWith(provider string, name fsm.ConnectionName, settings pro
 }
 
 // settings returns all settings of a system, the sealed ones opened.
-func (p *period) settings(record fsm.System) (providers.Settings, error) {
-	secret, err := p.Keyring.Open(record.Sealed, fsm.ConnectionSeal(record.Connection))
+func (b *Broker) settings(record fsm.System) (providers.Settings, error) {
+	secret, err := b.Keyring.Open(record.Sealed, fsm.ConnectionSeal(record.Connection))
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (p *period) settings(record fsm.System) (providers.Settings, error) {
 			return nil, fmt.Errorf("reading the settings of connection %q: they are damaged", record.Connection)
 		}
 	}
-	kind, ok := p.Providers.Get(record.Provider)
+	kind, ok := b.Providers.Get(record.Provider)
 	if !ok {
 		return nil, fmt.Errorf("this node has no provider %q", record.Provider)
 	}

@@ -87,6 +87,8 @@ type Broker struct {
 	ids *ulid.LockedMonotonicReader // two ids of one millisecond are in order too
 
 	gate sync.RWMutex // held by enter, so that no work begins while a period ends
+
+	documents documents
 }
 
 // New returns a Broker that does not lead yet.

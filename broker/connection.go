@@ -44,6 +44,9 @@ func (b *Broker) CreateConnection(ctx context.Context, req Request, spec Connect
 	if err := join(ps, within("settings.", wrong)); err != nil {
 		return none, nil, err
 	}
+	if settings, err = complete(kind, settings); err != nil {
+		return none, nil, err
+	}
 	body := &fsm.CreateConnection{Name: spec.Name, Provider: spec.Provider, Description: spec.Description, Environments: spec.Environments, Sweep: spec.Sweep}
 	if body.Settings, body.Sealed, err = p.sealSettings(kind, spec.Name, settings); err != nil {
 		return none, nil, err
@@ -124,9 +127,12 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 	if err != nil {
 		return nil, nil, err
 	}
-	merged := merge(before, c.Settings)
+	merged := merge(kind.Describe().Underived(before, c.Settings), c.Settings)
 	settings, wrong := kind.Describe().ValidateConnection(merged)
 	if err := within("settings.", wrong); err != nil {
+		return nil, nil, err
+	}
+	if settings, err = complete(kind, settings); err != nil {
 		return nil, nil, err
 	}
 	update := &fsm.SystemUpdate{Number: record.Number, New: c.System == Replaced, Identity: record.Identity}
@@ -158,6 +164,16 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 	// Not before the check, which takes its time: the sealing key may be exchanged meanwhile.
 	update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings)
 	return update, warnings, err
+}
+
+// complete has the provider fill in what it makes itself.
+func complete(kind providers.Provider, settings providers.Settings) (providers.Settings, error) {
+	completed, err := providers.Complete(kind, settings)
+	var wrong providers.FieldError
+	if errors.As(err, &wrong) {
+		return nil, within("settings.", []providers.FieldError{wrong})
+	}
+	return completed, err
 }
 
 // kept refuses to send sealed fields to a place that whoever changes the connection has chosen: a server there need only

@@ -3,8 +3,10 @@ package broker
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -179,9 +181,9 @@ func (p *period) known(req Request) bool {
 }
 
 // prepare fixes everything about the lease before anything is called: its id, the login's name, its time.
-func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLease, error) {
+func (p *period) prepare(req Request, spec IssueSpec, pl plan) (c *fsm.PrepareLease, err error) {
 	_, short := pl.secret.Name.Split()
-	c := &fsm.PrepareLease{
+	c = &fsm.PrepareLease{
 		Name: spec.Name, Secret: pl.secret.Name, SecretVersion: pl.secret.Version, System: pl.connection.System,
 		Account: req.Actor.Account, Token: req.Actor.Token, TTL: spec.TTL, CreateTTL: p.Timing.Create, Labels: spec.Labels,
 		MaxTTL: spec.MaxTTL,
@@ -198,6 +200,10 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
 		return nil, err
 	}
+	c.Fixed = pl.provider.Describe().Fixed
+	if c.Parameters, err = parameters(pl.provider, spec.Parameters); err != nil {
+		return nil, err
+	}
 	id, err := p.newID()
 	if err != nil {
 		return nil, err
@@ -209,6 +215,26 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (*fsm.PrepareLeas
 	c.ID = fsm.LeaseID(id)
 	c.Username = string(p.loginName(pl.provider, pl.options, pl.secret.Name, req.Actor.Account, unique))
 	return c, nil
+}
+
+// parameters checks what a request for a lease says besides, as it is kept with the lease: nil when that is nothing.
+func parameters(kind providers.Provider, given map[string]any) ([]byte, error) {
+	valid, problems := kind.Describe().ValidateParameters(given)
+	if len(problems) == 0 {
+		problems = providers.CheckParameters(kind, valid)
+	}
+	if err := within("parameters.", problems); err != nil || len(valid) == 0 {
+		return nil, err
+	}
+	return encodeFields(valid)
+}
+
+// parametersOf reads what parameters returned.
+func parametersOf(lease fsm.Lease) (valid providers.Parameters, err error) {
+	if len(lease.Parameters) > 0 {
+		err = json.Unmarshal(lease.Parameters, &valid)
+	}
+	return valid, err
 }
 
 // newID returns an id that is greater than all this node made before.
@@ -264,18 +290,31 @@ func (p *period) create(ctx context.Context, pl plan, lease fsm.Lease) (provider
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	given, err := parametersOf(lease)
+	if err != nil {
+		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("reading the lease's parameters: %w", err)}
+	}
 	backend, release, err := p.backends.use(systemOf(lease))
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: err}
 	}
 	defer release()
 	values, err := backend.Create(ctx, providers.Grant{
-		Login:    providers.Login{Name: providers.LoginName(lease.Username), ExpiresAt: lease.ExpiresAt.Time(), Options: pl.options},
-		LeaseID:  string(lease.ID),
-		Deadline: deadline,
+		Login:      providers.Login{Name: providers.LoginName(lease.Username), ExpiresAt: lease.ExpiresAt.Time(), Options: pl.options},
+		LeaseID:    string(lease.ID),
+		Deadline:   deadline,
+		For:        purpose(lease),
+		Parameters: given,
 	})
 	p.guard(systemOf(lease)).report(err)
 	return values, err
+}
+
+// purpose is what and whom a lease's login is for.
+func purpose(lease fsm.Lease) providers.NameParts {
+	env, secret := lease.Secret.Split()
+	app, stage, _ := strings.Cut(string(env), "/")
+	return providers.NameParts{App: app, Env: stage, Secret: secret, Account: string(lease.Account)}
 }
 
 // abort begins the end of a lease whose login could not be made. Even a definite error may have left

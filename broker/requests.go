@@ -114,6 +114,8 @@ type IssueSpec struct {
 	TTL    time.Duration // zero: the secret's default
 	Labels map[string]string
 	MaxTTL time.Duration // the longest life that the caller may give the lease; zero: the secret's alone counts
+
+	Parameters map[string]any // what the provider takes besides, such as a public key
 }
 
 // Issued is a new lease with its values, which are shown this once.
