@@ -25,6 +25,7 @@ type call struct {
 	address   string     // the client's
 	client    netip.Addr // the same as an address; zero: not known
 	userAgent string
+	open      bool // what it asks for is for everybody: no token is looked at, and no record kept
 	forwarded bool // it came from another node, which told node and address
 	method    string
 	path      string

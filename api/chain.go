@@ -48,6 +48,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 			forwarded: forwarded,
 			method:    r.Method,
 			path:      r.URL.Path,
+			open:      isPublic(r.URL.Path) || isDocument(r),
 			dryRun:    r.URL.Query().Get("dry_run") == "true",
 			header:    w.Header(),
 		}
@@ -90,7 +91,7 @@ func (s *Server) record(next http.Handler) http.Handler {
 			s.config.Observer.Answered(c.route, c.method, c.status, took)
 		}
 		level := slog.LevelInfo
-		if isPublic(c.path) || c.path == metricsPath || c.code == codeTooManyRequests { // whoever floods a node fills no disk
+		if c.open || c.path == metricsPath || c.code == codeTooManyRequests { // whoever floods a node fills no disk
 			level = slog.LevelDebug
 		}
 		attributes := []slog.Attr{
@@ -165,7 +166,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 func (s *Server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if isPublic(c.path) || isSignIn(r) {
+		if c.open || isSignIn(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -213,7 +214,7 @@ func (s *Server) identify(next http.Handler) http.Handler {
 func (s *Server) receive(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if isPublic(c.path) { // which take none
+		if c.open { // which take none
 			r.Body = http.NoBody
 			next.ServeHTTP(w, r)
 			return

@@ -20,7 +20,7 @@ import (
 func (s *Server) lead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if !needsLeader(r) && !c.identity.Counted || isPublic(r.URL.Path) || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
+		if !needsLeader(r) && !c.identity.Counted || c.open || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
 			next.ServeHTTP(w, r)
 			return
 		}

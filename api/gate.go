@@ -38,6 +38,9 @@ type own interface {
 // recorded, is the caller's token good for one more request. The decision stays with the call, for the limits that come
 // with it.
 func (s *Server) enter(ctx context.Context, c *call, one route, in named) error {
+	if one.open {
+		return nil
+	}
 	// The state may be newer than the one that told who asks: a read waits for it. The request is judged by one state.
 	if c.identifyAgain != nil && s.config.State.Index() != c.knownAt {
 		who, err := c.identifyAgain()
@@ -185,7 +188,7 @@ func (s *Server) recordRequest(ctx context.Context, c *call, record access.Reque
 // recordRefusal has it recorded that a request was refused before it was known what it wants. Whoever is refused
 // often fills no disk: beyond some a second they are only counted in metrics and logged.
 func (s *Server) recordRefusal(ctx context.Context, c *call, began time.Time) {
-	if !c.recorded && c.status >= http.StatusBadRequest && !isPublic(c.path) && s.refusals.Allow() {
+	if !c.recorded && c.status >= http.StatusBadRequest && !c.open && s.refusals.Allow() {
 		s.recordOutcome(ctx, c, access.StageRefused, c.status, c.code, began)
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
@@ -102,7 +103,7 @@ func (s *Server) issueLease(ctx context.Context, c *call, in *LeaseIssue) (*crea
 		return nil, err
 	}
 	issued, err := s.config.Broker.Issue(ctx, c.request(in.DryRun), broker.IssueSpec{
-		Secret: in.secret(), Name: asked.Name, TTL: ttl, Labels: asked.Labels, MaxTTL: c.decision.MaxTTL,
+		Secret: in.secret(), Name: asked.Name, TTL: ttl, Labels: asked.Labels, MaxTTL: c.decision.MaxTTL, Parameters: asked.Parameters,
 	})
 	if err != nil {
 		return nil, err
@@ -276,7 +277,17 @@ func (s *Server) leaseOf(lease fsm.Lease) types.Lease {
 		Forgotten:    lease.Forgotten,
 		Operation:    string(lease.Operation),
 		Version:      lease.Version,
+		Parameters:   parametersOf(lease),
 	}
+}
+
+// parametersOf shows what a lease was asked for with besides.
+func parametersOf(lease fsm.Lease) map[string]any {
+	var shown map[string]any
+	if len(lease.Parameters) > 0 && json.Unmarshal(lease.Parameters, &shown) != nil {
+		return nil // written by the broker itself, so this cannot happen
+	}
+	return shown
 }
 
 // instant returns nil for an instant that is not set.

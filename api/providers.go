@@ -79,6 +79,7 @@ func providerOf(d providers.Description) types.Provider {
 		Summary:      d.Summary,
 		Connection:   fieldsOf(d.Connection),
 		Options:      fieldsOf(d.Options),
+		Parameters:   fieldsOf(d.Parameters),
 		Outputs:      []types.ProviderOutput{},
 		NativeExpiry: d.NativeExpiry,
 		MaxLoginName: d.MaxLoginName,

@@ -35,6 +35,7 @@ type route struct {
 
 	public bool // a sign-in: nobody is identified yet, and the request itself brings the proof
 	chosen bool // a list that shows whoever asks what he may see, be it nothing
+	open   bool // for everybody, without a token, a permission or a record: it tells what is public
 	lasts  bool // it may last longer than a request, or is answered where nothing can be counted
 }
 
@@ -44,7 +45,7 @@ func register[I any, O any, P interface {
 	named
 }](r *routes, one route, handle func(context.Context, *call, *I) (*O, error)) {
 	s := r.server
-	if _, known := access.Actions[one.action]; !known && !one.public {
+	if _, known := access.Actions[one.action]; !known && !one.public && !one.open {
 		panic("the route " + one.id + " has no permission: its action is not in the table") // at every start, so at the first test
 	}
 	r.list = append(r.list, one)
@@ -62,7 +63,7 @@ func register[I any, O any, P interface {
 			next(ctx)
 		}},
 	}
-	if one.public {
+	if one.public || one.open {
 		operation.Security = []map[string][]string{}
 	}
 	huma.Register(r.api, operation, func(ctx context.Context, in *I) (*O, error) {
@@ -76,11 +77,15 @@ func register[I any, O any, P interface {
 			c.header.Set(types.HeaderIndex, strconv.FormatUint(s.config.State.Index(), 10))
 		}
 		if err == nil {
-			s.recordOutcome(ctx, c, access.StageServed, statusOf(out, one), "", began)
+			if !one.open {
+				s.recordOutcome(ctx, c, access.StageServed, statusOf(out, one), "", began)
+			}
 			return out, nil
 		}
 		p, internal := problemOf(err, s.config.Now())
-		s.recordOutcome(ctx, c, access.StageServed, p.Status, p.Code, began)
+		if !one.open {
+			s.recordOutcome(ctx, c, access.StageServed, p.Status, p.Code, began)
+		}
 		if internal {
 			s.log.ErrorContext(ctx, "a request failed", "operation", one.id, "error", err)
 		}

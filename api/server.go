@@ -41,6 +41,9 @@ type Config struct {
 
 	Providers *providers.Registry // what connections may name; required
 
+	// Documents serves what connections publish. Nil: nothing is published.
+	Documents Documents
+
 	// Trust makes tokens and keys of the cluster. Required.
 	Trust Trust
 
@@ -192,7 +195,7 @@ type Route struct {
 	Method string
 	Path   string // a pattern, below /api/v1 but for /metrics
 	Action Action
-	Public bool // a sign-in, which nobody needs a permission for
+	Public bool // nobody needs a permission for it: a sign-in, or what is published
 	Chosen bool // whoever asks is answered with what he may see
 }
 
@@ -285,6 +288,7 @@ func (s *Server) routes() error {
 	r := &routes{server: s, api: humamux.New(s.router, config)}
 	r.environments()
 	r.connections()
+	r.documents()
 	r.secrets()
 	r.leases()
 	r.operations()
@@ -312,7 +316,7 @@ func (s *Server) routes() error {
 		r.list = append(r.list, metricsRoute)
 	}
 	for _, one := range append(streaming.list, r.list...) {
-		s.list = append(s.list, Route{ID: one.id, Method: one.method, Path: one.path, Action: one.action, Public: one.public, Chosen: one.chosen})
+		s.list = append(s.list, Route{ID: one.id, Method: one.method, Path: one.path, Action: one.action, Public: one.public || one.open, Chosen: one.chosen})
 	}
 	r.describe()
 	description, err := json.Marshal(r.api.OpenAPI())

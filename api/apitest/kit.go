@@ -92,7 +92,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 
 	fake := providertest.NewFake()
 	fake.SetRootPassword(RootPassword)
-	registry, err := providers.NewRegistry(fake.Provider())
+	registry, err := providers.NewRegistry(fake.Provider(), providertest.Authority{})
 	must(t, err)
 	log := &journal{state: state, term: 1}
 	decider, err := access.New(access.DeciderConfig{State: state})
@@ -127,7 +127,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 	kit.Cluster.SetLeader("n1")
 	kit.Members = &Members{Cluster: kit.Cluster}
 	kit.config = api.Config{
-		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Members: kit.Members, Providers: registry, Authorizer: api.AllowAll{},
+		Broker: b, State: api.StateOf(state), Cluster: kit.Cluster, Members: kit.Members, Providers: registry, Documents: b, Authorizer: api.AllowAll{},
 		Authenticator:  &access.Tokens{State: state, Hasher: keyring},
 		Credentials:    access.NewCredentials(access.CredentialsConfig{Records: state, Keyring: keyring}),
 		Status:         kit.Cluster.Status,

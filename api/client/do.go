@@ -31,7 +31,7 @@ func (c *Client) do(ctx context.Context, what string, one *call, options ...Opti
 	}
 	one.header = http.Header{}
 	one.consistency = c.config.Consistency
-	if one.isRead() && one.consistency == types.Stale && c.config.MaxStale > 0 {
+	if one.isDated() && one.consistency == types.Stale && c.config.MaxStale > 0 {
 		one.query.Set("max_stale", c.config.MaxStale.String())
 	}
 	if one.method == http.MethodPost {
@@ -41,7 +41,7 @@ func (c *Client) do(ctx context.Context, what string, one *call, options ...Opti
 	for _, option := range options {
 		option(one)
 	}
-	if one.isRead() && one.consistency != "" {
+	if one.isDated() && one.consistency != "" {
 		one.query.Set("consistency", string(one.consistency))
 		if one.consistency == types.Session && one.header.Get(types.HeaderMinIndex) == "" {
 			one.header.Set(types.HeaderMinIndex, strconv.FormatUint(c.Index(), 10))
@@ -193,6 +193,9 @@ func (c *Client) try(ctx context.Context, address string, one *call, body []byte
 		c.sawIndex(index)
 	}
 	if response.StatusCode >= 200 && response.StatusCode < 300 {
+		if one.content != nil {
+			*one.content = content
+		}
 		if one.answer == nil || len(content) == 0 {
 			return result{answered: true}
 		}

@@ -79,9 +79,13 @@ type call struct {
 	body        any // nil: none
 	answer      any // pointer to decode a success into; nil: ignored
 	consistency types.Consistency
+	content     *[]byte // takes a success as it is, which every node has of its own; nil: answer does
 }
 
 func (c *call) isRead() bool { return c.method == http.MethodGet }
+
+// isDated reports whether the call says how new the state must be.
+func (c *call) isDated() bool { return c.isRead() && c.content == nil }
 
 // repeatable reports whether the call may be made again when nobody knows whether it took effect.
 func (c *call) repeatable() bool { return c.isRead() || c.method == http.MethodPost }

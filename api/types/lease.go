@@ -27,6 +27,8 @@ type Lease struct {
 	Renewals     int               `json:"renewals"`
 	Labels       map[string]string `json:"labels"`
 
+	Parameters map[string]any `json:"parameters,omitempty" doc:"What it was asked for with besides"`
+
 	Cause     string     `json:"cause,omitempty" doc:"Why its end began: revoke, expire, rollback, abort, refused or orphan"`
 	Reason    string     `json:"reason,omitempty"`
 	Attempts  int        `json:"attempts,omitempty" doc:"Attempts at revoking that failed"`
@@ -51,6 +53,8 @@ type IssueSpec struct {
 	Name   string            `json:"name,omitempty" maxLength:"256" doc:"The secret's name unless said"`
 	TTL    *Duration         `json:"ttl,omitempty" doc:"The secret's default_ttl unless said"`
 	Labels map[string]string `json:"labels,omitempty"`
+
+	Parameters map[string]any `json:"parameters,omitempty" doc:"What the provider takes besides, as its description tells; kept with the lease"`
 }
 
 // Issued is a new lease with its values, which are shown this once.

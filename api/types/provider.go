@@ -7,6 +7,7 @@ type Provider struct {
 	Summary      string           `json:"summary"`
 	Connection   []Field          `json:"connection" nullable:"false" doc:"Fields of a connection's settings"`
 	Options      []Field          `json:"options" nullable:"false" doc:"Options of a secret"`
+	Parameters   []Field          `json:"parameters" nullable:"false" doc:"What a request for a lease may say besides"`
 	Outputs      []ProviderOutput `json:"outputs" nullable:"false" doc:"Fields of the leased values"`
 	NativeExpiry bool             `json:"native_expiry" doc:"The outside system ends a login by itself after the lease's end"`
 	MaxLoginName int              `json:"max_login_name" doc:"Longest login name in bytes"`
@@ -40,6 +41,13 @@ type Field struct {
 	Locates  bool      `json:"locates,omitempty" doc:"Says which system a connection points at"`
 
 	Statements bool `json:"statements,omitempty" doc:"Setting it needs connection:statements: the outside system carries it out as it is"`
+}
+
+// Document is what a connection publishes for those who check its credentials.
+type Document struct {
+	Name        string `json:"name" example:"ca.pem"`
+	ContentType string `json:"content_type"`
+	Help        string `json:"help"`
 }
 
 // ProviderOutput describes one field of the leased values.

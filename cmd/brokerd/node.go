@@ -253,6 +253,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Authorizer:    n.decider,
 		Access:        n.decider,
 		Providers:     n.broker.Providers,
+		Documents:     n.broker,
 		Trust:         trustMaker{n},
 		Status:        n.status,
 		Limits:        door.limits,
