@@ -20,7 +20,7 @@ func (a *app) connectionCommand() *cobra.Command {
 		Short:   "Connections to outside systems, with their root credentials",
 	}
 	noun.AddCommand(a.connectionCreate(), a.connectionGet(), a.connectionList(), a.connectionUpdate(), a.connectionDelete(), a.connectionCheck(),
-		a.connectionPause(), a.connectionResume(), a.connectionHealth())
+		a.connectionPause(), a.connectionResume(), a.connectionHealth(), a.connectionDocument())
 	return noun
 }
 

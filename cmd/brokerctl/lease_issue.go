@@ -19,7 +19,7 @@ func (a *app) leaseIssue() *cobra.Command {
 	var change changeFlags
 	var spec types.IssueSpec
 	var ttlText, path string
-	var labelTexts []string
+	var labelTexts, parameterTexts []string
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "issue APP/ENV/NAME",
@@ -33,6 +33,7 @@ printed or saved is revoked.`,
 		Example: `  brokerctl lease issue payments/production/orders-ro --ttl 30m --name debugging
   eval "$(brokerctl lease issue payments/production/orders-ro -o env)"
   brokerctl lease issue payments/production/orders-ro --out .env
+  brokerctl lease issue payments/production/hosts --param public_key=@id_ed25519.pub --field CERTIFICATE
   psql "$(brokerctl lease issue payments/production/orders-ro --field DATABASE_URL)"`,
 		Annotations:       map[string]string{annotationVariables: "yes"},
 		Args:              exactly("APP/ENV/NAME"),
@@ -46,6 +47,9 @@ printed or saved is revoked.`,
 				return err
 			}
 			if spec.Labels, err = labels(labelTexts); err != nil {
+				return err
+			}
+			if spec.Parameters, err = a.parameters(parameterTexts); err != nil {
 				return err
 			}
 			if err := a.checkIssue(path, change.dryRun); err != nil {
@@ -83,6 +87,7 @@ printed or saved is revoked.`,
 	f.StringVar(&ttlText, "ttl", "", "how long it lives, e.g. 30m; the secret's default unless said")
 	f.StringVar(&spec.Name, "name", "", "what it is called; the secret's name unless said")
 	f.StringArrayVar(&labelTexts, "label", nil, "a label as k=v; repeatable")
+	f.StringArrayVar(&parameterTexts, "param", nil, "what the provider takes besides, as k=v, k=@FILE or k=@-; repeatable")
 	f.StringVar(&path, "out", "", "write the values to this file, mode 0600")
 	f.BoolVar(&force, "force", false, "overwrite the file of --out")
 	change.addTo(cmd, false)

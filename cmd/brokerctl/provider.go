@@ -62,6 +62,9 @@ func (a *app) providerGet() *cobra.Command {
 			fmt.Fprintf(a.out, "%s (%s): %s\n", found.Title, found.Name, found.Summary)
 			a.showFields("Settings of a connection (connection create --set)", found.Connection)
 			a.showFields("Options of a secret (secret create --set)", found.Options)
+			if len(found.Parameters) > 0 {
+				a.showFields("Parameters of a request for a lease (lease issue --param)", found.Parameters)
+			}
 			fmt.Fprintf(a.out, "\nOutputs of a lease (secret create --output KEY=FIELD)\n")
 			for _, one := range found.Outputs {
 				fmt.Fprintf(a.out, "  %-24s %s\n", one.Name, clean(one.Help))
@@ -106,6 +109,9 @@ func providerRows(found types.Provider) []row {
 	}
 	for _, one := range found.Options {
 		rows = append(rows, row{"Option", one.Name})
+	}
+	for _, one := range found.Parameters {
+		rows = append(rows, row{"Parameter", one.Name})
 	}
 	for _, one := range found.Outputs {
 		rows = append(rows, row{"Output", one.Name})

@@ -80,7 +80,8 @@ func providerOf(ctx context.Context, c *client.Client, connection string, option
 	return c.GetProvider(ctx, found.Provider)
 }
 
-// likelyProvider returns a provider that has all the options, or the one that has most of them.
+// likelyProvider returns a provider that has all the options, or the one that has most of them. One that is misspelt
+// counts half.
 func likelyProvider(ctx context.Context, c *client.Client, options settingFlags) (likely types.Provider, err error) {
 	page, err := c.ListProviders(ctx)
 	if err != nil {
@@ -88,9 +89,16 @@ func likelyProvider(ctx context.Context, c *client.Client, options settingFlags)
 	}
 	most := -1
 	for _, one := range page.Items {
+		var has []string
+		for _, f := range one.Options {
+			has = append(has, f.Name)
+		}
 		known := 0
 		for _, name := range options.names() {
-			if slices.ContainsFunc(one.Options, func(f types.Field) bool { return f.Name == name }) {
+			switch {
+			case slices.Contains(has, name):
+				known += 2
+			case nearest(name, has) != "":
 				known++
 			}
 		}

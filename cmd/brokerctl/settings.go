@@ -174,6 +174,35 @@ func fieldOf(provider string, fields []types.Field, name string) (types.Field, e
 	return types.Field{}, err
 }
 
+// parameters reads k=v texts into values that the broker brings to the types it wants; one given twice is a list.
+func (a *app) parameters(texts []string) (map[string]any, error) {
+	var values map[string]any
+	for _, text := range texts {
+		name, content, ok := strings.Cut(text, "=")
+		if !ok || name == "" {
+			return nil, usage("a --param is not of the form k=v or k=@FILE")
+		}
+		if path, fromFile := strings.CutPrefix(content, "@"); fromFile {
+			var err error
+			if content, err = a.readText(path); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", name, err)
+			}
+		}
+		if values == nil {
+			values = map[string]any{}
+		}
+		switch before := values[name].(type) {
+		case nil:
+			values[name] = content
+		case string:
+			values[name] = []any{before, content}
+		case []any:
+			values[name] = append(before, content)
+		}
+	}
+	return values, nil
+}
+
 // labels reads k=v texts.
 func labels(texts []string) (map[string]string, error) {
 	out := map[string]string{}
