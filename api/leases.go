@@ -266,6 +266,7 @@ func (s *Server) leaseOf(lease fsm.Lease) types.Lease {
 		RevokingAt:   instant(lease.RevokingAt),
 		EndedAt:      instant(lease.EndedAt),
 		RenewableTTL: types.Duration(lease.RenewableTTL()),
+		Renewable:    lease.State == fsm.Active && lease.RenewableTTL() > 0,
 		Renewals:     lease.Renewals,
 		Labels:       labelsOf(lease.Labels),
 		Cause:        string(lease.Cause),

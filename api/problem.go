@@ -108,6 +108,7 @@ func statuses() map[string]int {
 		string(broker.CodeConnectionCheckFailed): http.StatusUnprocessableEntity,
 		string(broker.CodeProviderRejected):      http.StatusConflict,
 		string(broker.CodeSystemChangeNeeded):    http.StatusUnprocessableEntity,
+		string(broker.CodeNotRenewable):          http.StatusConflict,
 		string(broker.CodeTooMany):               http.StatusConflict,
 		string(broker.CodeRateLimited):           http.StatusTooManyRequests,
 		string(broker.CodeConnectionBusy):        http.StatusServiceUnavailable,

@@ -31,8 +31,10 @@ func (r *routes) providers() {
 
 func (s *Server) listProviders(context.Context, *call, *ProviderList) (*body[types.Page[types.Provider]], error) {
 	out := body[types.Page[types.Provider]]{types.Page[types.Provider]{Items: []types.Provider{}}}
-	for _, one := range s.config.Providers.Descriptions() {
-		out.Body.Items = append(out.Body.Items, providerOf(one))
+	for _, name := range s.config.Providers.Names() {
+		if one, ok := s.config.Providers.Get(name); ok {
+			out.Body.Items = append(out.Body.Items, providerOf(one))
+		}
 	}
 	return &out, nil
 }
@@ -42,7 +44,7 @@ func (s *Server) getProvider(_ context.Context, _ *call, in *ProviderGet) (*body
 	if !ok {
 		return nil, notFound("provider", in.Name)
 	}
-	return &body[types.Provider]{providerOf(found.Describe())}, nil
+	return &body[types.Provider]{providerOf(found)}, nil
 }
 
 // secretFields returns the secret fields of a provider's connections by name, and whether each is
@@ -72,7 +74,9 @@ func requiredNames(fields map[string]bool) []string {
 	return out
 }
 
-func providerOf(d providers.Description) types.Provider {
+func providerOf(p providers.Provider) types.Provider {
+	d := p.Describe()
+	_, previews := p.(providers.Previewer)
 	out := types.Provider{
 		Name:         d.Name,
 		Title:        d.Title,
@@ -82,6 +86,9 @@ func providerOf(d providers.Description) types.Provider {
 		Parameters:   fieldsOf(d.Parameters),
 		Outputs:      []types.ProviderOutput{},
 		NativeExpiry: d.NativeExpiry,
+		Fixed:        d.Fixed,
+		Rotates:      d.Rotates,
+		Previews:     previews,
 		MaxLoginName: d.MaxLoginName,
 	}
 	for _, one := range d.Outputs {

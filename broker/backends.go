@@ -213,8 +213,8 @@ type loginKey struct {
 	version uint64
 }
 
-func (p *period) options(provider string, data []byte) (providers.Options, error) {
-	kind, ok := p.Providers.Get(provider)
+func (b *Broker) options(provider string, data []byte) (providers.Options, error) {
+	kind, ok := b.Providers.Get(provider)
 	if !ok {
 		return nil, fmt.Errorf("this node has no provider %q", provider)
 	}

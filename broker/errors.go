@@ -19,6 +19,7 @@ const (
 	CodeSystemChangeNeeded    fsm.Code = "system_change_needed"
 	CodeRotationUnsupported   fsm.Code = "rotation_unsupported"
 	CodeRotationCancelled     fsm.Code = "rotation_cancelled"
+	CodeNotRenewable          fsm.Code = "not_renewable"
 
 	CodePolicyLocksOut fsm.Code = "policy_locks_out"
 )

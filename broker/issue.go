@@ -197,6 +197,7 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (c *fsm.PrepareLe
 			c.TTL = min(c.TTL, c.MaxTTL)
 		}
 	}
+	c.MaxTTL = longestLife(pl.provider, c.TTL, c.MaxTTL)
 	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
 		return nil, err
 	}
@@ -213,7 +214,7 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (c *fsm.PrepareLe
 		return nil, err
 	}
 	c.ID = fsm.LeaseID(id)
-	c.Username = string(p.loginName(pl.provider, pl.options, pl.secret.Name, req.Actor.Account, unique))
+	c.Username = string(loginName(p.Prefix, p.clusterID, pl.provider, pl.options, pl.secret.Name, req.Actor.Account, unique))
 	return c, nil
 }
 
@@ -249,6 +250,11 @@ func (b *Broker) newID() (string, error) {
 // make carries out what the committed PrepareLease authorised.
 func (p *period) make(ctx context.Context, req Request, pl plan, lease fsm.Lease) (Issued, error) {
 	values, err := p.create(ctx, pl, lease)
+	return p.activate(ctx, req, pl, lease, values, err)
+}
+
+// activate has a lease become active with the values that were made, or ends it when making them failed.
+func (p *period) activate(ctx context.Context, req Request, pl plan, lease fsm.Lease, values providers.Values, err error) (Issued, error) {
 	if err != nil && p.ctx.Err() != nil {
 		// Not the outside system's fault; the next leader rolls the lease back.
 		return Issued{}, fmt.Errorf("%w: leadership was lost while the login was being made", ErrOutcomeUnknown)

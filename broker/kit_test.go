@@ -199,7 +199,7 @@ func newHouse(t *testing.T, dir string, timing broker.Timing) *house {
 	}
 	h := &house{t: t, state: state, clock: &steppedClock{}, fake: providertest.NewFake(), log: &memLog{state: state, plan: map[fsm.CommandType][]outcome{}}}
 	h.fake.SetRootPassword(rootCanary)
-	registry, err := providers.NewRegistry(h.fake.Provider(), providertest.Authority{})
+	registry, err := providers.NewRegistry(h.fake.Provider(), h.fake.Fixed(), providertest.Authority{})
 	if err != nil {
 		t.Fatal(err)
 	}

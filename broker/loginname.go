@@ -9,10 +9,6 @@ import (
 )
 
 // loginName names the login of a lease of the secret for the account, as the secret's options say.
-func (p *period) loginName(kind providers.Provider, options providers.Options, secret fsm.SecretName, account fsm.AccountName, unique string) providers.LoginName {
-	return loginName(p.Prefix, p.clusterID, kind, options, secret, account, unique)
-}
-
 func loginName(prefix, clusterID string, kind providers.Provider, options providers.Options, secret fsm.SecretName, account fsm.AccountName, unique string) providers.LoginName {
 	environment, short := secret.Split()
 	app, env, _ := strings.Cut(string(environment), "/")

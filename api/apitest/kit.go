@@ -92,7 +92,7 @@ func Start(t testing.TB, change func(*api.Config)) *Kit {
 
 	fake := providertest.NewFake()
 	fake.SetRootPassword(RootPassword)
-	registry, err := providers.NewRegistry(fake.Provider(), providertest.Authority{})
+	registry, err := providers.NewRegistry(fake.Provider(), fake.Fixed(), providertest.Authority{})
 	must(t, err)
 	log := &journal{state: state, term: 1}
 	decider, err := access.New(access.DeciderConfig{State: state})

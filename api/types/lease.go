@@ -24,6 +24,7 @@ type Lease struct {
 	EndedAt      *time.Time `json:"ended_at,omitempty"`
 
 	RenewableTTL Duration          `json:"renewable_ttl" doc:"By how much it can still be extended, in seconds"`
+	Renewable    bool              `json:"renewable" doc:"It is active and can still be extended; never, where the end of a credential is fixed as it is made"`
 	Renewals     int               `json:"renewals"`
 	Labels       map[string]string `json:"labels"`
 

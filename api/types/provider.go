@@ -10,6 +10,9 @@ type Provider struct {
 	Parameters   []Field          `json:"parameters" nullable:"false" doc:"What a request for a lease may say besides"`
 	Outputs      []ProviderOutput `json:"outputs" nullable:"false" doc:"Fields of the leased values"`
 	NativeExpiry bool             `json:"native_expiry" doc:"The outside system ends a login by itself after the lease's end"`
+	Fixed        bool             `json:"fixed" doc:"The end of a credential is fixed as it is made: its leases cannot be renewed"`
+	Rotates      bool             `json:"rotates" doc:"The root credential of a connection can be exchanged by the broker"`
+	Previews     bool             `json:"previews" doc:"It can be shown what a lease would do at the outside system"`
 	MaxLoginName int              `json:"max_login_name" doc:"Longest login name in bytes"`
 }
 

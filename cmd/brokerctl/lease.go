@@ -120,7 +120,7 @@ func (a *app) leaseRows(l types.Lease) []row {
 	}
 	rows = append(rows, row{"Expires", a.full(l.ExpiresAt)})
 	if l.State == "active" {
-		rows = append(rows, row{"Renewable", l.RenewableTTL.String()})
+		rows = append(rows, row{"Renewable", renewable(l)})
 	}
 	if l.Missing {
 		rows = append(rows, row{"Missing", "its login was not there in the newest sweep"})
@@ -141,6 +141,14 @@ func (a *app) leaseRows(l types.Lease) []row {
 		row{"Next try", a.full(pointed(l.NextTryAt))},
 	)
 	return rows
+}
+
+// renewable says by how much a lease can still be extended.
+func renewable(l types.Lease) string {
+	if !l.Renewable {
+		return "no"
+	}
+	return l.RenewableTTL.String()
 }
 
 func (a *app) leaseRenew() *cobra.Command {

@@ -214,7 +214,7 @@ func (a *app) tableOfIssued(out io.Writer, issued types.Issued) error {
 	lease := issued.Lease
 	for _, one := range []row{
 		{"Lease ID", lease.ID}, {"Name", lease.Name}, {"Secret", lease.Secret},
-		{"Expires at", a.full(lease.ExpiresAt)}, {"Renewable", lease.RenewableTTL.String()},
+		{"Expires at", a.full(lease.ExpiresAt)}, {"Renewable", renewable(lease)},
 	} {
 		fmt.Fprintf(table, "%s\t%s\n", a.title(one.title), clean(one.value))
 	}

@@ -55,6 +55,7 @@ type Fake struct {
 
 	keepsRoots  bool // see KeepRoots
 	retirements int  // of root passwords: each ends the sessions from before
+	undead  bool // removed logins are accepted
 }
 
 type key struct {
@@ -132,6 +133,13 @@ func (f *Fake) Calls(ops ...Op) []FakeCall {
 	return calls
 }
 
+// AcceptRemoved makes the fake accept the log-ins of removed logins too, as a broken outside system would, or no more.
+func (f *Fake) AcceptRemoved(accept bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.undead = accept
+}
+
 // LogIn tries to log in as a user would. It returns an error when the login is absent, stopped or
 // expired by itself, or the password is wrong.
 func (f *Fake) LogIn(username, password string) error {
@@ -147,6 +155,9 @@ func (f *Fake) LogIn(username, password string) error {
 		if f.now().After(login.ExpiresAt.Add(FakeGrace)) {
 			return errors.New("the login has expired")
 		}
+		return nil
+	}
+	if f.undead && slices.ContainsFunc(f.removed, func(l FakeLogin) bool { return string(l.Name) == username && l.Password == password }) {
 		return nil
 	}
 	return errors.New("no such login or wrong password")

@@ -19,13 +19,21 @@ const (
 )
 
 // Provider returns a provider named "fake" whose Backends all work on this fake.
-func (f *Fake) Provider() providers.Provider { return fakeProvider{f} }
+func (f *Fake) Provider() providers.Provider { return fakeProvider{f, "fake", false} }
 
-type fakeProvider struct{ fake *Fake }
+// Fixed returns a provider named "fake-fixed" that is like the other one, and cannot renew: the end of its logins is fixed
+// as they are made.
+func (f *Fake) Fixed() providers.Provider { return fakeProvider{f, "fake-fixed", true} }
+
+type fakeProvider struct {
+	fake  *Fake
+	name  string
+	fixed bool
+}
 
 func (p fakeProvider) Describe() providers.Description {
 	return providers.Description{
-		Name: "fake", Title: "Fake", Summary: "An outside system in memory, for tests.",
+		Name: p.name, Title: "Fake", Summary: "An outside system in memory, for tests.",
 		Connection: []providers.Field{
 			{Name: "system", Type: providers.TypeString, Default: fakeMain, Locates: true, Help: "Which of the fake's systems."},
 			{Name: "password", Type: providers.TypeString, Secret: true, Help: "The root password."},
@@ -40,14 +48,14 @@ func (p fakeProvider) Describe() providers.Description {
 			{Name: "host", Help: "The system."},
 			{Name: "url", Help: "All in one.", Secret: true},
 		},
-		NativeExpiry: true, MaxLoginName: 63, Rotates: true,
+		NativeExpiry: true, Fixed: p.fixed, MaxLoginName: 63, Rotates: true,
 	}
 }
 
 func (p fakeProvider) ValidateOptions(providers.Options) []providers.FieldError { return nil }
 
 func (p fakeProvider) Open(settings providers.Settings, env providers.Env) (providers.Backend, error) {
-	b := &fakeBackend{fake: p.fake, system: settings.String("system"), password: settings.String("password"),
+	b := &fakeBackend{fake: p.fake, fixed: p.fixed, system: settings.String("system"), password: settings.String("password"),
 		term: env.Term, clusterID: env.ClusterID, prefix: env.Prefix, random: rand.Reader}
 	if b.system == "" {
 		b.system = fakeMain
@@ -58,6 +66,7 @@ func (p fakeProvider) Open(settings providers.Settings, env providers.Env) (prov
 
 type fakeBackend struct {
 	fake      *Fake
+	fixed     bool
 	system    string
 	password  string
 	term      uint64
@@ -149,6 +158,9 @@ func (b *fakeBackend) each(ctx context.Context, op Op, logins []providers.Login,
 
 func (b *fakeBackend) Renew(ctx context.Context, logins []providers.Login) map[providers.LoginName]error {
 	return b.each(ctx, OpRenew, logins, func(login providers.Login) error {
+		if b.fixed {
+			return providers.Errorf(providers.KindUnsupported, "renewing login %q: its end is fixed", login.Name)
+		}
 		b.fake.mu.Lock()
 		defer b.fake.mu.Unlock()
 		return b.fake.renewLocked(b, login)

@@ -20,6 +20,7 @@ const (
 	OpPlan          Op = "plan_rotation"
 	OpRotate        Op = "rotate"
 	OpRetire        Op = "retire"
+	OpLogIn         Op = "log_in"
 )
 
 // Fault is a way in which a call fails.
