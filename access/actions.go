@@ -25,6 +25,7 @@ var Actions = map[Action]string{
 	"secret:create": "make a secret",
 	"secret:update": "change a secret",
 	"secret:delete": "delete a secret",
+	"secret:test":   "have a secret tested with a lease whose values nobody is shown",
 
 	"lease:issue":   "issue leases: get credentials",
 	"lease:list":    "list leases of others",

@@ -59,7 +59,7 @@ func operatorActions() []Action {
 	return of(
 		"environment", "list get create update delete",
 		"connection", "list get create update delete check pause sweep use statements",
-		"secret", "list get create update delete",
+		"secret", "list get create update delete test",
 		"lease", "list get history revoke retry forget",
 		"lock", "list get create update delete",
 		"operation", "list get cancel",
@@ -72,7 +72,7 @@ func operatorActions() []Action {
 func developerActions() []Action {
 	return of(
 		"environment", "list get",
-		"secret", "list get create update delete",
+		"secret", "list get create update delete test",
 		"connection", "use",
 		"lease", "issue list get history",
 		"lock", "list get", "operation", "list get", "event", "list", "provider", "list get", "cluster", "get",

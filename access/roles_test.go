@@ -93,6 +93,7 @@ secret:delete             x          x          x          .          .         
 secret:get                x          x          x          x          x          x
 secret:list               x          x          x          x          x          x
 secret:update             x          x          x          .          .          .
+secret:test               x          x          x          .          .          .
 snapshot:diff             x          .          .          .          .          .
 snapshot:release          x          .          .          .          .          .
 snapshot:save             x          x          .          .          .          .

@@ -37,6 +37,12 @@ type Broker interface {
 	UpdateSecret(context.Context, broker.Request, broker.SecretChange) (fsm.Secret, []string, error)
 	DeleteSecret(ctx context.Context, request broker.Request, name fsm.SecretName, ifVersion uint64) error
 
+	// TestSecret tries a secret out. What failed is in the answer; an error means that there was nothing to try.
+	TestSecret(context.Context, broker.Request, broker.TestSpec) (broker.SecretTest, error)
+
+	// Preview tells what a lease of the secret for the account would do. It is called at any node.
+	Preview(secret fsm.Secret, account fsm.AccountName) (broker.Preview, error)
+
 	Issue(context.Context, broker.Request, broker.IssueSpec) (broker.Issued, error)
 	Renew(context.Context, broker.Request, broker.RenewSpec) (fsm.Lease, error)
 

@@ -186,9 +186,7 @@ func (s *Server) createSecret(ctx context.Context, c *call, in *SecretCreate) (*
 	if err != nil {
 		return nil, err
 	}
-	c.setVersion(made.Version)
-	shown, err := secretOf(made)
-	shown.Warnings = warnings
+	shown, err := s.shownSecret(c, made, warnings, in.DryRun)
 	return &created[types.Secret]{createdStatus(in.DryRun), shown}, err
 }
 
@@ -250,9 +248,7 @@ func (s *Server) updateSecret(ctx context.Context, c *call, in *SecretUpdate) (*
 	if err != nil {
 		return nil, err
 	}
-	c.setVersion(changed.Version)
-	shown, err := secretOf(changed)
-	shown.Warnings = warnings
+	shown, err := s.shownSecret(c, changed, warnings, in.DryRun)
 	return &body[types.Secret]{shown}, err
 }
 

@@ -290,6 +290,7 @@ func (s *Server) routes() error {
 	r.connections()
 	r.documents()
 	r.secrets()
+	r.secretTests()
 	r.leases()
 	r.operations()
 	r.locks()

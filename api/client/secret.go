@@ -96,3 +96,29 @@ func (c *Client) DeleteSecretWithLeases(ctx context.Context, fullName, reason st
 	}
 	return c.deleteWithLeases(ctx, "secret "+fullName, path, reason, options)
 }
+
+// TestSecret has a secret tested. A step that failed is no error: the answer tells it.
+func (c *Client) TestSecret(ctx context.Context, fullName string, options ...Option) (types.SecretTest, error) {
+	var out types.SecretTest
+	path, err := secretPath(fullName)
+	if err != nil {
+		return out, err
+	}
+	err = c.do(ctx, "testing secret "+fullName, &call{method: http.MethodPost, path: path + "/test", answer: &out}, options...)
+	return out, err
+}
+
+// PreviewSecret returns what a lease of a secret would do, for the account or, when it is empty, for whoever asks.
+func (c *Client) PreviewSecret(ctx context.Context, fullName, account string, options ...Option) (types.SecretPreview, error) {
+	var out types.SecretPreview
+	path, err := secretPath(fullName)
+	if err != nil {
+		return out, err
+	}
+	query := url.Values{}
+	if account != "" {
+		query.Set("account", account)
+	}
+	err = c.do(ctx, "previewing secret "+fullName, &call{method: http.MethodGet, path: path + "/preview", query: query, answer: &out}, options...)
+	return out, err
+}

@@ -21,6 +21,7 @@ type Secret struct {
 	UpdatedAt   time.Time         `json:"updated_at"`
 	Version     uint64            `json:"version" doc:"Changes with every change; send it as If-Match"`
 	Warnings    []string          `json:"warnings,omitempty"`
+	Preview     *SecretPreview    `json:"preview,omitempty" doc:"In a dry run: what a lease would do"`
 
 	BeingDeletedBy string `json:"being_deleted_by,omitempty" doc:"The operation that deletes it"`
 }

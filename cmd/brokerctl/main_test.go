@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 //	stick, unstick         have no login removed any more, or again
 //	stray NAME             put a login there that ends with this name and that no lease knows
 //	restored [drill]       have the cluster be one that was restored from a snapshot
-//	fail OP, heal          have the calls of a kind fail, or none
+//	fail OP [refuse], heal have the calls of a kind find the system away, or be refused; or none
 //
 //	auditlog FILE NODE N [unanchored]  write an audit log of so many requests, and anchor it
 func TestScripts(t *testing.T) {
@@ -125,7 +125,7 @@ func TestScripts(t *testing.T) {
 				fake.Add(stray)
 			},
 			"fail": func(ts *testscript.TestScript, _ bool, args []string) {
-				ts.Value("kit").(*apitest.Kit).Fake.Fail(providertest.Op(args[0]), providertest.FaultUnreachable)
+				ts.Value("kit").(*apitest.Kit).Fake.Fail(providertest.Op(args[0]), map[bool]providertest.Fault{true: providertest.FaultRefuse, false: providertest.FaultUnreachable}[len(args) > 1 && args[1] == "refuse"])
 			},
 			"auditlog": func(ts *testscript.TestScript, _ bool, args []string) {
 				head, err := writeAuditLog(ts.MkAbs(args[0]), args[1], args[2], ts.Value("kit").(*apitest.Kit).Keyring)

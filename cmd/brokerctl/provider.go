@@ -44,6 +44,7 @@ func (a *app) providerList() *cobra.Command {
 func (a *app) providerGet() *cobra.Command {
 	return &cobra.Command{
 		Use:               "get NAME",
+		Aliases:           []string{"show"},
 		Short:             "Show the fields, options and outputs of a provider",
 		Args:              exactly("NAME"),
 		ValidArgsFunction: a.complete(providerNames),
@@ -60,6 +61,9 @@ func (a *app) providerGet() *cobra.Command {
 				return a.show(found, found.Name, providerRows(found))
 			}
 			fmt.Fprintf(a.out, "%s (%s): %s\n", found.Title, found.Name, found.Summary)
+			for _, one := range abilities(found) {
+				fmt.Fprintf(a.out, "  %s\n", one)
+			}
 			a.showFields("Settings of a connection (connection create --set)", found.Connection)
 			a.showFields("Options of a secret (secret create --set)", found.Options)
 			if len(found.Parameters) > 0 {
@@ -72,6 +76,21 @@ func (a *app) providerGet() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// abilities says in sentences what a provider can do and what not.
+func abilities(p types.Provider) []string {
+	var out []string
+	say := func(is bool, text string) {
+		if is {
+			out = append(out, text)
+		}
+	}
+	say(p.Fixed, "Its leases cannot be renewed: the end of a credential is fixed as it is made.")
+	say(p.NativeExpiry, "The system ends a login by itself after the lease's end.")
+	say(!p.NativeExpiry, "The system ends no login by itself: the broker has to.")
+	say(p.Rotates, "The broker can exchange the root credential.")
+	return out
 }
 
 func (a *app) showFields(title string, fields []types.Field) {
@@ -104,6 +123,9 @@ func traits(field types.Field) []string {
 
 func providerRows(found types.Provider) []row {
 	rows := []row{{"Name", found.Name}, {"Title", found.Title}, {"Summary", found.Summary}}
+	for _, one := range abilities(found) {
+		rows = append(rows, row{"Ability", one})
+	}
 	for _, one := range found.Connection {
 		rows = append(rows, row{"Setting", one.Name})
 	}

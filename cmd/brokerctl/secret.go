@@ -19,7 +19,7 @@ func (a *app) secretCommand() *cobra.Command {
 		Aliases: []string{"secrets"},
 		Short:   "Dynamic secrets: what kind of login is made, and for how long",
 	}
-	noun.AddCommand(a.secretCreate(), a.secretGet(), a.secretList(), a.secretUpdate(), a.secretDelete())
+	noun.AddCommand(a.secretCreate(), a.secretGet(), a.secretList(), a.secretUpdate(), a.secretDelete(), a.secretTest(), a.secretPreview())
 	return noun
 }
 
@@ -113,13 +113,17 @@ func (a *app) secretCreate() *cobra.Command {
 	var change changeFlags
 	var flags secretFlags
 	var connection string
+	var test bool
 	cmd := &cobra.Command{
 		Use:   "create APP/ENV/NAME",
 		Short: "Make a dynamic secret",
 		Long: "Make a dynamic secret.\n\n" + setHelp + `
 
 Without --output, every field of the provider's values becomes a key under its upper-case name.
-A template holds fields in double braces: 'postgres://{{username}}:{{password | urlencode}}@{{host}}'.`,
+A template holds fields in double braces: 'postgres://{{username}}:{{password | urlencode}}@{{host}}'.
+
+--dry-run shows what a lease would do at the outside system. --test tries the secret out when it is made,
+like "brokerctl secret test", and prints how that went.`,
 		Example: `  brokerctl secret create payments/production/orders-ro --connection orders-db \
       --default-ttl 1h --max-ttl 24h --set member_of=readonly \
       --output DB_USER=username --output DB_PASSWORD=password --output DATABASE_URL=url`,
@@ -132,6 +136,9 @@ A template holds fields in double braces: 'postgres://{{username}}:{{password | 
 			spec := types.SecretSpec{Name: name, Connection: connection, Description: flags.description}
 			if connection == "" {
 				return usage("--connection is required")
+			}
+			if test && change.dryRun {
+				return usage("--test and --dry-run exclude each other: a test needs the secret to be there")
 			}
 			if spec.DefaultTTL, err = ttl("default-ttl", flags.defaultTTL); err != nil {
 				return err
@@ -167,10 +174,21 @@ A template holds fields in double braces: 'postgres://{{username}}:{{password | 
 				return err
 			}
 			change.done(a, "created", "secret "+made.FullName)
-			return a.changed(made, made.FullName, made.Warnings)
+			switch {
+			case test:
+				a.warn(made.Warnings...)
+				return a.testSecret(cmd.Context(), c, made.FullName)
+			case !change.dryRun:
+				a.offerTest(made.FullName)
+			}
+			if err := a.changed(made, made.FullName, made.Warnings); err != nil {
+				return err
+			}
+			return a.showPreview(made)
 		},
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "the connection that makes its logins")
+	cmd.Flags().BoolVar(&test, "test", false, "then try it out with a short lease")
 	flags.addTo(cmd, false)
 	change.addTo(cmd, false)
 	a.completeFlag(cmd, "connection", connectionNames)

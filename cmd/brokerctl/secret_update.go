@@ -58,7 +58,13 @@ func (a *app) secretUpdate() *cobra.Command {
 				return err
 			}
 			change.done(a, "updated", "secret "+changed.FullName)
-			return a.changed(changed, changed.FullName, changed.Warnings)
+			if !change.dryRun && wanted.Options != nil {
+				a.offerTest(changed.FullName)
+			}
+			if err := a.changed(changed, changed.FullName, changed.Warnings); err != nil {
+				return err
+			}
+			return a.showPreview(changed)
 		},
 	}
 	cmd.Flags().BoolVar(&disable, "disable", false, "issue and renew no leases of it")
