@@ -256,6 +256,10 @@ func (p *period) checkSettings(ctx context.Context, name fsm.ConnectionName, pro
 		return string(id), nil
 	}
 	pe := classify(err)
+	if errors.Is(err, providers.ErrAddressRefused) {
+		// Whatever the provider makes of it: trying again is of no use.
+		pe = &providers.Error{Kind: providers.KindRejected, Err: pe.Err, Hint: "The operator's lists of networks (allow_networks, deny_networks of brokerd) do not let the broker connect there."}
+	}
 	if pe.Kind == providers.KindRejected || pe.Kind == providers.KindUnsupported {
 		return "", withHint(&fsm.Refusal{Code: CodeConnectionCheckFailed, Message: fmt.Sprintf("connection %q does not work: %s", name, pe)}, pe)
 	}

@@ -152,13 +152,13 @@ func (d Dialer) permit(addr netip.Addr) error {
 		return fmt.Errorf("%w: %s is %s", ErrAddressRefused, addr, reason)
 	}
 	within := func(p netip.Prefix) bool { return p.Contains(addr.WithZone("")) }
-	if slices.ContainsFunc(d.deny, within) {
-		return fmt.Errorf("%w: %s is in a network that the operator denies", ErrAddressRefused, addr)
+	if i := slices.IndexFunc(d.deny, within); i >= 0 {
+		return fmt.Errorf("%w: %s is in %s, which the operator denies (deny_networks)", ErrAddressRefused, addr, d.deny[i])
 	}
 	if len(d.allow) == 0 || slices.ContainsFunc(d.allow, within) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is in no network that the operator allows", ErrAddressRefused, addr)
+	return fmt.Errorf("%w: %s is in none of the networks that the operator allows (allow_networks)", ErrAddressRefused, addr)
 }
 
 // forbidden says why no provider may ever connect to the address, or "".

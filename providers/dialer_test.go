@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"broker/providers"
@@ -87,7 +88,10 @@ func TestDialerConnects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if conn, err := denied.DialContext(t.Context(), "tcp", "127.0.0.1:"+port); !errors.Is(err, providers.ErrAddressRefused) {
+	if conn, err := denied.DialContext(t.Context(), "tcp", "127.0.0.1:"+port); !errors.Is(err, providers.ErrAddressRefused) || !strings.Contains(err.Error(), "127.0.0.1/32, which the operator denies (deny_networks)") {
 		t.Errorf("a denied address inside an allowed network: got %v, %v, want refused", conn, err)
+	}
+	if conn, err := denied.DialContext(t.Context(), "tcp", "10.1.2.3:"+port); !errors.Is(err, providers.ErrAddressRefused) || !strings.Contains(err.Error(), "10.1.2.3 is in none of the networks that the operator allows (allow_networks)") {
+		t.Errorf("an address that is not allowed: got %v, %v, want refused", conn, err)
 	}
 }

@@ -71,6 +71,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"nothing to begin with":  {[]string{"server", "--data-dir", filepath.Join(dir, "b"), "--listen", "127.0.0.1"}, 3, "member"},
 		"address in use":         {[]string{"server", "--init", "--data-dir", filepath.Join(dir, "c"), "--listen", "127.0.0.1", "--api-listen", busy.Addr().String()}, 1, "address already in use"},
 		"networks":               {[]string{"server", "--init", "--data-dir", filepath.Join(dir, "d"), "--allow-networks", "everywhere"}, 2, "allow_networks"},
+		"denied networks":        {[]string{"server", "--init", "--data-dir", filepath.Join(dir, "d"), "--deny-networks", "10.0.0.0/99"}, 2, "denied network \"10.0.0.0/99\""},
 		"snapshots nowhere":      {[]string{"server", "--snapshot-interval", "1h"}, 2, "snapshot_dir"},
 		"no snapshot kept":       {[]string{"server", "--snapshot-interval", "1h", "--snapshot-dir", dir, "--snapshot-keep", "0"}, 2, "snapshot_keep"},
 		"shares":                 {[]string{"server", "--recovery-shares", "2", "--recovery-threshold", "3"}, 2, "3 of 2 is not possible"},

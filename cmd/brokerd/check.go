@@ -148,5 +148,6 @@ func check(ctx context.Context, options *pflag.FlagSet, health bool) *report {
 	greetings := r.checkPeers(ctx, c, m)
 	r.checkClock(greetings)
 	r.checkLimits()
+	r.checkOutside(c)
 	return r
 }

@@ -60,6 +60,7 @@ type config struct {
 	SnapshotInterval  time.Duration `koanf:"snapshot_interval"`
 	SnapshotKeep      int           `koanf:"snapshot_keep"`
 	AllowNetworks     []string      `koanf:"allow_networks"`
+	DenyNetworks      []string      `koanf:"deny_networks"`
 	HistoryTTL        time.Duration `koanf:"history_ttl"`
 	SweepInterval     time.Duration `koanf:"sweep_interval"`
 	SweepQuarantine   time.Duration `koanf:"sweep_quarantine"`
@@ -139,7 +140,8 @@ func serverFlags(f *pflag.FlagSet) {
 	f.String("snapshot-dir", "", "where this node puts the snapshots that it makes by itself; best on another machine's disk")
 	f.Duration("snapshot-interval", 0, "how often it makes one of its own state; 0: never")
 	f.Int("snapshot-keep", 7, "how many of them are kept")
-	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8 (default: all but link-local and metadata addresses)")
+	f.StringSlice("allow-networks", nil, "networks that connections may point at, e.g. 10.0.0.0/8, looked at whenever one is dialled (default: all but link-local and metadata addresses); the same on every node")
+	f.StringSlice("deny-networks", nil, "networks that they may not point at, even within those; the same on every node")
 	f.Duration("history-ttl", 30*24*time.Hour, "how long ended leases and their history are kept")
 	f.Duration("sweep-interval", 10*time.Minute, "about how often outside systems are searched for logins that no lease knows")
 	f.Duration("sweep-quarantine", 5*time.Minute, "how far apart two sweeps must see such a login before it is removed")
@@ -202,7 +204,7 @@ func loadConfig(flags *pflag.FlagSet, stderr io.Writer) (config, error) {
 	}
 	vars := env.Provider(".", env.Opt{Prefix: "BROKERD_", TransformFunc: func(name, value string) (string, any) {
 		name = strings.ToLower(strings.TrimPrefix(name, "BROKERD_"))
-		if name == "join" || name == "allow_networks" || name == "api_name" || name == "trusted_proxies" {
+		if name == "join" || name == "allow_networks" || name == "deny_networks" || name == "api_name" || name == "trusted_proxies" {
 			return name, strings.Split(value, ",")
 		}
 		return name, value
@@ -259,6 +261,9 @@ func (c config) complete() (config, error) {
 		return c, err
 	}
 	if _, err := c.front(); err != nil {
+		return c, err
+	}
+	if _, err := c.dialer(); err != nil {
 		return c, err
 	}
 	c, err := c.completeAudit()

@@ -191,9 +191,9 @@ func (n *node) halt(err error) {
 }
 
 func (n *node) newCluster(registry *providers.Registry, forwarded http.Handler) (err error) {
-	dialer, err := providers.NewDialer(providers.DialerConfig{Allow: n.config.AllowNetworks})
+	dialer, err := n.config.dialer()
 	if err != nil {
-		return usageError{fmt.Errorf("allow_networks: %w", err)}
+		return err
 	}
 	n.network = cluster.NewTLS(n.identity, nil, n.removed)
 	n.cluster, err = cluster.New(cluster.Config{

@@ -163,14 +163,10 @@ func (b *backend) createSteps(conn *pgx.Conn, batch []ticket[*creation], wait ti
 		}
 		expiration := quoteTime(nativeExpiry(grant.Login))
 		options := grant.Options
-		connections := int64(-1)
-		if options[optionConnectionLimit] != nil {
-			connections = options.Integer(optionConnectionLimit)
-		}
-		roles = append(roles, step{doingCreate, fmt.Sprintf("CREATE ROLE %s LOGIN CONNECTION LIMIT %d PASSWORD %s VALID UNTIL %s", name, connections, verifier, expiration), i})
-		comments = append(comments, step{"commenting on it", fmt.Sprintf("COMMENT ON ROLE %s IS %s", name, comment), i})
+		roles = append(roles, step{doingCreate, createRole(name, connectionLimit(options), verifier, expiration), i})
+		comments = append(comments, step{"commenting on it", commentOn(name, comment), i})
 		for _, group := range sortedUnique(options.List(optionMemberOf)) {
-			memberships = append(memberships, step{fmt.Sprintf("making it a member of %q", group), fmt.Sprintf("GRANT %s TO %s", quoteName(group), name), i})
+			memberships = append(memberships, step{fmt.Sprintf("making it a member of %q", group), grantMembership(group, name), i})
 		}
 		rendered, err := renderAll(options.List(optionCreationStatements), creationPlaceholders, map[string]string{
 			placeholderName: name, placeholderPassword: verifier, placeholderExpiration: expiration,
