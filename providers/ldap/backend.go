@@ -140,7 +140,7 @@ func (b *backend) work(ctx context.Context, todo []providers.Login, answers map[
 				if !more {
 					return
 				}
-				err, gone := b.with(ctx, login, do)
+				gone, err := b.with(ctx, login, do)
 				mu.Lock()
 				answers[login.Name] = err
 				if gone && lost == nil {
@@ -157,12 +157,12 @@ func (b *backend) work(ctx context.Context, todo []providers.Login, answers map[
 }
 
 // with does something for one login; gone says that the directory does not answer.
-func (b *backend) with(ctx context.Context, login providers.Login, do func(context.Context, *conn, providers.Login) error) (err error, gone bool) {
+func (b *backend) with(ctx context.Context, login providers.Login, do func(context.Context, *conn, providers.Login) error) (gone bool, err error) {
 	c, err := b.acquire(ctx)
 	if err != nil {
-		return err, true
+		return true, err
 	}
 	defer b.release(c)
 	err = do(ctx, c, login)
-	return err, c.broken
+	return c.broken, err
 }

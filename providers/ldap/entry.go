@@ -17,7 +17,7 @@ sn: {{name}}
 uid: {{name}}
 `
 
-// record marks an entry as the cluster's, beyond the few characters that its name has room for.
+// recordOf marks an entry as the cluster's, beyond the few characters that its name has room for.
 func recordOf(clusterID, leaseID string) string {
 	return "broker cluster=" + clusterID + " lease=" + leaseID
 }

@@ -103,12 +103,3 @@ func (b *backend) readOnlyError(doing string) *providers.Error {
 	return &providers.Error{Kind: providers.KindUnavailable, Hint: "Point the connection at a server that takes changes.",
 		Err: fmt.Errorf("%s: the directory at %s takes no changes", doing, b.settings.address())}
 }
-
-// failAll answers the same error for every login that has no answer yet.
-func failAll(answers map[providers.LoginName]error, logins []providers.Login, err error) {
-	for _, login := range logins {
-		if _, answered := answers[login.Name]; !answered {
-			answers[login.Name] = err
-		}
-	}
-}

@@ -24,8 +24,7 @@ func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.F
 		}
 		defer b.release(c)
 		paging := goldap.NewControlPaging(listPage)
-		// Without a prefix every entry is meant, which "(uid=*)" says as well.
-		filter := "(" + b.settings.nameAttribute + "=" + goldap.EscapeFilter(prefix) + "*)"
+		filter := prefixFilter(b.settings.nameAttribute, prefix)
 		for {
 			request := goldap.NewSearchRequest(b.settings.userBase, goldap.ScopeSingleLevel, goldap.NeverDerefAliases, 0, 0, false, filter,
 				[]string{b.settings.recordAttribute}, []goldap.Control{paging})
@@ -48,6 +47,11 @@ func (b *backend) List(ctx context.Context, prefix string) iter.Seq2[providers.F
 			c.wire.left.Store(longestAnswer)
 		}
 	}
+}
+
+// prefixFilter means the entries whose name begins with prefix; every entry without one.
+func prefixFilter(attribute, prefix string) string {
+	return "(" + attribute + "=" + goldap.EscapeFilter(prefix) + "*)"
 }
 
 // foundIn reads an entry. The directory ignores case where we do not.
