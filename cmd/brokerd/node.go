@@ -32,6 +32,7 @@ import (
 	"broker/providers/ldap"
 	"broker/providers/noop"
 	"broker/providers/postgres"
+	"broker/providers/webhook"
 	"broker/seal"
 	"broker/telemetry"
 )
@@ -45,6 +46,7 @@ func concreteProviders(bench bool) (*providers.Registry, error) {
 	list := []providers.Provider{
 		ldap.Provider{},
 		postgres.Provider{},
+		webhook.Provider{},
 	}
 	if bench {
 		list = append(list, noop.Provider{})
