@@ -39,13 +39,13 @@ type Reply struct {
 type Login struct {
 	Name       string          `json:"name" doc:"Name of the login. It is never used for another one."`
 	ExpiresAt  time.Time       `json:"expires_at" doc:"End of its lease, if it is not renewed. The broker revokes then; a service may itself end logins some minutes later."`
-	Parameters json.RawMessage `json:"parameters,omitempty" schema:"object" doc:"The secret's parameters, as its author wrote them."`
+	Parameters json.RawMessage `json:"parameters,omitempty" doc:"The secret's parameters, as its author wrote them."`
 }
 
 // CheckRequest asks whether the service is ready, and with parameters whether a login could be made with them.
 type CheckRequest struct {
 	Call
-	Parameters json.RawMessage `json:"parameters,omitempty" schema:"object" doc:"Parameters of a secret that is being saved."`
+	Parameters json.RawMessage `json:"parameters,omitempty" doc:"Parameters of a secret that is being saved."`
 }
 
 // CheckReply says that the service is ready.
