@@ -24,14 +24,10 @@ func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 		}
 		return answers
 	}
-	claim, err := parseCreation(defaultCreation)
-	if err != nil {
-		panic(err) // the template is ours
-	}
-	return b.each(ctx, logins, 4, func(ctx context.Context, c *conn, login providers.Login) error {
-		entry := b.entry(claim, login.Name, "")
-		if err := c.Add(entry); err != nil {
-			return b.failed(ctx, c, err, "confirming that entry %q is absent", entry.DN)
+	return b.each(ctx, logins, 6, func(ctx context.Context, c *conn, login providers.Login) error {
+		entry, err := b.claim(ctx, c, login)
+		if err != nil {
+			return err
 		}
 		madeAt, _, err := b.madeAt(ctx, c, entry.DN)
 		if c.broken {
@@ -45,4 +41,28 @@ func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 		}
 		return err
 	})
+}
+
+// claim adds an entry of the login's name: a plain one, or one as the secret makes them where the directory's schema
+// has no place for that. The secret's may be what the directory refused in the first place.
+func (b *backend) claim(ctx context.Context, c *conn, login providers.Login) (*goldap.AddRequest, error) {
+	var refused error
+	for _, options := range []providers.Options{nil, login.Options} {
+		t, err := creation(options)
+		if err != nil {
+			continue
+		}
+		entry := b.entry(t, login.Name, "")
+		if err = c.Add(entry); err == nil {
+			return entry, nil
+		}
+		problem := b.failed(ctx, c, err, "confirming that entry %q is absent", entry.DN)
+		if problem.Kind != providers.KindRejected {
+			return nil, problem
+		}
+		if refused == nil {
+			refused = problem
+		}
+	}
+	return nil, refused
 }

@@ -2,9 +2,12 @@ package ldap_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
+
+	"go.uber.org/goleak"
 
 	"broker/providers/ldap/ldaptest"
 )
@@ -20,10 +23,19 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer server.Close()
 	if _, err := server.Prepare(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, errors.Join(err, server.Close()))
+		return 1
+	}
+	code := m.Run()
+	if err := server.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return m.Run()
+	// Every Backend is closed by now: nothing of it may go on.
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"broker/providers"
-	"broker/providers/ldap/ldaptest"
 )
 
 // exchange rotates at a directory and returns Backends with the old and the new root credential.
@@ -47,16 +46,7 @@ func TestRotationOverlaps(t *testing.T) {
 
 // A directory that takes one password only is left with the new one.
 func TestRotationWithoutOverlap(t *testing.T) {
-	strict := ldaptest.Start(t)
-	for _, ldif := range []string{
-		"dn: cn=module{0},cn=config\nchangetype: modify\nadd: olcModuleLoad\nolcModuleLoad: constraint\n",
-		"dn: olcOverlay=constraint,olcDatabase={1}mdb,cn=config\nchangetype: add\nobjectClass: olcOverlayConfig\nobjectClass: olcConstraintConfig\nolcOverlay: constraint\nolcConstraintAttribute: userPassword count 1\n",
-	} {
-		if err := strict.Modify(t.Context(), "cn=config", ldif); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before, after := exchange(t, openAt(t, strict, nil))
+	before, after := exchange(t, openAt(t, withOverlay(t, "constraint"), nil))
 	if _, err := before.Check(t.Context()); kindOf(t, err) != providers.KindRejected {
 		t.Errorf("checking with the old password: got %v, want rejected", err)
 	}

@@ -80,7 +80,9 @@ func (s *Server) setUp(ctx context.Context) error {
 	s.Authority = made.Authority
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(made.Authority))
-	s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
+	s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
+	}}
 	for name, content := range map[string]string{"server.pem": made.Certificate, "server.key": made.Key, "secrets": s.Secret + "\n"} {
 		if _, err := s.Write(name, []byte(content)); err != nil {
 			return err
