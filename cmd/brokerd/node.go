@@ -33,6 +33,7 @@ import (
 	"broker/providers/noop"
 	"broker/providers/postgres"
 	"broker/providers/webhook"
+	"broker/providers/redis"
 	"broker/seal"
 	"broker/telemetry"
 )
@@ -47,6 +48,7 @@ func concreteProviders(bench bool) (*providers.Registry, error) {
 		ldap.Provider{},
 		postgres.Provider{},
 		webhook.Provider{},
+		redis.Provider{},
 	}
 	if bench {
 		list = append(list, noop.Provider{})
