@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,7 +21,7 @@ func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend
 	if err != nil {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening Redis connection: %w", err)}
 	}
-	b := &backend{settings: read, env: env, turns: make(chan struct{}, read.maxConnections-1), savingTurn: make(chan struct{}, 1)}
+	b := &backend{settings: read, env: env, name: "broker-" + rand.Text(), turns: make(chan struct{}, read.maxConnections-1), savingTurn: make(chan struct{}, 1)}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.saves.save = b.save
 	return b, nil
@@ -30,6 +31,7 @@ func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend
 type backend struct {
 	settings settings
 	env      providers.Env
+	name     string // of its sessions
 	saves    saves
 	ctx      context.Context // done when the Backend is closed
 	cancel   context.CancelFunc

@@ -15,7 +15,7 @@ import (
 // name of a login.
 var rootCommands = []string{
 	"ACL SETUSER %s on", "ACL DELUSER %s", "ACL GETUSER %s", "ACL USERS", "MULTI", "EXEC", "WATCH broker:create:%s", "UNWATCH",
-	"SET broker:create:%s x", "GET broker:create:%s", "DEL broker:create:%s", "TIME",
+	"SET broker:create:%s x", "GET broker:create:%s", "DEL broker:create:%s", "TIME", "CLIENT LIST", "CLIENT KILL ID 1",
 }
 
 // Check looks at the server's kind and identity, where it saves its users, and at the root account's permissions.
@@ -85,7 +85,7 @@ func (b *backend) permitted(ctx context.Context, s *session, a about) error {
 // permissionFor is the rule that permits one of rootCommands.
 func permissionFor(command string) string {
 	words := strings.Fields(strings.ToLower(command))
-	if words[0] == "acl" || words[0] == "config" {
+	if words[0] == "acl" || words[0] == "config" || words[0] == "client" {
 		return "+" + words[0] + "|" + words[1]
 	}
 	if len(words) > 1 {

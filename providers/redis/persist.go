@@ -10,6 +10,8 @@ import (
 	"broker/providers"
 )
 
+const saving = "saving the server's users"
+
 // saves lets calls share the server's saving of its users, which stands still meanwhile: whoever comes while one is
 // under way waits for the next, which all who wait then share.
 type saves struct {
@@ -83,18 +85,25 @@ func (b *backend) saved(ctx context.Context) error {
 func (b *backend) save(ctx context.Context) error {
 	ctx, cancel := b.bound(ctx, 1)
 	defer cancel()
-	const doing = "saving the server's users"
 	s, release, err := b.acquireBy(ctx, b.savingTurn)
 	if err != nil {
-		return replyError(doing, err)
+		return replyError(saving, err)
 	}
 	defer release()
+	return b.saveWith(ctx, s)
+}
+
+// saveWith has the server save its users now.
+func (b *backend) saveWith(ctx context.Context, s *session) error {
+	if b.settings.persist == persistNone {
+		return nil
+	}
 	command, hint := []any{"ACL", "SAVE"}, "Give the server an aclfile that it can write, or say how its users outlive a restart in the connection's persist."
 	if b.settings.persist == persistConfig {
 		command, hint = []any{"CONFIG", "REWRITE"}, "Start the server with a configuration file that it can write, or say how its users outlive a restart in the connection's persist."
 	}
 	if err := s.Do(ctx, command...).Err(); err != nil {
-		e := replyError(doing, err)
+		e := replyError(saving, err)
 		if isReply(err, "ERR") {
 			e.Hint = hint
 		}

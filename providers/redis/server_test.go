@@ -73,7 +73,7 @@ func TestKindsOfServers(t *testing.T) {
 		t.Error(err)
 	}
 	k.mustRevoke(login)
-	_, err = providers.PlanRotation(t.Context(), k.Backend)
+	_, err = providers.PlanRotation(t.Context(), k.Backend, nil)
 	wantError(t, "rotating what is not saved", err, providers.KindUnsupported, true, "restart")
 }
 
@@ -157,7 +157,7 @@ func TestRotationOutlivesARestart(t *testing.T) {
 	own := redistest.Start(t)
 	own.MustPrepare(t)
 	k := open(t, own, nil)
-	plan, err := providers.PlanRotation(t.Context(), k.Backend)
+	plan, err := providers.PlanRotation(t.Context(), k.Backend, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,10 @@ func (b *backend) reach(ctx context.Context, turns chan struct{}) (s *session, r
 		return nil, nil, &providers.Error{Kind: providers.KindUnavailable, NotSent: true, Err: fmt.Errorf("connecting to Redis at %s: %w", b.settings.address(), err)}
 	}
 	if s = b.takeIdle(); s == nil {
-		if s, err = b.logIn(ctx, b.settings.username, b.settings.password); err != nil {
+		if s, err = b.logIn(ctx, b.settings.username, b.settings.password); err == nil {
+			err = b.nameSession(ctx, s)
+		}
+		if err != nil {
 			<-turns
 			return nil, nil, err
 		}
@@ -91,6 +94,17 @@ func (b *backend) reach(ctx context.Context, turns chan struct{}) (s *session, r
 		}
 		<-turns
 	}, nil
+}
+
+// nameSession lets a rotation tell the sessions of this Backend from others of the root account.
+func (b *backend) nameSession(ctx context.Context, s *session) error {
+	err := s.Do(ctx, "CLIENT", "SETNAME", b.name).Err()
+	if err == nil {
+		return nil
+	}
+	s.close()
+	return &providers.Error{Kind: replyError("", err).Kind, NotSent: true, Hint: replyError("", err).Hint,
+		Err: fmt.Errorf("connecting to Redis at %s: naming the session: %w", b.settings.address(), err)}
 }
 
 // takeIdle returns the session used last whose connection still stands, or nil.

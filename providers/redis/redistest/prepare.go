@@ -17,7 +17,7 @@ const RootName = "broker"
 func RootCommand(name, password, server string) []string {
 	return []string{"ACL", "SETUSER", name, "on", ">" + password, "resetchannels", "&broker:server:" + server, "~broker:create:*",
 		"+acl|setuser", "+acl|deluser", "+acl|getuser", "+acl|users", "+acl|whoami", "+acl|dryrun", "+acl|save", "+config|get", "+config|rewrite",
-		"+set", "+get", "+del", "+watch", "+unwatch", "+multi", "+exec", "+time", "+info"}
+		"+client|setname", "+client|list", "+client|kill", "+set", "+get", "+del", "+watch", "+unwatch", "+multi", "+exec", "+time", "+info"}
 }
 
 // Prepare makes the root account and what leased users read, and returns the root account's password.
