@@ -30,6 +30,7 @@ import (
 	"broker/fsm"
 	"broker/providers"
 	"broker/providers/ldap"
+	"broker/providers/mysql"
 	"broker/providers/noop"
 	"broker/providers/postgres"
 	"broker/providers/webhook"
@@ -46,6 +47,7 @@ const stopTimeout = 20 * time.Second
 func concreteProviders(bench bool) (*providers.Registry, error) {
 	list := []providers.Provider{
 		ldap.Provider{},
+		mysql.Provider{},
 		postgres.Provider{},
 		webhook.Provider{},
 		redis.Provider{},

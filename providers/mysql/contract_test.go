@@ -1,0 +1,66 @@
+package mysql_test
+
+import (
+	"context"
+	"testing"
+
+	"broker/providers"
+	"broker/providers/mysql"
+	"broker/providers/mysql/mysqltest"
+	"broker/providers/providertest"
+)
+
+func TestContract(t *testing.T) {
+	providertest.Run(t, func(t *testing.T) providertest.Fixture {
+		f := providertest.Fixture{
+			Provider:      mysql.Provider{},
+			Connection:    server.Connection(),
+			Options:       server.Options(),
+			BrokenOptions: map[string]any{"roles": mysqltest.ReadRole, "grants": "SELECT ON orders.no_such_table"},
+			Canaries:      []providers.Secret{providers.NewSecret(server.AdminPassword)},
+			LogIn:         logIn,
+			OpenCreate:    openCreate,
+		}
+		if !server.MariaDB {
+			f.Stick = stick // MariaDB drops every account
+		}
+		return f
+	})
+}
+
+func logIn(ctx context.Context, values providers.Values) error {
+	return server.LogIn(ctx, map[string]string{
+		"username": values["username"].Reveal(), "password": values["password"].Reveal(), "database": values["database"].Reveal(),
+	})
+}
+
+// openCreate stands where a create stands between reading the clock and making the account.
+func openCreate(t *testing.T, grant providers.Grant) func(commit bool) {
+	admin := server.Admin()
+	conn, err := admin.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(t.Context(), "DO GET_LOCK('broker."+string(grant.Name)+"', 0)"); err != nil {
+		t.Fatal(err)
+	}
+	return func(commit bool) {
+		defer admin.Close()
+		defer conn.Close()
+		if commit {
+			if _, err := conn.ExecContext(t.Context(), "CREATE USER '"+string(grant.Name)+"'@'%' ACCOUNT LOCK"); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := conn.ExecContext(t.Context(), "DO RELEASE_ALL_LOCKS()"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// stick makes the login the definer of a view, which the root account may not take from it.
+func stick(t *testing.T, name providers.LoginName) func() {
+	view := mysqltest.Database + ".`view of " + string(name) + "`"
+	server.MustExec(t, "CREATE DEFINER = '"+string(name)+"'@'%' VIEW "+view+" AS SELECT 1 AS one")
+	return func() { server.MustExec(t, "DROP VIEW "+view) }
+}
