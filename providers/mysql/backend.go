@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type backend struct {
 	pool     *sql.DB
 	ctx      context.Context // done when the Backend is closed
 	cancel   context.CancelFunc
+
+	sessions sync.Map // the ids that the server gave to sessions of this Backend
 
 	mariaDB atomic.Bool // what answered last, so that it is asked in its own words
 	marked  atomic.Bool // the role by which MariaDB's logins are known as the cluster's is there

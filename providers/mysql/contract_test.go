@@ -2,6 +2,8 @@ package mysql_test
 
 import (
 	"context"
+	"crypto/rand"
+	"strings"
 	"testing"
 
 	"broker/providers"
@@ -20,6 +22,10 @@ func TestContract(t *testing.T) {
 			Canaries:      []providers.Secret{providers.NewSecret(server.AdminPassword)},
 			LogIn:         logIn,
 			OpenCreate:    openCreate,
+			OpenSession:   openSession,
+			Outage:        &providertest.Outage{Stop: server.Stop, Start: server.Start, Pause: server.Pause, Resume: server.Resume},
+			WrongRoot:     map[string]any{"password": "canary-wrong-root"},
+			Rotation:      rotation,
 		}
 		if !server.MariaDB {
 			f.Stick = stick // MariaDB drops every account
@@ -63,4 +69,40 @@ func stick(t *testing.T, name providers.LoginName) func() {
 	view := mysqltest.Database + ".`view of " + string(name) + "`"
 	server.MustExec(t, "CREATE DEFINER = '"+string(name)+"'@'%' VIEW "+view+" AS SELECT 1 AS one")
 	return func() { server.MustExec(t, "DROP VIEW "+view) }
+}
+
+func openSession(ctx context.Context, values providers.Values) (*providertest.Session, error) {
+	db := server.Connect(values["username"].Reveal(), values["password"].Reveal(), values["database"].Reveal())
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &providertest.Session{
+		Alive: func(ctx context.Context) error {
+			var one int
+			return conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+		},
+		Close: func() { conn.Close(); db.Close() },
+	}, nil
+}
+
+// rotation makes a root account of its own.
+func rotation(t *testing.T) map[string]any {
+	name, password := fresh("root"), rand.Text()
+	var statements []string
+	for _, sql := range mysqltest.RootStatements(server.MariaDB, password, mysqltest.ReadRole) {
+		if strings.Contains(sql, "'"+mysqltest.RootName+"'") {
+			statements = append(statements, strings.ReplaceAll(sql, "'"+mysqltest.RootName+"'", "'"+name+"'"))
+		}
+	}
+	if server.MariaDB {
+		// Another root account made it, as far as it is there; this one takes its place.
+		mark := "broker_01J0PROVIDERTESTCLUSTER000"
+		statements = append(statements, "CREATE ROLE IF NOT EXISTS "+mark, "GRANT "+mark+" TO '"+name+"'@'%' WITH ADMIN OPTION")
+	}
+	server.MustExec(t, statements...)
+	connection := server.Connection()
+	connection["username"], connection["password"] = name, password
+	return connection
 }

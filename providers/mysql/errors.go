@@ -39,6 +39,7 @@ const (
 	errMayNotCreateUser     = 1410
 	errMustResetPassword    = 1820
 	errPasswordExpired      = 1862
+	errNotAdmin             = 1698 // of a role, at MariaDB
 	errPasswordPolicy       = 1819
 	errReadOnlyMode         = 1836
 	errKilled               = 1927
@@ -103,7 +104,7 @@ func statementError(doing string, err error) *providers.Error {
 	}
 	e := &providers.Error{Kind: providers.KindRejected, Err: fmt.Errorf("%s: %w", doing, err)}
 	switch reported.Number {
-	case errDatabaseAccessDenied, errTableAccessDenied, errColumnAccessDenied, errPrivilegeNeeded, errRoutineAccessDenied, errMayNotCreateUser, errAccessDenied, errCannotGrantRole:
+	case errDatabaseAccessDenied, errTableAccessDenied, errColumnAccessDenied, errPrivilegeNeeded, errRoutineAccessDenied, errMayNotCreateUser, errAccessDenied, errCannotGrantRole, errNotAdmin:
 		e.Hint = "The root account lacks a privilege, or may not grant it (WITH GRANT OPTION, for roles WITH ADMIN OPTION); the provider's page lists the statements that prepare it."
 	case errUnknownRole, errUnknownRoleMySQL, errUnknownAccount:
 		e.Hint = "A role that the secret's options name does not exist at the server, or the root account may not grant it."

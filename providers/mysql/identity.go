@@ -54,15 +54,17 @@ func (b *backend) ask(ctx context.Context, s *session) (server, error) {
 func (b *backend) askAs(ctx context.Context, s *session, mariaDB bool) (server, error) {
 	found := server{mariaDB: mariaDB}
 	// Only roles have an empty host, and the key of the table begins with the host.
-	query := "SELECT VERSION(), @@GLOBAL.read_only, (SELECT GROUP_CONCAT(User ORDER BY User) FROM mysql.user WHERE Host = '' AND LEFT(User, " +
+	query := "SELECT CONNECTION_ID(), VERSION(), @@GLOBAL.read_only, (SELECT GROUP_CONCAT(User ORDER BY User) FROM mysql.user WHERE Host = '' AND LEFT(User, " +
 		fmt.Sprint(len(systemRole)) + ") = " + quoteString(systemRole) + ")"
 	if !mariaDB {
-		query = "SELECT VERSION(), @@GLOBAL.read_only, @@GLOBAL.server_uuid"
+		query = "SELECT CONNECTION_ID(), VERSION(), @@GLOBAL.read_only, @@GLOBAL.server_uuid"
 	}
+	var session uint64
 	var ids sql.NullString
-	if err := s.read(ctx, query, &found.version, &found.readOnly, &ids); err != nil {
+	if err := s.read(ctx, query, &session, &found.version, &found.readOnly, &ids); err != nil {
 		return server{}, err
 	}
+	b.sessions.Store(session, true)
 	for id := range strings.SplitSeq(ids.String, ",") {
 		if id = strings.TrimPrefix(id, systemRole); id != "" {
 			found.ids = append(found.ids, id)

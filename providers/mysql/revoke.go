@@ -90,7 +90,7 @@ func (r *revocation) lock(ctx context.Context) error {
 
 // endSessions ends the sessions of the logins in hand and answers for those that it cannot end.
 func (r *revocation) endSessions(ctx context.Context) error {
-	alive, err := r.session.endSessions(ctx, namesOf(r.todo))
+	alive, err := r.session.endSessions(ctx, namesOf(r.todo), none)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ const (
 
 // endSessions ends every session of the accounts' names, which are locked or gone, and waits until the server lists
 // none. It returns how many are left of each. Log-ins under way are waited for: one that has passed the look at its
-// account just before that was locked is listed by its name only when it is over.
-func (s *session) endSessions(ctx context.Context, names []string) (alive map[string]int, err error) {
+// account just before that was locked is listed by its name only when it is over. Those that spare knows live on.
+func (s *session) endSessions(ctx context.Context, names []string, spare func(id uint64) bool) (alive map[string]int, err error) {
 	starting, err := s.starting(ctx)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (s *session) endSessions(ctx context.Context, names []string) (alive map[st
 	begun := time.Now()
 	pause := 2 * time.Millisecond
 	for {
-		alive, err = s.kill(ctx, names, starting, time.Since(begun) > logInsWithin)
+		alive, err = s.kill(ctx, names, spare, starting, time.Since(begun) > logInsWithin)
 		if err != nil || len(alive) == 0 && len(starting) == 0 || time.Since(begun) > sessionsEndWithin {
 			return alive, err
 		}
@@ -62,7 +62,7 @@ func (s *session) starting(ctx context.Context) (map[uint64]bool, error) {
 
 // kill tells the sessions of the names to end and counts them. It leaves of starting those log-ins that are still under
 // way, and tells them to end too when they have had their time.
-func (s *session) kill(ctx context.Context, names []string, starting map[uint64]bool, late bool) (map[string]int, error) {
+func (s *session) kill(ctx context.Context, names []string, spare func(uint64) bool, starting map[uint64]bool, late bool) (map[string]int, error) {
 	alive := map[string]int{}
 	var ids []uint64
 	still := map[uint64]bool{}
@@ -72,6 +72,7 @@ func (s *session) kill(ctx context.Context, names []string, starting map[uint64]
 		var user string
 		err := scan(&id, &user)
 		switch {
+		case user != unauthenticated && spare(id):
 		case user != unauthenticated:
 			alive[user]++
 			ids = append(ids, id)
@@ -97,4 +98,13 @@ func (s *session) kill(ctx context.Context, names []string, starting map[uint64]
 		}
 	}
 	return alive, nil
+}
+
+// none spares no session.
+func none(uint64) bool { return false }
+
+// mine reports whether a session is the Backend's own.
+func (b *backend) mine(id uint64) bool {
+	_, known := b.sessions.Load(id)
+	return known
 }

@@ -36,7 +36,7 @@ func (o order) steps() ([]step, error) {
 	steps := []step{{doing: "making it", sql: o.createUser()}}
 	add := func(doing, sql string) { steps = append(steps, step{doing: doing, sql: sql}) }
 	if o.mariaDB {
-		add("marking it as the cluster's", "GRANT "+quoteName(markRole(o.clusterID))+" TO "+account)
+		add(fmt.Sprintf("granting role %q, which marks it as the cluster's", markRole(o.clusterID)), "GRANT "+quoteName(markRole(o.clusterID))+" TO "+account)
 	}
 	if roles := o.options.List(optionRoles); len(roles) > 0 {
 		add("granting roles", "GRANT "+roleList(roles)+" TO "+account)
