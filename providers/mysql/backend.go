@@ -55,8 +55,8 @@ type backend struct {
 
 	sessions sync.Map // the ids that the server gave to sessions of this Backend
 
-	mariaDB atomic.Bool // what answered last, so that it is asked in its own words
-	marked  atomic.Bool // the role by which MariaDB's logins are known as the cluster's is there
+	mariaDB atomic.Bool  // what answered last, so that it is asked in its own words
+	marker  atomic.Value // string: the role by which MariaDB's logins are known as the cluster's; "" when it has to be looked for
 }
 
 // Close ends every call under way and closes the pool.

@@ -96,11 +96,6 @@ func rotation(t *testing.T) map[string]any {
 			statements = append(statements, strings.ReplaceAll(sql, "'"+mysqltest.RootName+"'", "'"+name+"'"))
 		}
 	}
-	if server.MariaDB {
-		// Another root account made it, as far as it is there; this one takes its place.
-		mark := "broker_01J0PROVIDERTESTCLUSTER000"
-		statements = append(statements, "CREATE ROLE IF NOT EXISTS "+mark, "GRANT "+mark+" TO '"+name+"'@'%' WITH ADMIN OPTION")
-	}
 	server.MustExec(t, statements...)
 	connection := server.Connection()
 	connection["username"], connection["password"] = name, password

@@ -39,7 +39,13 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 		mariaDB: s.mariaDB, name: string(grant.Name), options: grant.Options, password: password.Reveal(), hash: hash,
 		clusterID: b.env.ClusterID, leaseID: grant.LeaseID,
 	}
+	if s.mariaDB {
+		if ordered.mark, err = b.mark(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	if err := b.make(ctx, s, ordered, grant); err != nil {
+		b.marker.Store("") // perhaps it was that
 		return nil, err
 	}
 	return b.values(grant.Name, password), nil
@@ -53,9 +59,6 @@ func (b *backend) make(ctx context.Context, s *session, ordered order, grant pro
 	}
 	if s.mariaDB && len(grant.Options.List(optionRoles)) > 1 {
 		return &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("%s", doing(oneRole))}
-	}
-	if err := b.mark(ctx, s); err != nil {
-		return err
 	}
 	taken, err := s.claim(ctx, []providers.Login{grant.Login})
 	if err != nil {
@@ -105,24 +108,6 @@ func (s *session) beforeDeadline(ctx context.Context, doing func(string) string,
 // quoteTime makes a literal, cut to microseconds, in the time zone of our sessions.
 func quoteTime(at time.Time) string {
 	return quoteString(at.UTC().Truncate(time.Microsecond).Format("2006-01-02 15:04:05.000000"))
-}
-
-// mark makes sure, once for each Backend, that the role is there by which MariaDB's logins are known as the cluster's.
-func (b *backend) mark(ctx context.Context, s *session) error {
-	if !s.mariaDB || b.marked.Load() {
-		return nil
-	}
-	role := markRole(b.env.ClusterID)
-	var there bool
-	err := s.read(ctx, "SELECT EXISTS (SELECT 1 FROM mysql.user WHERE Host = '' AND User = "+quoteString(role)+")", &there)
-	if err == nil && !there {
-		err = s.exec(ctx, "CREATE ROLE IF NOT EXISTS "+quoteName(role))
-	}
-	if err != nil {
-		return statementError(fmt.Sprintf("making role %q, by which the cluster's accounts are known", role), err)
-	}
-	b.marked.Store(true)
-	return nil
 }
 
 func (b *backend) values(name providers.LoginName, password providers.Secret) providers.Values {

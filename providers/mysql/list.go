@@ -47,7 +47,8 @@ func (b *backend) listPage(ctx context.Context, prefix, after string) ([]provide
 	// A name is ours when each of its accounts is.
 	ours := fmt.Sprintf("JSON_UNQUOTE(JSON_EXTRACT(u.User_attributes, '$.metadata.broker_cluster')) = %s", quoteString(plain(b.env.ClusterID)))
 	if s.mariaDB {
-		ours = fmt.Sprintf("EXISTS (SELECT 1 FROM mysql.roles_mapping m WHERE m.Host = u.Host AND m.User = u.User AND m.Role = %s)", quoteString(markRole(b.env.ClusterID)))
+		mark := quoteString(markPrefix(b.env.ClusterID))
+		ours = "EXISTS (SELECT 1 FROM mysql.roles_mapping m WHERE m.Host = u.Host AND m.User = u.User AND LEFT(m.Role, CHAR_LENGTH(" + mark + ")) = " + mark + ")"
 	}
 	// No LIKE: an underscore of the prefix would stand for any character. Roles have an empty host at MariaDB.
 	sql := fmt.Sprintf(`SELECT u.User, MIN(COALESCE(%s, 0)) FROM mysql.user u WHERE LEFT(u.User, CHAR_LENGTH(%s)) = %s AND u.User > %s AND u.Host <> ''

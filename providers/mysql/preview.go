@@ -10,7 +10,7 @@ import (
 func (Provider) Preview(_ providers.Settings, options providers.Options, name providers.LoginName, _ time.Time) []string {
 	ordered := order{
 		name: string(name), options: options, password: "{{password}}", hash: "{{hash of the password}}",
-		clusterID: "CLUSTER", leaseID: "LEASE",
+		clusterID: "CLUSTER", leaseID: "LEASE", mark: markPrefix("CLUSTER") + "…",
 	}
 	atMySQL, err := ordered.steps()
 	if err != nil {

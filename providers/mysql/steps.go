@@ -19,6 +19,7 @@ type step struct {
 // order is what the steps are made of.
 type order struct {
 	mariaDB   bool
+	mark      string // the role that MariaDB's logins are known by
 	name      string
 	options   providers.Options
 	password  string
@@ -36,7 +37,7 @@ func (o order) steps() ([]step, error) {
 	steps := []step{{doing: "making it", sql: o.createUser()}}
 	add := func(doing, sql string) { steps = append(steps, step{doing: doing, sql: sql}) }
 	if o.mariaDB {
-		add(fmt.Sprintf("granting role %q, which marks it as the cluster's", markRole(o.clusterID)), "GRANT "+quoteName(markRole(o.clusterID))+" TO "+account)
+		add(fmt.Sprintf("granting role %q, which marks it as the cluster's", o.mark), "GRANT "+quoteName(o.mark)+" TO "+account)
 	}
 	if roles := o.options.List(optionRoles); len(roles) > 0 {
 		add("granting roles", "GRANT "+roleList(roles)+" TO "+account)
@@ -87,10 +88,6 @@ func (o order) createUser() string {
 	}
 	return sql.String()
 }
-
-// markRole is the role without privileges by whose membership MariaDB's logins are known as the cluster's: accounts have
-// no comment there.
-func markRole(clusterID string) string { return "broker_" + plain(clusterID) }
 
 func roleList(roles []string) string {
 	quoted := make([]string, len(roles))
