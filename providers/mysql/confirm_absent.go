@@ -88,9 +88,10 @@ func (s *session) await(ctx context.Context, name providers.LoginName, wait time
 		return nil
 	}
 	if holder.Valid {
-		if err := s.exec(ctx, "KILL "+strconv.FormatInt(holder.Int64, 10)); err != nil && !hasNumber(err, errNoThread) {
+		if err := s.exec(ctx, "KILL "+strconv.FormatInt(holder.Int64, 10)); err != nil && !hasNumber(err, errNoThread, errNotOwner) {
 			return statementError(doing, err)
 		}
 	}
-	return &providers.Error{Kind: providers.KindUnknown, Blocked: true, Err: fmt.Errorf("%s: a create of that name was under way; its session was told to end", doing)}
+	return &providers.Error{Kind: providers.KindUnknown, Blocked: true, Hint: cannotEnd,
+		Err: fmt.Errorf("%s: a create of that name was under way; its session was told to end", doing)}
 }

@@ -21,6 +21,7 @@ const (
 	errShutdown             = 1053
 	errUnknownColumn        = 1054
 	errNoThread             = 1094
+	errNotOwner             = 1095 // of a session that is to end
 	errHostBlocked          = 1129
 	errHostNotAllowed       = 1130
 	errTableAccessDenied    = 1142

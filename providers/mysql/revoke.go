@@ -97,7 +97,7 @@ func (r *revocation) endSessions(ctx context.Context) error {
 	failed := map[providers.LoginName]error{}
 	for _, login := range r.todo {
 		if n := alive[string(login.Name)]; n > 0 {
-			failed[login.Name] = &providers.Error{Kind: providers.KindUnavailable, Blocked: true,
+			failed[login.Name] = &providers.Error{Kind: providers.KindUnavailable, Blocked: true, Hint: cannotEnd,
 				Err: fmt.Errorf("ending sessions of account %q: %d did not end in time", string(login.Name), n)}
 		}
 	}

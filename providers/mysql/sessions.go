@@ -19,6 +19,9 @@ const (
 	unauthenticated = "unauthenticated user"
 )
 
+// cannotEnd says why a session may go on.
+const cannotEnd = "A session that takes back much, or hangs in the server's storage, takes long to end. MySQL lets the root account end that of an account with SYSTEM_USER only when it has SYSTEM_USER itself."
+
 // endSessions ends every session of the accounts' names, which are locked or gone, and waits until the server lists
 // none. It returns how many are left of each. Log-ins under way are waited for: one that has passed the look at its
 // account just before that was locked is listed by its name only when it is over. Those that spare knows live on.
@@ -93,7 +96,7 @@ func (s *session) kill(ctx context.Context, names []string, spare func(uint64) b
 		}
 	}
 	for _, id := range ids {
-		if err := s.exec(ctx, "KILL "+strconv.FormatUint(id, 10)); err != nil && !hasNumber(err, errNoThread) {
+		if err := s.exec(ctx, "KILL "+strconv.FormatUint(id, 10)); err != nil && !hasNumber(err, errNoThread, errNotOwner) {
 			return nil, statementError(fmt.Sprintf("ending session %d", id), err)
 		}
 	}
