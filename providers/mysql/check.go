@@ -97,29 +97,39 @@ func (b *backend) checkPrivileges(ctx context.Context, s *session, root account)
 			return b.lacks(root, needed.privilege, needed.without, "GRANT "+needed.privilege+" ON *.* TO "+root.quoted())
 		}
 	}
-	tables := []struct{ table, columns string }{{"mysql.user", "Host, User, User_attributes, Super_priv, Create_user_priv, Grant_priv"}, {"mysql.role_edges", ""}}
+	roles := "mysql.role_edges"
 	if s.mariaDB {
-		tables = []struct{ table, columns string }{{"mysql.user", "Host, User, Super_priv, Create_user_priv, Grant_priv"}, {"mysql.roles_mapping", ""}}
+		roles = "mysql.roles_mapping"
 	}
-	for _, needed := range tables {
-		grant, columns := "SELECT", needed.columns
-		if columns != "" {
-			grant += " (" + columns + ")"
-		} else {
-			columns = "1"
+	for table, grant := range map[string]string{"mysql.user": readUser(s.mariaDB), roles: "SELECT ON " + roles} {
+		columns := "1"
+		if table == "mysql.user" {
+			columns = userColumns(s.mariaDB)
 		}
-		err := s.rows(ctx, "SELECT "+columns+" FROM "+needed.table+" LIMIT 0", func(func(...any) error) error { return nil })
+		err := s.rows(ctx, "SELECT "+columns+" FROM "+table+" LIMIT 0", func(func(...any) error) error { return nil })
 		if hasNumber(err, errTableAccessDenied, errColumnAccessDenied, errDatabaseAccessDenied) {
-			return b.lacks(root, "SELECT on "+needed.table, "it does not see which logins there are", "GRANT "+grant+" ON "+needed.table+" TO "+root.quoted())
+			return b.lacks(root, "SELECT on "+table, "it does not see which logins there are", "GRANT "+grant+" TO "+root.quoted())
 		}
 		if err != nil {
-			return statementError("reading "+needed.table, err)
+			return statementError("reading "+table, err)
 		}
 	}
 	return nil
 }
 
+// userColumns are what is read of the table of accounts.
+func userColumns(mariaDB bool) string {
+	if mariaDB {
+		return "Host, User, Super_priv, Create_user_priv, Grant_priv"
+	}
+	return "Host, User, User_attributes, Super_priv, Create_user_priv, Grant_priv"
+}
+
+func readUser(mariaDB bool) string { return "SELECT (" + userColumns(mariaDB) + ") ON mysql.user" }
+
+func asAdministrator(statement string) string { return "Run as an administrator: " + statement }
+
 func (b *backend) lacks(root account, what, without, statement string) error {
-	return &providers.Error{Kind: providers.KindRejected, Hint: "Run as an administrator: " + statement,
+	return &providers.Error{Kind: providers.KindRejected, Hint: asAdministrator(statement),
 		Err: fmt.Errorf("the root account %s lacks %s, without which %s", root.quoted(), what, without)}
 }

@@ -55,6 +55,12 @@ const (
 	errAccountLockedMariaDB = 4151
 )
 
+// privilegeErrors say that the account may not do something.
+var privilegeErrors = []uint16{
+	errDatabaseAccessDenied, errTableAccessDenied, errColumnAccessDenied, errPrivilegeNeeded, errRoutineAccessDenied, errMayNotCreateUser, errAccessDenied,
+	errCannotGrantRole, errNotAdmin,
+}
+
 // connectError classifies a failure to get a connection. Nothing was sent but the log-in.
 func (b *backend) connectError(username string, err error) *providers.Error {
 	where := fmt.Sprintf("connecting to the server at %s as %q", b.settings.address(), username)
@@ -104,9 +110,10 @@ func statementError(doing string, err error) *providers.Error {
 		return e
 	}
 	e := &providers.Error{Kind: providers.KindRejected, Err: fmt.Errorf("%s: %w", doing, err)}
-	switch reported.Number {
-	case errDatabaseAccessDenied, errTableAccessDenied, errColumnAccessDenied, errPrivilegeNeeded, errRoutineAccessDenied, errMayNotCreateUser, errAccessDenied, errCannotGrantRole, errNotAdmin:
+	if slices.Contains(privilegeErrors, reported.Number) {
 		e.Hint = "The root account lacks a privilege, or may not grant it (WITH GRANT OPTION, for roles WITH ADMIN OPTION); the provider's page lists the statements that prepare it."
+	}
+	switch reported.Number {
 	case errUnknownRole, errUnknownRoleMySQL, errUnknownAccount:
 		e.Hint = "A role that the secret's options name does not exist at the server, or the root account may not grant it."
 	case errNoTable, errNoDatabase:

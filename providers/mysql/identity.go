@@ -45,6 +45,11 @@ func (b *backend) ask(ctx context.Context, s *session) (server, error) {
 		if e.Kind == providers.KindUnknown {
 			e.Kind = providers.KindUnavailable
 		}
+		if hasNumber(err, errTableAccessDenied, errColumnAccessDenied) {
+			if root, rootErr := s.root(ctx); rootErr == nil {
+				e.Hint = asAdministrator("GRANT " + readUser(true) + " TO " + root.quoted())
+			}
+		}
 		return server{}, e
 	}
 	b.mariaDB.Store(found.mariaDB)

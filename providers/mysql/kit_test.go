@@ -58,6 +58,17 @@ func (k *kit) with(env providers.Env) providers.Backend {
 	return b
 }
 
+// Open opens another Backend that is not wrapped.
+func (k *kit) Open() providers.Backend {
+	k.t.Helper()
+	b, err := mysql.Provider{}.Open(k.settings, providers.Env{ClusterID: clusterID, Prefix: k.prefix})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	k.t.Cleanup(func() { b.Close() })
+	return b
+}
+
 // options validates options as the broker does.
 func options(t *testing.T, values map[string]any) providers.Options {
 	t.Helper()

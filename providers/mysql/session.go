@@ -15,11 +15,12 @@ type session struct {
 	*sql.Conn
 	mariaDB bool
 	spoiled bool // it is in a state that the next call must not find: a lock held, settings of somebody's statements
+	refused bool // it lacked a privilege: what is granted from now on counts for new sessions only
 }
 
 // end gives the connection back, or closes it when it is spoiled.
 func (s *session) end() {
-	if s.spoiled {
+	if s.spoiled || s.refused {
 		_ = s.Raw(func(any) error { return driver.ErrBadConn }) // has the pool close it
 	}
 	_ = s.Close()
@@ -63,6 +64,7 @@ func (b *backend) acquire(ctx context.Context) (*session, error) {
 // exec runs a statement that answers nothing.
 func (s *session) exec(ctx context.Context, sql string) error {
 	_, err := s.ExecContext(ctx, sql)
+	s.refused = s.refused || hasNumber(err, privilegeErrors...)
 	return err
 }
 
