@@ -29,6 +29,7 @@ import (
 	"broker/cluster/trust"
 	"broker/fsm"
 	"broker/providers"
+	"broker/providers/awsiam"
 	"broker/providers/ldap"
 	"broker/providers/mysql"
 	"broker/providers/noop"
@@ -46,6 +47,7 @@ const stopTimeout = 20 * time.Second
 // when it was told to.
 func concreteProviders(bench bool) (*providers.Registry, error) {
 	list := []providers.Provider{
+		awsiam.Provider{},
 		ldap.Provider{},
 		mysql.Provider{},
 		postgres.Provider{},
