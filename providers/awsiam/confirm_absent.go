@@ -61,8 +61,10 @@ func (b *backend) claim(ctx context.Context, login providers.Login) error {
 			return nil
 		case awsclient.HasCode(err, "DeleteConflict"):
 			return providers.Errorf(providers.KindExists, "%s: it was given something meanwhile", doing)
-		case !awsclient.Absent(err) || pause > 4*time.Second:
+		case !awsclient.Absent(err):
 			return awsclient.Classify(err, doing)
+		case pause > 4*time.Second:
+			return providers.Errorf(providers.KindUnknown, "%s: the user made for it cannot be found to be deleted", doing)
 		}
 		// It was made a moment ago, and IAM does not know it everywhere yet.
 		select {

@@ -15,9 +15,13 @@ import (
 // settle is the time between two looks in tests, whose systems are not eventually consistent unless they say so.
 const settle = 20 * time.Millisecond
 
+// unknown is how long a new user is unknown where that is shown.
+const unknown = 20 * time.Millisecond
+
 const noPolicy = "arn:aws:iam::123456789012:policy/no_such_policy"
 
 func TestContractMoto(t *testing.T) {
+	t.Parallel()
 	var roots int
 	providertest.Run(t, func(*testing.T) providertest.Fixture {
 		return providertest.Fixture{
@@ -44,13 +48,14 @@ func TestContractMoto(t *testing.T) {
 
 // At the fake one of everything that moto does not do is shown to be no trouble either.
 func TestContractFake(t *testing.T) {
+	t.Parallel()
 	providertest.Run(t, func(t *testing.T) providertest.Fixture {
 		fake := awstest.StartFake(t)
-		fake.PageSize, fake.Unknown = 2, 50*time.Millisecond
+		fake.Behave(func(b *awstest.Behaviour) { b.PageSize, b.Unknown = 2, unknown })
 		root := fake.NewRoot("broker", awstest.RootPolicy)
 		boundary := fake.PutPolicy("leased", awstest.ReadPolicy)
 		return providertest.Fixture{
-			Provider:   awsiam.Hasty(4 * fake.Unknown),
+			Provider:   awsiam.Hasty(4 * unknown),
 			Connection: fake.Connection(root),
 			Options: map[string]any{
 				"groups": "arn:aws:iam::123456789012:group/" + awstest.Group, "iam_path": "/broker/", "permission_boundary_arn": boundary,

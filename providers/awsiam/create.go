@@ -137,7 +137,7 @@ func (b *backend) equip(ctx context.Context, grant providers.Grant) error {
 
 // known repeats a step while IAM does not know yet the user that it has just made.
 func (b *backend) known(ctx context.Context, grant providers.Grant, step func() error) error {
-	for pause := 200 * time.Millisecond; ; pause *= 2 {
+	for pause := 100 * time.Millisecond; ; pause *= 2 {
 		err := step()
 		if !lacksUser(err, grant.Name) || b.inTime(grant) != nil {
 			return err

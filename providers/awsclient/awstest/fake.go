@@ -29,21 +29,22 @@ type Fault struct {
 	Lost  bool          // it is carried out, and the connection ends without an answer
 }
 
-// Fake is IAM, STS and one object of S3 in a small way, written from their API references: it checks signatures and
-// their age, evaluates policies with the commonest conditions, pages what it lists, and refuses to delete a user that
-// has something. Its state outlives Stop and Start. Its fields may be set before the first call, and its methods be
-// called from several goroutines.
-type Fake struct {
-	PageSize int           // of every list; 0 means 100
-	Unknown  time.Duration // how long a new user is unknown to everything but the making of another of its name
-	KeyDelay time.Duration // how long a new key is refused
-	Clock    time.Duration // how far the fake's clock is ahead
+// Behaviour is how a fake differs from a system that is always ready. The zero Behaviour does not.
+type Behaviour struct {
+	PageSize  int           // of every list; 0 means 100
+	Unknown   time.Duration // how long a new user is unknown to everything but the making of another of its name
+	KeyDelay  time.Duration // how long a new key is refused
+	Clock     time.Duration // how far the fake's clock is ahead
+	AccountID string        // empty means Account
 
 	// Before is asked before each call that is authenticated. May be nil.
 	Before func(action string, form url.Values) Fault
+}
 
-	AccountID string // empty means Account
-
+// Fake is IAM, STS and one object of S3 in a small way, written from their API references: it checks signatures and
+// their age, evaluates policies with the commonest conditions, pages what it lists, and refuses to delete a user that
+// has something. Its state outlives Stop and Start. Its methods may be called from several goroutines.
+type Fake struct {
 	Root Key // the key of an administrator
 
 	mu        sync.Mutex
@@ -52,8 +53,10 @@ type Fake struct {
 	policies  map[string]string // managed ones by ARN
 	roles     map[string]*role
 	sessions  map[string]*session // by access key id
+	behaviour Behaviour
 	calls     map[string]int
-	protected string // user that nobody but the administrator may delete
+	held      map[string]time.Time // calls that are on their way until then
+	protected string               // user that nobody but the administrator may delete
 	server    *http.Server
 	address   string
 	gate      sync.RWMutex // held while the fake is paused
@@ -65,7 +68,7 @@ type Key struct{ ID, Secret, Token string }
 // NewFake returns a fake that does not serve yet, with an administrator, the group readers and the policies that come
 // with AWS.
 func NewFake() *Fake {
-	f := &Fake{users: map[string]*user{}, groups: map[string]*group{}, policies: map[string]string{}, roles: map[string]*role{}, sessions: map[string]*session{}, calls: map[string]int{}}
+	f := &Fake{users: map[string]*user{}, groups: map[string]*group{}, policies: map[string]string{}, roles: map[string]*role{}, sessions: map[string]*session{}, calls: map[string]int{}, held: map[string]time.Time{}}
 	f.Root = Key{ID: "AKIAADMINISTRATOR000", Secret: rand.Text()}
 	admin := newUser("administrator", "/")
 	admin.inline["all"] = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`
@@ -123,6 +126,18 @@ func (f *Fake) Resume() error { f.gate.Unlock(); return nil }
 
 // URL returns where it serves.
 func (f *Fake) URL() string { return "http://" + f.address }
+
+// Behave changes how the fake behaves from the next call on.
+func (f *Fake) Behave(change func(*Behaviour)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.behaviour)
+}
+
+// Before has every call from now on ask first; nil ends that.
+func (f *Fake) Before(ask func(action string, form url.Values) Fault) {
+	f.Behave(func(b *Behaviour) { b.Before = ask })
+}
 
 // Calls returns how often an action was called.
 func (f *Fake) Calls(action string) int {
@@ -206,6 +221,13 @@ func (f *Fake) LogIn(ctx context.Context, values map[string]string) error {
 	return readObject(ctx, f.URL(), Key{values["access_key_id"], values["secret_access_key"], values["session_token"]})
 }
 
+// Hold lets the next call of an action wait on its way until an instant is over by a second, before it is looked at.
+func (f *Fake) Hold(action string, until time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held[action] = until.Add(time.Second)
+}
+
 // Protect denies everybody but the administrator to delete a user; "" ends that.
 func (f *Fake) Protect(name string) {
 	f.mu.Lock()
@@ -213,11 +235,11 @@ func (f *Fake) Protect(name string) {
 	f.protected = name
 }
 
-func (f *Fake) now() time.Time { return time.Now().Add(f.Clock) }
+func (f *Fake) now() time.Time { return time.Now().Add(f.behaviour.Clock) }
 
 func (f *Fake) account() string {
-	if f.AccountID != "" {
-		return f.AccountID
+	if f.behaviour.AccountID != "" {
+		return f.behaviour.AccountID
 	}
 	return Account
 }

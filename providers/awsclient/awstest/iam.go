@@ -75,7 +75,7 @@ func onUser(do func(*call, *user) (string, *refusal)) func(*call) (string, *refu
 	return func(c *call) (string, *refusal) {
 		name := c.param("UserName")
 		u, ok := c.users[name]
-		if !ok || c.now().Sub(u.made) < c.Unknown {
+		if !ok || c.now().Sub(u.made) < c.behaviour.Unknown {
 			return "", noEntity("user", name)
 		}
 		return do(c, u)

@@ -27,7 +27,7 @@ func (f *Fake) principal(id, token string) (principal, *refusal) {
 		if !ok {
 			continue
 		}
-		if !key.active || token != "" || f.now().Sub(key.made) < f.KeyDelay {
+		if !key.active || token != "" || f.now().Sub(key.made) < f.behaviour.KeyDelay {
 			break
 		}
 		return f.userPrincipal(u, key.Key), nil

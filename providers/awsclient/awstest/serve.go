@@ -42,13 +42,19 @@ func (c *call) param(name string) string { return c.form.Get(name) }
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.gate.RLock()
 	defer f.gate.RUnlock()
-	w.Header().Set("Date", f.now().UTC().Format(http.TimeFormat))
 	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
 	if err != nil {
 		return
 	}
 	form, _ := url.ParseQuery(string(body))
 	action := form.Get("Action")
+	f.mu.Lock()
+	until := f.held[action]
+	delete(f.held, action)
+	clock := f.behaviour.Clock
+	f.mu.Unlock()
+	time.Sleep(time.Until(until))
+	w.Header().Set("Date", time.Now().Add(clock).UTC().Format(http.TimeFormat))
 	result, refused, lost := f.handle(r, body, action, form)
 	if lost {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
@@ -69,8 +75,11 @@ func (f *Fake) handle(r *http.Request, body []byte, action string, form url.Valu
 	if refused != nil {
 		return "", refused, false
 	}
-	if f.Before != nil {
-		fault := f.Before(action, form)
+	f.mu.Lock()
+	before := f.behaviour.Before
+	f.mu.Unlock()
+	if before != nil {
+		fault := before(action, form)
 		time.Sleep(fault.Delay) // the slow answer itself, which nobody waits for by it
 		if fault.Code != "" {
 			return "", refuse(400, fault.Code, "%s", fault.Text), false
@@ -107,6 +116,7 @@ func (f *Fake) authenticate(r *http.Request, body []byte) (principal, *refusal) 
 		return principal{}, refuse(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
 	}
 	f.mu.Lock()
+	now := f.now()
 	signer, refused := f.principal(scope[0], r.Header.Get("X-Amz-Security-Token"))
 	f.mu.Unlock()
 	if refused != nil {
@@ -130,7 +140,6 @@ func (f *Fake) authenticate(r *http.Request, body []byte) (principal, *refusal) 
 	if err != nil || !strings.HasSuffix(again.Header.Get("Authorization"), "Signature="+fields["Signature"]) {
 		return principal{}, refuse(403, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.")
 	}
-	now := f.now()
 	if at.Before(now.Add(-signatureTTL)) || at.After(now.Add(signatureTTL)) {
 		return principal{}, refuse(403, "SignatureDoesNotMatch", "Signature expired: %s is now earlier than %s (%s - 5 min.)",
 			at.Format("20060102T150405Z"), now.Add(-signatureTTL).UTC().Format("20060102T150405Z"), now.UTC().Format("20060102T150405Z"))
@@ -151,7 +160,7 @@ func element(name, content string) string { return "<" + name + ">" + content + 
 
 // page writes the part of a list that a call asks for.
 func (c *call) page(name string, names []string, each func(string) string) (string, *refusal) {
-	size := c.PageSize
+	size := c.behaviour.PageSize
 	if size == 0 {
 		size = 100
 	}
@@ -159,8 +168,8 @@ func (c *call) page(name string, names []string, each func(string) string) (stri
 		if _, err := fmt.Sscan(most, &size); err != nil {
 			return "", refuse(400, "ValidationError", "MaxItems")
 		}
-		if c.PageSize > 0 {
-			size = min(size, c.PageSize) // AWS may return fewer than asked for
+		if c.behaviour.PageSize > 0 {
+			size = min(size, c.behaviour.PageSize) // AWS may return fewer than asked for
 		}
 	}
 	after, items, rest := c.param("Marker"), "", ""
