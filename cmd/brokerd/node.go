@@ -30,12 +30,13 @@ import (
 	"broker/fsm"
 	"broker/providers"
 	"broker/providers/awsiam"
+	"broker/providers/awssts"
 	"broker/providers/ldap"
 	"broker/providers/mysql"
 	"broker/providers/noop"
 	"broker/providers/postgres"
-	"broker/providers/webhook"
 	"broker/providers/redis"
+	"broker/providers/webhook"
 	"broker/seal"
 	"broker/telemetry"
 )
@@ -48,11 +49,12 @@ const stopTimeout = 20 * time.Second
 func concreteProviders(bench bool) (*providers.Registry, error) {
 	list := []providers.Provider{
 		awsiam.Provider{},
+		awssts.Provider{},
 		ldap.Provider{},
 		mysql.Provider{},
 		postgres.Provider{},
-		webhook.Provider{},
 		redis.Provider{},
+		webhook.Provider{},
 	}
 	if bench {
 		list = append(list, noop.Provider{})

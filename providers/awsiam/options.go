@@ -24,7 +24,6 @@ var (
 	pathForm  = regexp.MustCompile(`^/([\x21-\x7e]+/)?$`)
 	groupName = regexp.MustCompile(`^[\w+=,.@-]{1,128}$`)
 	policyARN = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(aws|\d{12}):policy/[\x21-\x7e]+$`)
-	tagText   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
 // ValidateOptions checks names, ARNs, the document and tags. A secret needs groups or policies: a user without could do
@@ -57,7 +56,7 @@ func (Provider) ValidateOptions(options providers.Options) []providers.FieldErro
 	if message := documentProblem(options.String(optionInline)); message != "" {
 		wrong(optionInline, "%s", message)
 	}
-	for _, message := range tagProblems(options.List(optionTags)) {
+	for _, message := range awsclient.TagProblems(options.List(optionTags), maxTags, tagCluster, tagLease) {
 		wrong(optionTags, "%s", message)
 	}
 	return problems
@@ -100,28 +99,6 @@ func documentProblem(document string) string {
 		return fmt.Sprintf("has %d characters without white space, and a user takes %d: make a managed policy of it", n, maxInline)
 	}
 	return ""
-}
-
-func tagProblems(tags []string) []string {
-	var problems []string
-	if len(tags) > maxTags {
-		problems = append(problems, fmt.Sprintf("are %d, and AWS takes %d besides the broker's own", len(tags), maxTags))
-	}
-	seen := map[string]bool{tagCluster: true, tagLease: true}
-	for _, tag := range tags {
-		key, value, ok := strings.Cut(tag, "=")
-		fold := strings.ToLower(key) // IAM takes keys that differ in case only for the same
-		switch {
-		case !ok || key == "" || len(key) > 128 || len(value) > 256 || !tagText.MatchString(tag):
-			problems = append(problems, fmt.Sprintf("%q is no tag: want key=value, of letters, digits, spaces and _.:/=+-@", tag))
-		case strings.HasPrefix(fold, "aws:"):
-			problems = append(problems, fmt.Sprintf("%q: keys that begin with aws: are AWS's own", tag))
-		case seen[fold]:
-			problems = append(problems, fmt.Sprintf("%q: there is such a tag already", tag))
-		}
-		seen[fold] = true
-	}
-	return problems
 }
 
 // tagsOf returns the tags of a user.

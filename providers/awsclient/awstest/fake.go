@@ -159,12 +159,14 @@ func connection(endpoint string, key Key) map[string]any {
 	return settings
 }
 
-// NewRoot makes a user with the policy of a provider's page, and its key.
-func (f *Fake) NewRoot(name, policy string) Key {
+// NewRoot makes a user with the policies of a provider's page, and its key.
+func (f *Fake) NewRoot(name string, policies ...string) Key {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	u := newUser(name, "/")
-	u.inline["broker"] = policy
+	for i, policy := range policies {
+		u.inline[fmt.Sprintf("broker%d", i)] = policy
+	}
 	key := newKey("AKIA")
 	u.keys[key.ID] = &accessKey{Key: key, active: true}
 	f.users[name] = u

@@ -231,3 +231,8 @@ func do(request *http.Request) error {
 	}
 	return nil
 }
+
+// RoleOptions returns options of a secret of aws-sts whose sessions read the object.
+func (s *Server) RoleOptions() map[string]any {
+	return map[string]any{"role_arn": "arn:aws:iam::" + Account + ":role/reader"}
+}
