@@ -55,7 +55,7 @@ type Fake struct {
 
 	keepsRoots  bool // see KeepRoots
 	retirements int  // of root passwords: each ends the sessions from before
-	undead  bool // removed logins are accepted
+	undead      bool // removed logins are accepted
 }
 
 type key struct {
