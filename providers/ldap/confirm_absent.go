@@ -52,7 +52,7 @@ func (b *backend) claim(ctx context.Context, c *conn, login providers.Login) (*g
 		if err != nil {
 			continue
 		}
-		entry := b.entry(t, login.Name, "")
+		entry := b.entry(t, providers.Grant{Login: login})
 		if err = c.Add(entry); err == nil {
 			return entry, nil
 		}

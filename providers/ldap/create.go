@@ -34,7 +34,7 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 		return nil, notSent(err)
 	}
 	providers.Conceal(ctx, password)
-	changes := append(t.modifications(b.fillings(grant.Name, grant.LeaseID)), b.memberships(grant.Options, grant.Name, goldap.AddAttribute)...)
+	changes := append(t.modifications(b.fillings(grant)), b.memberships(grant.Options, grant.Name, goldap.AddAttribute)...)
 
 	ctx, cancel := b.bound(ctx, 3+len(changes))
 	defer cancel()
@@ -46,7 +46,7 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 	if !time.Now().Before(grant.Deadline) {
 		return nil, notSent(errors.New("its deadline has passed"))
 	}
-	if err := b.make(ctx, c, grant, b.entry(t, grant.Name, grant.LeaseID), changes, password); err != nil {
+	if err := b.make(ctx, c, grant, b.entry(t, grant), changes, password); err != nil {
 		return nil, err
 	}
 	return b.values(grant.Name, password), nil

@@ -95,7 +95,7 @@ func (Provider) Describe() providers.Description {
 			Enum: []string{memberAttribute, uniqueMemberAttribute, memberUIDAttribute},
 			Help: "Attribute by which these groups name their members: member and uniqueMember take the login's DN, memberUid its name."},
 		{Name: optionCreationLDIF, Type: providers.TypeText, Statements: true,
-			Help: "LDIF that makes the login, in place of an inetOrgPerson: the entry {{dn}}, then changes to other entries. {{name}}, {{dn}}, {{base}}, {{cluster}} and {{lease}} are replaced. It holds no password; that is set afterwards."},
+			Help: "LDIF that makes the login, in place of an inetOrgPerson: the entry {{dn}}, then changes to other entries. {{name}}, {{dn}}, {{base}}, {{cluster}}, {{lease}}, {{app}}, {{env}}, {{secret}} and {{account}} are replaced. It holds no password; that is set afterwards."},
 		{Name: optionDeletionLDIF, Type: providers.TypeText, Statements: true,
 			Help: "LDIF of changes made before the entry is deleted, to undo those of creation_ldif. {{name}}, {{dn}} and {{base}} are replaced. What is gone already is no error."},
 	}

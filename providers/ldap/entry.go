@@ -31,16 +31,18 @@ func creation(options providers.Options) (template, error) {
 	return parseCreation(text)
 }
 
-func (b *backend) fillings(name providers.LoginName, leaseID string) values {
+// fillings are what a template's placeholders stand for. Only a create knows what the lease is for.
+func (b *backend) fillings(grant providers.Grant) values {
 	return values{
-		placeholderName: string(name), placeholderDN: b.settings.dn(name), placeholderBase: b.settings.userBase,
-		placeholderCluster: b.env.ClusterID, placeholderLease: leaseID,
+		placeholderName: string(grant.Name), placeholderDN: b.settings.dn(grant.Name), placeholderBase: b.settings.userBase,
+		placeholderCluster: b.env.ClusterID, placeholderLease: grant.LeaseID,
+		placeholderApp: grant.For.App, placeholderEnv: grant.For.Env, placeholderSecret: grant.For.Secret, placeholderAccount: grant.For.Account,
 	}
 }
 
 // entry returns the login's entry: what the template says, its name, and the record of cluster and lease.
-func (b *backend) entry(t template, name providers.LoginName, leaseID string) *goldap.AddRequest {
-	v := b.fillings(name, leaseID)
+func (b *backend) entry(t template, grant providers.Grant) *goldap.AddRequest {
+	name, v := grant.Name, b.fillings(grant)
 	request := goldap.NewAddRequest(b.settings.dn(name), nil)
 	add := func(attribute, value string) {
 		for i := range request.Attributes {
@@ -59,7 +61,7 @@ func (b *backend) entry(t template, name providers.LoginName, leaseID string) *g
 		add(a.name, v.fill(a.value))
 	}
 	add(b.settings.nameAttribute, string(name))
-	add(b.settings.recordAttribute, recordOf(b.env.ClusterID, leaseID))
+	add(b.settings.recordAttribute, recordOf(b.env.ClusterID, grant.LeaseID))
 	return request
 }
 

@@ -74,6 +74,7 @@ sn:: e3tuYW1lfX0=
 uidNumber: 70000
 gidNumber: 5000
 homeDirectory: /home/{{name}}
+title: {{account}} of {{app}}/{{env}}/{{secret}}
 description: made for {{lease}} of
   {{cluster}} below {{base}}
 
@@ -95,12 +96,16 @@ homeDirectory: /nonexistent
 `,
 	}
 	grant := k.grant(values)
+	grant.For = providers.NameParts{App: "payments", Env: "production", Secret: "shell", Account: "ada"}
 	made, err := k.Create(t.Context(), grant)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.bind(made)
 	dn := k.dn(grant.Name)
+	if got := k.read(dn, "title"); !slices.Equal(got, []string{"ada of payments/production/shell"}) {
+		t.Errorf("title is %q", got)
+	}
 	if got := k.read(dn, "homeDirectory"); !slices.Equal(got, []string{"/home/" + string(grant.Name)}) {
 		t.Errorf("homeDirectory is %q", got)
 	}

@@ -25,11 +25,12 @@ func (Provider) Preview(s providers.Settings, options providers.Options, name pr
 		return []string{"# " + optionDeletionLDIF + " " + err.Error()}
 	}
 	b := &backend{settings: read, env: providers.Env{ClusterID: "{{cluster}}"}}
-	v := b.fillings(name, "{{lease}}")
+	grant := providers.Grant{Login: providers.Login{Name: name}, LeaseID: "{{lease}}", For: providers.NameParts{App: "{{app}}", Env: "{{env}}", Secret: "{{secret}}", Account: "{{account}}"}}
+	v := b.fillings(grant)
 	dn := read.dn(name)
 
 	lines := []string{"# issue"}
-	entry := b.entry(t, name, "{{lease}}")
+	entry := b.entry(t, grant)
 	lines = append(lines, ldifLine("dn", entry.DN), "changetype: add")
 	for _, a := range entry.Attributes {
 		for _, value := range a.Vals {

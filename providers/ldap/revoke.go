@@ -70,7 +70,7 @@ func (b *backend) undo(ctx context.Context, c *conn, login providers.Login) erro
 	if err != nil {
 		return providers.Errorf(providers.KindRejected, "undoing what was changed for %q: %s %w", string(login.Name), optionDeletionLDIF, err)
 	}
-	return b.withdraw(ctx, c, login, t.modifications(b.fillings(login.Name, "")))
+	return b.withdraw(ctx, c, login, t.modifications(b.fillings(providers.Grant{Login: login})))
 }
 
 // leaveGroups ends the login's membership in the secret's groups, and in every other group that is found.

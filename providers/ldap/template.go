@@ -16,10 +16,14 @@ const (
 	placeholderBase    = "base"
 	placeholderCluster = "cluster"
 	placeholderLease   = "lease"
+	placeholderApp     = "app"
+	placeholderEnv     = "env"
+	placeholderSecret  = "secret"
+	placeholderAccount = "account"
 )
 
 var (
-	creationPlaceholders = []string{placeholderName, placeholderDN, placeholderBase, placeholderCluster, placeholderLease}
+	creationPlaceholders = []string{placeholderName, placeholderDN, placeholderBase, placeholderCluster, placeholderLease, placeholderApp, placeholderEnv, placeholderSecret, placeholderAccount}
 	deletionPlaceholders = []string{placeholderName, placeholderDN, placeholderBase}
 )
 
@@ -94,8 +98,13 @@ func checkDN(dn string, known []string) error {
 	if err := checkPlaceholders(dn, known); err != nil {
 		return err
 	}
-	filled := values{placeholderName: "a", placeholderCluster: "a", placeholderLease: "a", placeholderDN: "uid=a,dc=a", placeholderBase: "dc=a"}.fillDN(dn)
-	if _, err := parseDN(filled); err != nil {
+	filled := values{placeholderDN: "uid=a,dc=a", placeholderBase: "dc=a"}
+	for _, name := range known {
+		if filled[name] == "" {
+			filled[name] = "a"
+		}
+	}
+	if _, err := parseDN(filled.fillDN(dn)); err != nil {
 		return fmt.Errorf("has a record for %q, which %w", dn, err)
 	}
 	return nil

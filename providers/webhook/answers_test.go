@@ -138,8 +138,9 @@ func TestRequest(t *testing.T) {
 	})
 	b := openAt(t, server.URL+"/a%20b/", server, nil)
 	grant := testGrant()
-	grant.ExpiresAt, grant.Options = time.Date(2100, 1, 2, 3, 4, 5, 6_700_000, time.FixedZone("", 3600)), providers.Options{"parameters": "{\n \"role\": \"<reader>\"\n}"}
+	grant.ExpiresAt, grant.Options = time.Date(2100, 1, 2, 3, 4, 5, 6_700_000, time.FixedZone("", 3600)), providers.Options{"service_options": "{\n \"role\": \"<reader>\"\n}"}
 	grant.Deadline = time.Date(2099, 1, 2, 3, 4, 5, 999_999, time.UTC)
+	grant.For = providers.NameParts{App: "payments", Env: "production", Secret: "tickets", Account: "ada"}
 	values, err := b.Create(t.Context(), grant)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +148,7 @@ func TestRequest(t *testing.T) {
 	if got.method != "POST" || got.path != "/a%20b/create" || got.header.Get("Content-Type") != "application/json" {
 		t.Errorf("got %s %s %s", got.method, got.path, got.header.Get("Content-Type"))
 	}
-	const body = `{"request_id":"create/brk_ab12_x","cluster":"cluster-one","system":"system-one","login":{"name":"brk_ab12_x","expires_at":"2100-01-02T02:04:05.006Z","parameters":{"role":"\u003creader\u003e"}},"lease":"lease-one","deadline":"2099-01-02T03:04:05Z"}`
+	const body = `{"request_id":"create/brk_ab12_x","cluster":"cluster-one","system":"system-one","login":{"name":"brk_ab12_x","expires_at":"2100-01-02T02:04:05.006Z","options":{"role":"\u003creader\u003e"}},"lease":"lease-one","for":{"app":"payments","env":"production","secret":"tickets","account":"ada"},"deadline":"2099-01-02T03:04:05Z"}`
 	if got.body != body {
 		t.Errorf("got the body\n%s\nwant\n%s", got.body, body)
 	}

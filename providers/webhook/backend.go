@@ -61,11 +61,11 @@ func (b *backend) Check(ctx context.Context) (providers.SystemID, error) {
 	return identityOwn + providers.SystemID(reply.System), nil
 }
 
-// CheckOptions asks the service what it thinks of the parameters.
+// CheckOptions asks the service what it thinks of the options.
 func (b *backend) CheckOptions(ctx context.Context, options providers.Options) ([]providers.FieldError, error) {
-	given, err := parameters(options)
+	given, err := serviceOptions(options)
 	if err != nil {
-		return []providers.FieldError{{Field: optionParameters, Message: err.Error()}}, nil
+		return []providers.FieldError{{Field: optionServiceOptions, Message: err.Error()}}, nil
 	}
 	reply, err := b.check(ctx, given)
 	if err != nil {
@@ -73,16 +73,16 @@ func (b *backend) CheckOptions(ctx context.Context, options providers.Options) (
 	}
 	var problems []providers.FieldError
 	for _, problem := range reply.Problems {
-		problems = append(problems, providers.FieldError{Field: optionParameters, Message: problem})
+		problems = append(problems, providers.FieldError{Field: optionServiceOptions, Message: problem})
 	}
 	return problems, nil
 }
 
-func (b *backend) check(ctx context.Context, parameters json.RawMessage) (CheckReply, error) {
+func (b *backend) check(ctx context.Context, options json.RawMessage) (CheckReply, error) {
 	head := b.head(operationCheck, rand.Text())
 	head.System = "" // whichever system answers: this is how it becomes known
 	var reply CheckReply
-	err := b.call(ctx, operationCheck, head, CheckRequest{Call: head, Parameters: parameters}, &reply)
+	err := b.call(ctx, operationCheck, head, CheckRequest{Call: head, Options: options}, &reply)
 	return reply, err
 }
 
@@ -98,7 +98,7 @@ func (b *backend) Create(ctx context.Context, grant providers.Grant) (providers.
 	if !time.Now().Before(grant.Deadline) {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("making login %q: its deadline has passed", login.Name)}
 	}
-	request := CreateRequest{Call: b.head(operationCreate, login.Name), Login: login, Lease: grant.LeaseID, Deadline: instant(grant.Deadline)}
+	request := CreateRequest{Call: b.head(operationCreate, login.Name), Login: login, Lease: grant.LeaseID, For: Subject(grant.For), Deadline: instant(grant.Deadline)}
 	var reply CreateReply
 	if err := b.call(ctx, operationCreate, request.Call, request, &reply); err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (b *backend) login(login providers.Login) (Login, error) {
 		return &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("login %q: "+format, append([]any{string(login.Name)}, args...)...)}
 	}
 	name := string(login.Name)
-	given, err := parameters(login.Options)
+	given, err := serviceOptions(login.Options)
 	switch {
 	case len(name) > maxLoginName:
 		return Login{}, refuse("its name is longer than %d bytes", maxLoginName)
@@ -141,9 +141,9 @@ func (b *backend) login(login providers.Login) (Login, error) {
 	case b.env.ReadOnly:
 		return Login{}, refuse("nothing may change at the service")
 	case err != nil:
-		return Login{}, refuse("%s: %w", optionParameters, err)
+		return Login{}, refuse("%s: %w", optionServiceOptions, err)
 	}
-	return Login{Name: name, ExpiresAt: instant(login.ExpiresAt), Parameters: given}, nil
+	return Login{Name: name, ExpiresAt: instant(login.ExpiresAt), Options: given}, nil
 }
 
 // instant is a time as requests show it.

@@ -37,21 +37,21 @@ type Reply struct {
 
 // Login names a login and says what the secret's author asks for.
 type Login struct {
-	Name       string          `json:"name" doc:"Name of the login. It is never used for another one."`
-	ExpiresAt  time.Time       `json:"expires_at" doc:"End of its lease, if it is not renewed. The broker revokes then; a service may itself end logins some minutes later."`
-	Parameters json.RawMessage `json:"parameters,omitempty" doc:"The secret's parameters, as its author wrote them."`
+	Name      string          `json:"name" doc:"Name of the login. It is never used for another one."`
+	ExpiresAt time.Time       `json:"expires_at" doc:"End of its lease, if it is not renewed. The broker revokes then; a service may itself end logins some minutes later."`
+	Options   json.RawMessage `json:"options,omitempty" doc:"The secret's options, as its author wrote them."`
 }
 
-// CheckRequest asks whether the service is ready, and with parameters whether a login could be made with them.
+// CheckRequest asks whether the service is ready, and with options whether a login could be made with them.
 type CheckRequest struct {
 	Call
-	Parameters json.RawMessage `json:"parameters,omitempty" doc:"Parameters of a secret that is being saved."`
+	Options json.RawMessage `json:"options,omitempty" doc:"Options of a secret that is being saved."`
 }
 
 // CheckReply says that the service is ready.
 type CheckReply struct {
 	Reply
-	Problems []string `json:"problems,omitempty" doc:"What is wrong with the parameters, in sentences for their author."`
+	Problems []string `json:"problems,omitempty" doc:"What is wrong with the options, in sentences for their author."`
 }
 
 // CreateRequest orders a login.
@@ -59,7 +59,16 @@ type CreateRequest struct {
 	Call
 	Login    Login     `json:"login"`
 	Lease    string    `json:"lease" doc:"Id of the lease, to be kept with the login."`
+	For      Subject   `json:"for"`
 	Deadline time.Time `json:"deadline" doc:"The login is made before this instant, by the service's clock, or not at all."`
+}
+
+// Subject says what and whom a login is for.
+type Subject struct {
+	App     string `json:"app" doc:"Application of the environment that the secret is in."`
+	Env     string `json:"env" doc:"The rest of that environment's name: production."`
+	Secret  string `json:"secret" doc:"Name of the secret."`
+	Account string `json:"account" doc:"Who asked for the lease."`
 }
 
 // CreateReply carries the credential.

@@ -14,8 +14,8 @@ const (
 	fieldMaxRequests = "max_requests"
 )
 
-// optionParameters is the name of the option that the service reads.
-const optionParameters = "parameters"
+// optionServiceOptions is the name of the option that the service reads.
+const optionServiceOptions = "service_options"
 
 // Names of outputs.
 const (
@@ -61,7 +61,7 @@ func (Provider) Describe() providers.Description {
 		Connection: connection,
 		Options: []providers.Field{
 			providers.LoginNameOption(),
-			{Name: optionParameters, Type: providers.TypeText, Statements: true, Example: `{"role": "reader"}`,
+			{Name: optionServiceOptions, Type: providers.TypeText, Statements: true, Example: `{"role": "reader"}`,
 				Help: "JSON object that the service is given with each call about the login. What it means is the service's to say."},
 		},
 		Outputs: []providers.Output{

@@ -91,7 +91,7 @@ func TestExampleKeepsTheContract(t *testing.T) {
 	call := func(operation string) webhook.Call {
 		return webhook.Call{RequestID: operation + "/brk_example_x", Cluster: "c"}
 	}
-	login := webhook.Login{Name: "brk_example_x", ExpiresAt: time.Now().Add(time.Hour), Parameters: json.RawMessage(`{"role":"writer"}`)}
+	login := webhook.Login{Name: "brk_example_x", ExpiresAt: time.Now().Add(time.Hour), Options: json.RawMessage(`{"role":"writer"}`)}
 	values := map[string]string{"username": login.Name}
 	created := &webhook.CreateReply{}
 	create := webhook.CreateRequest{Call: call("create"), Login: login, Lease: "l", Deadline: time.Now().Add(time.Minute)}
@@ -101,7 +101,7 @@ func TestExampleKeepsTheContract(t *testing.T) {
 		status    int
 		reply     any
 	}{
-		{"check", webhook.CheckRequest{Call: call("check"), Parameters: json.RawMessage(`{"role":"king"}`)}, 200, &webhook.CheckReply{}},
+		{"check", webhook.CheckRequest{Call: call("check"), Options: json.RawMessage(`{"role":"king"}`)}, 200, &webhook.CheckReply{}},
 		{"confirm_absent", webhook.ConfirmRequest{Call: call("confirm_absent"), Login: login, NotBefore: time.Now().Add(time.Minute)}, 425, &webhook.Failure{}},
 		{"renew", webhook.LoginRequest{Call: call("renew"), Login: login}, 422, &webhook.Failure{}},
 		{"create", create, 200, created},

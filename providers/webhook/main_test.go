@@ -44,7 +44,7 @@ func TestContract(t *testing.T) {
 			Provider:      webhook.Provider{},
 			Connection:    server.Connection(),
 			Options:       server.Options(),
-			BrokenOptions: map[string]any{"parameters": `{"role": "astronaut"}`},
+			BrokenOptions: map[string]any{"service_options": `{"role": "astronaut"}`},
 			LogIn: func(ctx context.Context, v providers.Values) error {
 				return server.LogIn(ctx, map[string]string{"username": v["username"].Reveal(), "password": v["password"].Reveal()})
 			},

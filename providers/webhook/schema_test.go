@@ -68,7 +68,7 @@ func TestSchemaIsTheTypes(t *testing.T) {
 	defs := map[string]*property{}
 	for _, one := range []any{
 		CheckRequest{}, CheckReply{}, CreateRequest{}, CreateReply{}, LoginRequest{}, ConfirmRequest{}, ListRequest{}, ListReply{}, LogInRequest{},
-		Reply{}, Failure{}, Login{}, ListedLogin{},
+		Reply{}, Failure{}, Login{}, Subject{}, ListedLogin{},
 	} {
 		defs[reflect.TypeOf(one).Name()] = structSchema(reflect.TypeOf(one))
 	}

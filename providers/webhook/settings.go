@@ -75,17 +75,17 @@ func (Provider) Warnings(s providers.Settings) []string {
 	return providers.TLSWarnings(s, u.Hostname())
 }
 
-// ValidateOptions checks that parameters are a JSON object.
+// ValidateOptions checks that the service's options are a JSON object.
 func (Provider) ValidateOptions(options providers.Options) []providers.FieldError {
-	if _, err := parameters(options); err != nil {
-		return []providers.FieldError{{Field: optionParameters, Message: err.Error()}}
+	if _, err := serviceOptions(options); err != nil {
+		return []providers.FieldError{{Field: optionServiceOptions, Message: err.Error()}}
 	}
 	return nil
 }
 
-// parameters returns the secret's parameters in compact form, nil when it has none.
-func parameters(options providers.Options) (json.RawMessage, error) {
-	text := strings.TrimSpace(options.String(optionParameters))
+// serviceOptions returns the secret's options for the service in compact form, nil when it has none.
+func serviceOptions(options providers.Options) (json.RawMessage, error) {
+	text := strings.TrimSpace(options.String(optionServiceOptions))
 	if text == "" {
 		return nil, nil
 	}

@@ -40,14 +40,14 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func FuzzParameters(f *testing.F) {
+func FuzzOptions(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"a": {"b": [1, "'\"\\"]}}`, `[]`, `null`, `"x"`, `{"a":1}{`, "{\"a\": \"\u2028\"}", `{"a": 1e999}`} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		options := providers.Options{"parameters": text}
+		options := providers.Options{"service_options": text}
 		problems := Provider{}.ValidateOptions(options)
-		got, err := parameters(options)
+		got, err := serviceOptions(options)
 		if (len(problems) > 0) != (err != nil) {
 			t.Fatalf("%q: %v, %v", text, problems, err)
 		}
@@ -57,9 +57,9 @@ func FuzzParameters(f *testing.F) {
 	})
 }
 
-func TestParameters(t *testing.T) {
+func TestOptions(t *testing.T) {
 	for text, ok := range map[string]bool{"": true, " ": true, `{}`: true, `{"role": "reader"}`: true, `null`: false, `[]`: false, `{"role"`: false, `{} {}`: false} {
-		if problems := (Provider{}).ValidateOptions(providers.Options{"parameters": text}); (len(problems) == 0) != ok {
+		if problems := (Provider{}).ValidateOptions(providers.Options{"service_options": text}); (len(problems) == 0) != ok {
 			t.Errorf("%q: got %v", text, problems)
 		}
 	}

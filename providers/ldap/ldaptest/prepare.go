@@ -85,7 +85,7 @@ const RootAccess = `dn: olcDatabase={1}mdb,cn=config
 changetype: modify
 add: olcAccess
 olcAccess: {0}to dn.exact="cn=broker,ou=services,dc=example,dc=com" attrs=userPassword
-  by self =w by anonymous auth by * none
+  by self =xw by anonymous auth by * none
 olcAccess: {1}to dn.children="ou=leases,dc=example,dc=com" attrs=userPassword
   by dn.exact="cn=broker,ou=services,dc=example,dc=com" =w by anonymous auth by * none
 olcAccess: {2}to dn.children="ou=leases,dc=example,dc=com"

@@ -78,23 +78,23 @@ func (s *service) routes() http.Handler {
 
 // call is every request of the contract in one; each operation has only some of it.
 type call struct {
-	RequestID  string            `json:"request_id"`
-	Cluster    string            `json:"cluster"`
-	System     string            `json:"system"`
-	Login      login             `json:"login"`
-	Lease      string            `json:"lease"`
-	Deadline   time.Time         `json:"deadline"`
-	NotBefore  time.Time         `json:"not_before"`
-	Prefix     string            `json:"prefix"`
-	Cursor     string            `json:"cursor"`
-	Parameters json.RawMessage   `json:"parameters"`
-	Values     map[string]string `json:"values"`
+	RequestID string            `json:"request_id"`
+	Cluster   string            `json:"cluster"`
+	System    string            `json:"system"`
+	Login     login             `json:"login"`
+	Lease     string            `json:"lease"`
+	Deadline  time.Time         `json:"deadline"`
+	NotBefore time.Time         `json:"not_before"`
+	Prefix    string            `json:"prefix"`
+	Cursor    string            `json:"cursor"`
+	Options   json.RawMessage   `json:"options"`
+	Values    map[string]string `json:"values"`
 }
 
 type login struct {
-	Name       string          `json:"name"`
-	ExpiresAt  time.Time       `json:"expires_at"`
-	Parameters json.RawMessage `json:"parameters"`
+	Name      string          `json:"name"`
+	ExpiresAt time.Time       `json:"expires_at"`
+	Options   json.RawMessage `json:"options"`
 }
 
 // failure is an answer other than success.

@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// roles are what a secret's parameters may ask for: {"role": "reader"}.
+// roles are what a secret's options may ask for: {"role": "reader"}.
 var roles = map[string]bool{"reader": true, "writer": true}
 
-// role reads parameters. Whatever the service does not know it refuses: a typing error should be found when the secret
+// role reads options. Whatever the service does not know it refuses: a typing error should be found when the secret
 // is saved.
-func role(parameters json.RawMessage) (string, error) {
+func role(options json.RawMessage) (string, error) {
 	given := struct {
 		Role string `json:"role"`
 	}{Role: "reader"}
-	if len(parameters) > 0 {
-		decoder := json.NewDecoder(bytes.NewReader(parameters))
+	if len(options) > 0 {
+		decoder := json.NewDecoder(bytes.NewReader(options))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&given); err != nil {
-			return "", fail(http.StatusUnprocessableEntity, `want parameters such as {"role": "reader"}`)
+			return "", fail(http.StatusUnprocessableEntity, `want options such as {"role": "reader"}`)
 		}
 	}
 	if !roles[given.Role] {
@@ -33,7 +33,7 @@ func role(parameters json.RawMessage) (string, error) {
 
 func (s *service) check(c call) (any, error) {
 	problems := []string{}
-	if _, err := role(c.Parameters); err != nil {
+	if _, err := role(c.Options); err != nil {
 		problems = append(problems, err.Error())
 	}
 	return s.success(c, map[string]any{"problems": problems})
@@ -42,7 +42,7 @@ func (s *service) check(c call) (any, error) {
 // create makes the login before the deadline or not at all. The store looks at the clock while it holds its lock: once
 // confirm_absent has passed, no create that was on its way comes through.
 func (s *service) create(c call) (any, error) {
-	asked, err := role(c.Login.Parameters)
+	asked, err := role(c.Login.Options)
 	if err != nil {
 		return nil, err
 	}

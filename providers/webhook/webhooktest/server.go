@@ -108,7 +108,9 @@ func (s *Server) Connection() map[string]any {
 }
 
 // Options returns the options of a secret whose logins may read.
-func (s *Server) Options() map[string]any { return map[string]any{"parameters": `{"role": "reader"}`} }
+func (s *Server) Options() map[string]any {
+	return map[string]any{"service_options": `{"role": "reader"}`}
+}
 
 // LogIn opens the service's page with a lease's values. Nil means that the log-in was accepted.
 func (s *Server) LogIn(ctx context.Context, values map[string]string) error {
