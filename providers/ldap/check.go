@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 
@@ -16,7 +17,7 @@ const oidPasswordModify = "1.3.6.1.4.1.4203.1.11.1"
 // probeName is what no login is named: a unique part is longer.
 const probeName = "check"
 
-// Check looks at user_base and at what the directory supports. Whether the root account may make entries no directory
+// Check looks at user_base, at what the directory supports and whether it takes changes. Whether the root account may make entries no directory
 // says without being told to make one; OpenLDAP's control for that (no-op) damages the database.
 func (b *backend) Check(ctx context.Context) (providers.SystemID, error) {
 	ctx, cancel := b.bound(ctx, 4)
@@ -40,7 +41,27 @@ func (b *backend) Check(ctx context.Context) (providers.SystemID, error) {
 		return "", &providers.Error{Kind: providers.KindUnsupported, Hint: "The directory has to support the password modify operation of RFC 3062.",
 			Err: fmt.Errorf("the directory at %s does not offer to set passwords (extension %s)", b.settings.address(), oidPasswordModify)}
 	}
-	return id, nil
+	return id, b.takesChanges(ctx, c)
+}
+
+// takesChanges refuses a replica, or a database that is closed to changes. It asks for a value of user_base to be taken
+// away that it does not have: that changes nothing, and a replica refers elsewhere before it looks.
+func (b *backend) takesChanges(ctx context.Context, c *conn) error {
+	if b.env.ReadOnly {
+		return nil
+	}
+	request := goldap.NewModifyRequest(b.settings.userBase, nil)
+	request.Delete(b.settings.recordAttribute, []string{rand.Text()})
+	err := c.Modify(request)
+	if err == nil {
+		return nil
+	}
+	// What it does not have, or may not, or does not know, says that it would.
+	e := b.failed(ctx, c, err, "asking whether entry %q could be changed", b.settings.userBase)
+	if e.Kind == providers.KindUnavailable || e.Kind == providers.KindUnknown {
+		return e
+	}
+	return nil
 }
 
 // CheckOptions looks at the directory whether the groups exist and the root account could change them, and that none

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"broker/providers"
 	"broker/providers/ldap"
@@ -100,6 +101,40 @@ func TestTransports(t *testing.T) {
 		_, err := k.Create(t.Context(), k.grant(nil))
 		if e, ok := err.(*providers.Error); !ok || !e.NotSent || e.Kind != providers.KindRejected {
 			t.Errorf("%v: got %v, want rejected, not sent", overrides, err)
+		}
+	}
+}
+
+// DNs are written in many ways, and entries named by either attribute.
+func TestNaming(t *testing.T) {
+	for _, overrides := range []map[string]any{
+		{"name_attribute": "cn", "record_attribute": "title"},
+		{"user_base": "OU=Leases,  dc=EXAMPLE,dc=com", "group_base": "OU=groups, DC=example, DC=com"},
+	} {
+		k := open(t, overrides)
+		if _, err := k.Check(t.Context()); err != nil {
+			t.Errorf("%v: checking: %v", overrides, err)
+		}
+		login, made := k.create(nil)
+		k.bind(made)
+		var found []providers.Found
+		for one, err := range k.List(t.Context(), k.prefix) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = append(found, one)
+		}
+		if len(found) != 1 || found[0] != (providers.Found{Name: login.Name, Ours: true}) {
+			t.Errorf("%v: listed %v", overrides, found)
+		}
+		for range 2 {
+			k.mustRevoke(login)
+		}
+		if err := k.ConfirmAbsent(t.Context(), []providers.Login{login}, time.Now().Add(-time.Second))[login.Name]; err != nil {
+			t.Errorf("%v: confirming absence: %v", overrides, err)
+		}
+		if got := k.read(ldaptest.ReadGroup, "member"); len(got) != 1 {
+			t.Errorf("%v: members are %q", overrides, got)
 		}
 	}
 }

@@ -52,6 +52,9 @@ func TestReplicaIsNoWitness(t *testing.T) {
 				t.Fatal(err)
 			}
 			k := openAt(t, replica, nil)
+			if _, err := k.Check(t.Context()); kindOf(t, err) != providers.KindUnavailable {
+				t.Errorf("checking: got %v, want unavailable", err)
+			}
 			login := k.grant(nil).Login
 			err := k.Revoke(t.Context(), []providers.Login{login})[login.Name]
 			if kindOf(t, err) != providers.KindUnavailable {
