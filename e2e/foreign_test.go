@@ -4,34 +4,37 @@ import (
 	"context"
 	"testing"
 
-	"broker/providers/postgres/postgrestest"
+	"broker/providers/awsclient/awstest"
+	"broker/providers/mysql/mysqltest"
+	"broker/providers/redis/redistest"
 )
 
-// foreigners starts the systems.
-func foreigners(t *testing.T) []*foreign {
-	return []*foreign{foreignPostgres(t)}
+// kit is what every provider's test server has.
+type kit interface {
+	Prepare(ctx context.Context) (rootPassword string, err error)
+	Connection() map[string]any
+	Options() map[string]any
+	LogIn(ctx context.Context, values map[string]string) error
+	Logins(ctx context.Context, prefix string) ([]string, error)
 }
 
-func foreignPostgres(t *testing.T) *foreign {
-	server := postgrestest.Start(t)
-	return &foreign{
-		name: "postgres", provider: "postgres",
-		connection: map[string]any{
-			"host": postgrestest.Host, "port": server.Port, "database": postgrestest.Database,
-			"username": postgrestest.RootName, "password": server.MustPrepare(t),
-		},
-		options: map[string]any{"member_of": postgrestest.ReadRole},
-		logIn: func(ctx context.Context, values map[string]string) error {
-			return server.LogIn(ctx, values["username"], values["password"], values["database"])
-		},
-		logins: func(ctx context.Context, prefix string) (names []string, err error) {
-			conn, err := server.Superuser(ctx, postgrestest.Database)
-			if err != nil {
-				return nil, err
-			}
-			defer conn.Close(ctx)
-			err = conn.QueryRow(ctx, "SELECT array_agg(rolname) FROM pg_roles WHERE starts_with(rolname, $1)", prefix).Scan(&names)
-			return names, err
-		},
+// foreigners starts the systems: one that ends nothing by itself, one at which creating overwrites, and one that is
+// reached over HTTP and remembers more about a login than its name.
+func foreigners(t *testing.T) []*foreign {
+	t.Helper()
+	var systems []*foreign
+	for _, one := range []struct {
+		provider string
+		kit      kit
+	}{
+		{"mysql", mysqltest.Start(t)},
+		{"redis", redistest.Start(t)},
+		{"aws-iam", awstest.Start(t)},
+	} {
+		if _, err := one.kit.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		systems = append(systems, &foreign{name: one.provider, provider: one.provider, kit: one.kit})
 	}
+	return systems
 }
