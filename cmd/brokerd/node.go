@@ -35,6 +35,7 @@ import (
 	"broker/providers/mysql"
 	"broker/providers/noop"
 	"broker/providers/postgres"
+	"broker/providers/rabbitmq"
 	"broker/providers/redis"
 	"broker/providers/webhook"
 	"broker/seal"
@@ -53,6 +54,7 @@ func concreteProviders(bench bool) (*providers.Registry, error) {
 		ldap.Provider{},
 		mysql.Provider{},
 		postgres.Provider{},
+		rabbitmq.Provider{},
 		redis.Provider{},
 		webhook.Provider{},
 	}
