@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -334,5 +335,18 @@ func TestMoto(t *testing.T) {
 	}
 	if err := providers.LogIn(t.Context(), b, values); err != nil {
 		t.Errorf("trying the log-in: %v", err)
+	}
+}
+
+// The page's policies are those that the tests give to their root account.
+func TestReadmePreparesTheRootAccount(t *testing.T) {
+	content, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, policy := range []string{awstest.STSRootPolicy, awstest.STSDenyPolicy} {
+		if !strings.Contains(string(content), "```json\n"+policy+"\n```") {
+			t.Errorf("the page lacks the policy:\n%s", policy)
+		}
 	}
 }
