@@ -59,7 +59,7 @@ func TestProveOnceAndClock(t *testing.T) {
 	fake := awstest.StartFake(t)
 	fake.Behave(func(b *awstest.Behaviour) { b.Clock = 3 * time.Minute })
 	c := clientAt(t, fake, nil, providers.Env{})
-	if ahead := c.Now().Sub(time.Now()); ahead > time.Second {
+	if ahead := time.Until(c.Now()); ahead > time.Second {
 		t.Errorf("the clock is %s ahead before anything was answered", ahead)
 	}
 	for range 3 {
@@ -70,7 +70,7 @@ func TestProveOnceAndClock(t *testing.T) {
 	if n := fake.Calls("GetCallerIdentity"); n != 1 {
 		t.Errorf("asked %d times who signs, want once", n)
 	}
-	if ahead := c.Now().Sub(time.Now()); ahead < 3*time.Minute-2*time.Second || ahead > 3*time.Minute {
+	if ahead := time.Until(c.Now()); ahead < 3*time.Minute-2*time.Second || ahead > 3*time.Minute {
 		t.Errorf("the clock is %s ahead, want 3 minutes less up to a second", ahead)
 	}
 }
