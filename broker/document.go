@@ -151,7 +151,7 @@ func (b *Broker) published(connection fsm.Connection, now time.Time) (systems []
 			place[lease.System] = i
 			systems = append(systems, providers.PublishedSystem{})
 		}
-		systems[i].Ended = append(systems[i].Ended, providers.Login{Name: providers.LoginName(lease.Username), ExpiresAt: lease.ExpiresAt.Time()})
+		systems[i].Ended = append(systems[i].Ended, providers.EndedLogin{Name: providers.LoginName(lease.Username), At: lease.RevokingAt.Time()})
 		fmt.Fprintf(&made, "ended %s\n", lease.ID)
 	}
 	return systems, sha256.Sum256(made.Bytes()), nil

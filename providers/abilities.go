@@ -49,9 +49,15 @@ type Publisher interface {
 type PublishedSystem struct {
 	Settings Settings // nil: not known any more, and its root credential is gone
 
-	// Ended are the logins whose lease is over, though what was made for it is good by its own dates. For each of these
-	// it counts as never made. In the order of their ends.
-	Ended []Login
+	// Ended are the logins whose lease is over, though what was made for it is good by its own dates, in the order of
+	// these dates. It may never have been made, or been handed to nobody.
+	Ended []EndedLogin
+}
+
+// EndedLogin is a login whose lease is over.
+type EndedLogin struct {
+	Name LoginName
+	At   time.Time // when the end began
 }
 
 // Document describes one document of a Publisher.
