@@ -42,6 +42,9 @@ type Fixture struct {
 	// Unlisted is true for a provider whose logins cannot be listed: List answers KindUnsupported.
 	Unlisted bool
 
+	// Unrecorded is true when nothing outside keeps the logins at all, so that one which exists cannot be told.
+	Unrecorded bool
+
 	// OpenSession logs in with the values of a lease and stays. Nil when a log-in opens no session that could last.
 	OpenSession func(ctx context.Context, values providers.Values) (*Session, error)
 
