@@ -37,7 +37,9 @@ import (
 	"broker/providers/postgres"
 	"broker/providers/rabbitmq"
 	"broker/providers/redis"
+	"broker/providers/ssh"
 	"broker/providers/webhook"
+	"broker/providers/x509"
 	"broker/seal"
 	"broker/telemetry"
 )
@@ -56,7 +58,9 @@ func concreteProviders(bench bool) (*providers.Registry, error) {
 		postgres.Provider{},
 		rabbitmq.Provider{},
 		redis.Provider{},
+		ssh.Provider{},
 		webhook.Provider{},
+		x509.Provider{},
 	}
 	if bench {
 		list = append(list, noop.Provider{})
