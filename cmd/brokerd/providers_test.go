@@ -85,6 +85,10 @@ func tablesOf(d providers.Description) string {
 	fields("Settings of a connection", d.Connection)
 	out.WriteString("\n")
 	fields("Options of a secret", d.Options)
+	if len(d.Parameters) > 0 {
+		out.WriteString("\n")
+		fields("Parameters of a request for a lease", d.Parameters)
+	}
 	out.WriteString("\n### Outputs of a lease\n\n| name | masked | |\n|---|---|---|\n")
 	for _, o := range d.Outputs {
 		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", o.Name, map[bool]string{true: "yes", false: "no"}[o.Secret], cell(o.Help))
@@ -133,7 +137,7 @@ func TestDescriptions(t *testing.T) {
 		if d.MaxLoginName < shortestLogin {
 			t.Errorf("login names of at most %d bytes: ours have %d at the least, and there is a limit everywhere", d.MaxLoginName, shortestLogin)
 		}
-		for what, list := range map[string][]providers.Field{"setting": d.Connection, "option": d.Options} {
+		for what, list := range map[string][]providers.Field{"setting": d.Connection, "option": d.Options, "parameter": d.Parameters} {
 			for _, f := range list {
 				checkField(t, what, f)
 			}
