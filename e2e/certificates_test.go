@@ -21,10 +21,7 @@ func certifiers(t *testing.T, h *house) []*foreign {
 	}
 	host := sshtest.Start(t, sshtest.Config{Fetch: fetch("ssh")})
 	server := x509test.Start(t, x509test.Config{Fetch: fetch("x509")})
-	return []*foreign{
-		{name: "ssh", provider: "ssh", connection: host.Connection(), options: host.Options(), logIn: host.LogIn},
-		{name: "x509", provider: "x509", connection: server.Connection(), options: server.Options(), logIn: server.LogIn},
-	}
+	return []*foreign{{name: "ssh", provider: "ssh", kit: host}, {name: "x509", provider: "x509", kit: server}}
 }
 
 // Certificates need no outside system: sshd and a TLS server let in whom an authority certified that the broker made, and
@@ -32,6 +29,7 @@ func certifiers(t *testing.T, h *house) []*foreign {
 func TestCertificates(t *testing.T) {
 	h := newCluster(t)
 	c := h.client()
+	must(t)(c.CreateEnvironment(t.Context(), types.EnvironmentSpec{Name: "payments/production"}))
 	systems := certifiers(t, h)
 	good, revoked := map[string]types.Issued{}, map[string]types.Issued{}
 	for _, f := range systems {
@@ -41,7 +39,7 @@ func TestCertificates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.logIn(t.Context(), valuesOf(issued)); err != nil {
+			if err := f.LogIn(t.Context(), f.values(issued)); err != nil {
 				t.Fatalf("%s: a lease does not log in: %v", f.name, err)
 			}
 			into[f.name] = issued
@@ -61,8 +59,8 @@ func TestCertificates(t *testing.T) {
 		t.Helper()
 		for _, f := range systems {
 			// Nodes look at the state anew every ten seconds.
-			eventually(t, 20*time.Second, f.name+" refuses what was revoked "+when, func() bool { return f.logIn(t.Context(), valuesOf(revoked[f.name])) != nil })
-			if err := f.logIn(t.Context(), valuesOf(good[f.name])); err != nil {
+			eventually(t, 20*time.Second, f.name+" refuses what was revoked "+when, func() bool { return f.LogIn(t.Context(), f.values(revoked[f.name])) != nil })
+			if err := f.LogIn(t.Context(), f.values(good[f.name])); err != nil {
 				t.Errorf("%s: another lease does not log in %s: %v", f.name, when, err)
 			}
 		}
@@ -74,7 +72,7 @@ func TestCertificates(t *testing.T) {
 	for _, f := range systems {
 		if issued, err := c.IssueLease(t.Context(), f.secret(), types.IssueSpec{}); err != nil {
 			t.Errorf("%s: issuing by the next leader: %v", f.name, err)
-		} else if err := f.logIn(t.Context(), valuesOf(issued)); err != nil {
+		} else if err := f.LogIn(t.Context(), f.values(issued)); err != nil {
 			t.Errorf("%s: a lease of the next leader does not log in: %v", f.name, err)
 		}
 	}

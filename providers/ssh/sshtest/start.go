@@ -2,6 +2,7 @@ package sshtest
 
 import (
 	"context"
+	"errors"
 	"testing"
 )
 
@@ -21,7 +22,12 @@ func Start(t testing.TB, config Config) *Server {
 }
 
 // Prepare has nothing to do: there is no root account, and the broker makes the authority.
-func (s *Server) Prepare(context.Context) error { return nil }
+func (s *Server) Prepare(context.Context) (rootPassword string, err error) { return "", nil }
+
+// Logins fails: certificates are kept nowhere but with their holders.
+func (s *Server) Logins(context.Context, string) ([]string, error) {
+	return nil, errors.New("certificates cannot be listed")
+}
 
 // Connection returns the settings of a connection: none, the broker makes the authority.
 func (s *Server) Connection() map[string]any { return map[string]any{} }
