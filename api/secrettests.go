@@ -14,6 +14,7 @@ import (
 type SecretTestNow struct {
 	SecretPath
 	Keyed
+	Body *types.SecretTestSpec
 }
 
 // length is how long the test's lease lives, for policies about that.
@@ -34,7 +35,11 @@ func (r *routes) secretTests() {
 }
 
 func (s *Server) testSecret(ctx context.Context, c *call, in *SecretTestNow) (*body[types.SecretTest], error) {
-	found, err := s.config.Broker.TestSecret(ctx, c.request(in.DryRun), broker.TestSpec{Secret: in.secret(), MaxTTL: c.decision.MaxTTL})
+	spec := broker.TestSpec{Secret: in.secret(), MaxTTL: c.decision.MaxTTL}
+	if in.Body != nil {
+		spec.Parameters = in.Body.Parameters
+	}
+	found, err := s.config.Broker.TestSecret(ctx, c.request(in.DryRun), spec)
 	if err != nil {
 		return nil, err
 	}

@@ -197,7 +197,6 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (c *fsm.PrepareLe
 			c.TTL = min(c.TTL, c.MaxTTL)
 		}
 	}
-	c.MaxTTL = longestLife(pl.provider, c.TTL, c.MaxTTL)
 	if err := checkLease(c.Name, c.TTL, c.Labels); err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (p *period) renew(ctx context.Context, req Request, spec RenewSpec) (fsm.Le
 	if !found {
 		return lease, &fsm.Refusal{Code: fsm.CodeNotFound, Message: fmt.Sprintf("there is no lease %q", spec.Lease)}
 	}
-	if err := p.renewable(lease); err != nil {
+	if err := renewable(lease); err != nil {
 		return lease, err
 	}
 	end, err := p.newEnd(lease, spec)

@@ -73,8 +73,9 @@ func (t SecretTest) Passed() bool {
 
 // TestSpec says which secret to test.
 type TestSpec struct {
-	Secret fsm.SecretName
-	MaxTTL time.Duration // the longest life that the caller may give a lease; zero: the secret's alone counts
+	Secret     fsm.SecretName
+	Parameters map[string]any // what the provider takes besides
+	MaxTTL     time.Duration  // the longest life that the caller may give a lease; zero: the secret's alone counts
 }
 
 // TestSecret tries a secret out with an ordinary short lease: it issues it, logs in with the values, renews and revokes it,
@@ -126,7 +127,7 @@ func (t *secretTest) issue(ctx, client context.Context, spec TestSpec) (provider
 		}
 		_, short := spec.Secret.Split()
 		prepare, err := t.prepare(t.req, IssueSpec{
-			Secret: spec.Secret, Name: "test of " + short, TTL: t.ttl(spec), MaxTTL: spec.MaxTTL, Labels: map[string]string{TestLabel: "true"},
+			Secret: spec.Secret, Name: "test of " + short, TTL: t.ttl(spec), MaxTTL: spec.MaxTTL, Parameters: spec.Parameters, Labels: map[string]string{TestLabel: "true"},
 		}, t.plan)
 		if err != nil {
 			return nil, err
@@ -183,7 +184,7 @@ func (t *secretTest) try(ctx context.Context, values providers.Values) {
 		t.giveUp(ctx)
 		return
 	}
-	fixed := t.plan.provider.Describe().Fixed
+	fixed := t.lease.Fixed
 	before, cancel := context.WithDeadline(ctx, t.began.Add(testPatience))
 	defer cancel()
 	accepted := t.logsIn(before, values)

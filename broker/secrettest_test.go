@@ -162,7 +162,7 @@ func TestFixedLeases(t *testing.T) {
 		} {
 			spec.Lease = issued.Lease.ID
 			_, err := h.b.Renew(t.Context(), alice(), spec)
-			if refusal(err) != broker.CodeNotRenewable || !strings.Contains(err.Error(), "fixed as it is made") {
+			if refusal(err) != broker.CodeNotRenewable || !strings.Contains(err.Error(), "fixed as it was made") {
 				t.Errorf("renewing by %s: %v", name, err)
 			}
 		}

@@ -98,13 +98,13 @@ func (c *Client) DeleteSecretWithLeases(ctx context.Context, fullName, reason st
 }
 
 // TestSecret has a secret tested. A step that failed is no error: the answer tells it.
-func (c *Client) TestSecret(ctx context.Context, fullName string, options ...Option) (types.SecretTest, error) {
+func (c *Client) TestSecret(ctx context.Context, fullName string, spec types.SecretTestSpec, options ...Option) (types.SecretTest, error) {
 	var out types.SecretTest
 	path, err := secretPath(fullName)
 	if err != nil {
 		return out, err
 	}
-	err = c.do(ctx, "testing secret "+fullName, &call{method: http.MethodPost, path: path + "/test", answer: &out}, options...)
+	err = c.do(ctx, "testing secret "+fullName, &call{method: http.MethodPost, path: path + "/test", body: spec, answer: &out}, options...)
 	return out, err
 }
 

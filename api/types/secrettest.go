@@ -1,5 +1,10 @@
 package types
 
+// SecretTestSpec says how to test a secret.
+type SecretTestSpec struct {
+	Parameters map[string]any `json:"parameters,omitempty" doc:"What the provider takes besides, as for a lease"`
+}
+
 // SecretTest is what a test of a secret found.
 type SecretTest struct {
 	Secret string           `json:"secret" example:"payments/production/orders-ro"`

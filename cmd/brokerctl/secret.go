@@ -177,7 +177,7 @@ like "brokerctl secret test", and prints how that went.`,
 			switch {
 			case test:
 				a.warn(made.Warnings...)
-				return a.testSecret(cmd.Context(), c, made.FullName)
+				return a.testSecret(cmd.Context(), c, made.FullName, types.SecretTestSpec{})
 			case !change.dryRun:
 				a.offerTest(made.FullName)
 			}

@@ -14,6 +14,7 @@ import (
 
 func (a *app) secretTest() *cobra.Command {
 	var dryRun bool
+	var parameters []string
 	cmd := &cobra.Command{
 		Use:   "test APP/ENV/NAME",
 		Short: "Try a secret out with a short lease, without showing its values",
@@ -25,29 +26,35 @@ has failed. Whatever happens, the lease is revoked, or ends by itself within a m
 		Args:              exactly("APP/ENV/NAME"),
 		ValidArgsFunction: a.complete(secretNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var spec types.SecretTestSpec
+			var err error
+			if spec.Parameters, err = a.parameters(parameters); err != nil {
+				return err
+			}
 			c, err := a.client()
 			if err != nil {
 				return err
 			}
 			if dryRun {
-				found, err := c.TestSecret(cmd.Context(), args[0], client.DryRun())
+				found, err := c.TestSecret(cmd.Context(), args[0], spec, client.DryRun())
 				if err != nil {
 					return err
 				}
 				a.note("secret %s would be tested with a lease that ends %s (dry run)", args[0], a.full(found.Lease.ExpiresAt))
 				return a.changed(found, found.Lease.ID, nil)
 			}
-			return a.testSecret(cmd.Context(), c, args[0])
+			return a.testSecret(cmd.Context(), c, args[0], spec)
 		},
 	}
+	cmd.Flags().StringArrayVar(&parameters, "param", nil, "what the provider takes besides, as k=v, k=@FILE or k=@-; repeatable")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only see whether a lease could be issued by the broker's own rules")
 	a.answers(cmd, types.SecretTest{})
 	return cmd
 }
 
 // testSecret has a secret tested and shows how it went.
-func (a *app) testSecret(ctx context.Context, c *client.Client, name string) error {
-	found, err := c.TestSecret(ctx, name)
+func (a *app) testSecret(ctx context.Context, c *client.Client, name string, spec types.SecretTestSpec) error {
+	found, err := c.TestSecret(ctx, name, spec)
 	if err != nil {
 		return err
 	}
