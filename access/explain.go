@@ -25,7 +25,7 @@ func CheckAction(action Action) error {
 	if _, ok := Actions[action]; ok {
 		return nil
 	}
-	return &InvalidError{"action", fmt.Sprintf("there is no action %q%s", action, didYouMean(string(action), actionNames()))}
+	return &InvalidError{"action", fmt.Sprintf("there is no action %q%s", action, likelyAction(string(action)))}
 }
 
 // Explain decides a request that nobody makes at the moment, and says why. Of a lease it finds out whose it is.

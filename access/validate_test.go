@@ -132,3 +132,17 @@ func FuzzPolicy(f *testing.F) {
 		}
 	})
 }
+
+func TestLikelyAction(t *testing.T) {
+	for word, want := range map[string]string{
+		"connection:read": "connection:get", "connection:edit": "connection:update", "secret:remove": "secret:delete", "lease:create": "lease:issue",
+		"role:grant": "role:bind", "connection:creat": "connection:create", "lease:isue": "lease:issue",
+	} {
+		if got := likelyAction(word); got != "; did you mean "+want+"?" {
+			t.Errorf("%s: got %q, want %s", word, got, want)
+		}
+	}
+	if got := likelyAction("colour:blue"); got != "" {
+		t.Errorf("nothing like any: got %q", got)
+	}
+}

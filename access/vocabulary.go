@@ -128,13 +128,30 @@ func (c *check) entity(id cedar.EntityUID) {
 	}
 	if id.Type == typeAction {
 		if _, known := Actions[Action(id.ID)]; !known {
-			c.add("there is no action %q%s", string(id.ID), didYouMean(string(id.ID), actionNames()))
+			c.add("there is no action %q%s", string(id.ID), likelyAction(string(id.ID)))
 		}
 		return
 	}
 	if rule := idRules()[id.Type]; !rule.valid(string(id.ID)) {
 		c.add("%s::%q is not possible: want %s", id.Type, string(id.ID), rule.rule)
 	}
+}
+
+// otherVerbs are words that people use for the verbs of actions.
+var otherVerbs = map[string]string{
+	"read": "get", "view": "get", "show": "get", "see": "get", "describe": "get",
+	"write": "update", "edit": "update", "change": "update", "modify": "update", "set": "update",
+	"add": "create", "new": "create", "make": "create", "remove": "delete", "rm": "delete", "destroy": "delete",
+	"grant": "bind", "revoke": "unbind", "extend": "renew", "generate": "issue", "create": "issue",
+}
+
+// likelyAction names the action that was most likely meant: by another word for its verb, else by its letters.
+func likelyAction(word string) string {
+	noun, verb, _ := strings.Cut(word, ":")
+	if meant := noun + ":" + otherVerbs[strings.ToLower(verb)]; Actions[Action(meant)] != "" {
+		return fmt.Sprintf("; did you mean %s?", meant)
+	}
+	return didYouMean(word, actionNames())
 }
 
 func actionNames() []string {

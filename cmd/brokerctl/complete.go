@@ -90,3 +90,56 @@ func namesOf[T any](items []T, name func(T) string) []string {
 	}
 	return out
 }
+
+// completeSettings completes the names of --set and --unset: the provider's fields, told by the flag or the argument that
+// names it, a connection or a secret.
+func (a *app) completeSettings(cmd *cobra.Command, fields func(ctx context.Context, c *client.Client, cmd *cobra.Command, args []string) ([]types.Field, error)) {
+	for flag, end := range map[string]string{"set": "=", "unset": ""} {
+		if cmd.Flags().Lookup(flag) == nil {
+			continue
+		}
+		err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+			names := func(ctx context.Context, c *client.Client) ([]string, error) {
+				found, err := fields(ctx, c, cmd, args)
+				return namesOf(found, func(f types.Field) string { return f.Name + end + "\t" + f.Help }), err
+			}
+			out, directive := a.complete(names)(cmd, nil, typed)
+			return out, directive | cobra.ShellCompDirectiveNoSpace
+		})
+		if err != nil {
+			panic(err) // the flag does not exist: a programming error
+		}
+	}
+}
+
+// settingsOf are the fields of the connection that the arguments name, or of the provider that a flag names.
+func settingsOf(ctx context.Context, c *client.Client, cmd *cobra.Command, args []string) ([]types.Field, error) {
+	name := ""
+	if flag := cmd.Flags().Lookup("provider"); flag != nil {
+		name = flag.Value.String()
+	} else if len(args) == 1 {
+		found, err := c.GetConnection(ctx, args[0], client.WithConsistency(types.Stale))
+		if err != nil {
+			return nil, err
+		}
+		name = found.Provider
+	}
+	p, err := c.GetProvider(ctx, name, client.WithConsistency(types.Stale))
+	return p.Connection, err
+}
+
+// optionsOf are the options of the secret that the arguments name, or of one on the connection that a flag names.
+func optionsOf(ctx context.Context, c *client.Client, cmd *cobra.Command, args []string) ([]types.Field, error) {
+	name := ""
+	if flag := cmd.Flags().Lookup("connection"); flag != nil {
+		name = flag.Value.String()
+	} else if len(args) == 1 {
+		found, err := c.GetSecret(ctx, args[0], client.WithConsistency(types.Stale))
+		if err != nil {
+			return nil, err
+		}
+		name = found.Connection
+	}
+	p, err := providerOf(ctx, c, name, settingFlags{})
+	return p.Options, err
+}

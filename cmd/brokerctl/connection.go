@@ -72,6 +72,7 @@ connection unless --environments names it.`,
 	settings.addTo(cmd, false)
 	change.addTo(cmd, false)
 	a.completeFlag(cmd, "provider", providerNames)
+	a.completeSettings(cmd, settingsOf)
 	a.answers(cmd, types.Connection{})
 	return cmd
 }
@@ -208,6 +209,7 @@ sent to another place.`,
 	cmd.Flags().StringVar(&sweep, "sweep", "", sweepHelp)
 	cmd.Flags().BoolVar(&wanted.SkipCheck, "skip-check", false, "save without asking the outside system")
 	settings.addTo(cmd, true)
+	a.completeSettings(cmd, settingsOf)
 	change.addTo(cmd, true)
 	a.answers(cmd, types.Connection{})
 	return cmd

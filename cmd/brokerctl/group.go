@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,8 +18,8 @@ func (a *app) groupCommand() *cobra.Command {
 		Short:   "Groups: accounts that are given roles together",
 	}
 	noun.AddCommand(a.groupCreate(), a.groupGet(), a.groupList(), a.groupUpdate(), a.groupDelete(),
-		a.groupMembers("add GROUP", "Take accounts into a group", func(names []string) types.GroupChange { return types.GroupChange{Add: names} }),
-		a.groupMembers("remove GROUP", "Take accounts out of a group", func(names []string) types.GroupChange { return types.GroupChange{Remove: names} }))
+		a.groupMembers("add GROUP [ACCOUNT...]", "Take accounts into a group", func(names []string) types.GroupChange { return types.GroupChange{Add: names} }),
+		a.groupMembers("remove GROUP [ACCOUNT...]", "Take accounts out of a group", func(names []string) types.GroupChange { return types.GroupChange{Remove: names} }))
 	return noun
 }
 
@@ -133,19 +134,22 @@ func (a *app) groupMembers(use, short string, wanted func(names []string) types.
 	var change changeFlags
 	var names []string
 	cmd := &cobra.Command{
-		Use:               use,
-		Short:             short,
-		Example:           "  brokerctl group " + strings.Fields(use)[0] + " payments-team --account alice",
-		Args:              exactly("GROUP"),
+		Use:     use,
+		Short:   short,
+		Example: "  brokerctl group " + strings.Fields(use)[0] + " payments-team alice bob",
+		Args: func(cmd *cobra.Command, args []string) error {
+			return exactly("GROUP")(cmd, args[:min(len(args), 1)])
+		},
 		ValidArgsFunction: a.complete(groupNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(names) == 0 {
-				return usage("--account is missing")
+			all := slices.Concat(names, args[1:])
+			if len(all) == 0 {
+				return usage("whom? name accounts after the group")
 			}
-			return a.updateGroup(cmd.Context(), args[0], wanted(names), &change)
+			return a.updateGroup(cmd.Context(), args[0], wanted(all), &change)
 		},
 	}
-	cmd.Flags().StringSliceVar(&names, "account", nil, "whom; repeatable")
+	cmd.Flags().StringSliceVar(&names, "account", nil, "whom, besides those named as arguments; repeatable")
 	a.completeFlag(cmd, "account", accountNames)
 	change.addTo(cmd, true)
 	a.answers(cmd, types.Group{})

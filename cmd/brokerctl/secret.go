@@ -170,6 +170,9 @@ like "brokerctl secret test", and prints how that went.`,
 				}
 			}
 			made, err := c.CreateSecret(cmd.Context(), environment, spec, change.options()...)
+			if client.Code(err) == "output_key_taken" {
+				return a.otherKeys(cmd.Context(), c, spec, flags.options, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -192,6 +195,7 @@ like "brokerctl secret test", and prints how that went.`,
 	flags.addTo(cmd, false)
 	change.addTo(cmd, false)
 	a.completeFlag(cmd, "connection", connectionNames)
+	a.completeSettings(cmd, optionsOf)
 	a.answers(cmd, types.Secret{})
 	return cmd
 }

@@ -70,6 +70,7 @@ func (a *app) secretUpdate() *cobra.Command {
 	cmd.Flags().BoolVar(&disable, "disable", false, "issue and renew no leases of it")
 	cmd.Flags().BoolVar(&enable, "enable", false, "issue and renew leases again")
 	flags.addTo(cmd, true)
+	a.completeSettings(cmd, optionsOf)
 	change.addTo(cmd, true)
 	a.answers(cmd, types.Secret{})
 	return cmd

@@ -264,13 +264,13 @@ func TestDevLeavesNothingBehind(t *testing.T) {
 
 // Providers for measuring are there only when asked for.
 func TestBenchProviders(t *testing.T) {
-	for bench, want := range map[bool][]string{false: {"postgres"}, true: {"noop", "postgres"}} {
+	for _, bench := range []bool{false, true} {
 		registry, err := concreteProviders(bench)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if names := registry.Names(); !slices.Equal(names, want) {
-			t.Errorf("bench=%t: providers %q, want %q", bench, names, want)
+		if names := registry.Names(); slices.Contains(names, "noop") != bench || !slices.Contains(names, "postgres") {
+			t.Errorf("bench=%t: providers %q", bench, names)
 		}
 	}
 }
