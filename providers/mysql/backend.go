@@ -84,11 +84,10 @@ func (b *backend) connector(username string, password providers.Secret, database
 	config.ConnectionAttributes = "program_name:broker,broker_cluster:" + plain(b.env.ClusterID) + ",broker_term:" + strconv.FormatUint(b.env.Term, 10)
 	seconds := strconv.Itoa(int(max(b.settings.statementTimeout.Round(time.Second)/time.Second, 1)))
 	config.Params = map[string]string{
-		"autocommit":               "1",
-		"sql_mode":                 "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'", // quoteString and scanner rely on what is not in it
-		"time_zone":                "'+00:00'",
-		"lock_wait_timeout":        seconds,
-		"innodb_lock_wait_timeout": seconds,
+		"autocommit":        "1",
+		"sql_mode":          "'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'", // quoteString and scanner rely on what is not in it
+		"time_zone":         "'+00:00'",
+		"lock_wait_timeout": seconds,
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
