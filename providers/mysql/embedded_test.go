@@ -1,37 +1,56 @@
-package main
+package mysql_test
 
 import (
 	"context"
-	"crypto/rand"
+	"database/sql"
 	"errors"
-	"strconv"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	driver "github.com/go-sql-driver/mysql"
 
 	"broker/providers"
 	"broker/providers/mysql"
 )
 
-// The tour's life of a lease, by the broker's own provider: everything that it says to MySQL is carried out in here.
-func TestProviderServes(t *testing.T) {
-	server, err := start(0)
+// devmysql is the program of a module of its own, which the tests of this one do not build.
+var devmysql = flag.String("devmysql", "", "path of scripts/devmysql, built, to be served by too")
+
+// The life of a lease at the server that the quickstart falls back to: everything that the provider says to MySQL is
+// carried out there.
+//
+//	go build -C scripts/devmysql -o ../../bin/devmysql . && go test ./providers/mysql -run Embedded -devmysql $PWD/bin/devmysql
+func TestEmbedded(t *testing.T) {
+	if *devmysql == "" {
+		t.Skip("no -devmysql is given; scripts/quickstart --embedded goes the same way")
+	}
+	dir := t.TempDir()
+	if output, err := exec.Command(*devmysql, "up", "--dir", dir).CombinedOutput(); err != nil {
+		t.Fatalf("starting it: %v: %s", err, output)
+	}
+	defer exec.Command(*devmysql, "down", "--dir", dir).Run()
+	content, err := os.ReadFile(filepath.Join(dir, "env"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
-	port, err := strconv.Atoi(server.address[strings.LastIndexByte(server.address, ':')+1:])
-	if err != nil {
-		t.Fatal(err)
+	env := map[string]string{}
+	for line := range strings.Lines(string(content)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "export DEVMYSQL_")), "=")
+		env[name] = value
 	}
 	provider := mysql.Provider{}
 	settings, problems := provider.Describe().ValidateConnection(map[string]any{
-		"host": host, "port": port, "database": database, "username": rootName, "password": server.rootPassword, "tls": "off",
+		"host": env["HOST"], "port": env["PORT"], "database": env["DATABASE"], "username": env["ROOT_USERNAME"], "password": env["ROOT_PASSWORD"], "tls": "off",
 	})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	options, problems := provider.Describe().ValidateOptions(map[string]any{"roles": readRole})
+	options, problems := provider.Describe().ValidateOptions(map[string]any{"roles": env["ROLE"]})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -52,11 +71,7 @@ func TestProviderServes(t *testing.T) {
 	if problems, err := providers.CheckOptions(ctx, b, options); err != nil || len(problems) > 0 {
 		t.Errorf("checking options: %v, %v", problems, err)
 	}
-	unique, err := providers.NewUnique(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	login := providers.Login{Name: providers.LoginName("brk_abcd_" + unique), ExpiresAt: time.Now().Add(time.Hour), Options: options}
+	login := providers.Login{Name: "brk_abcd_embedded", ExpiresAt: time.Now().Add(time.Hour), Options: options}
 	grant := providers.Grant{Login: login, LeaseID: "01J0DEVMYSQLLEASE000000000", Deadline: time.Now().Add(time.Minute)}
 	values, err := b.Create(ctx, grant)
 	if err != nil {
@@ -79,10 +94,13 @@ func TestProviderServes(t *testing.T) {
 	if found != 1 {
 		t.Errorf("%d logins are listed, want 1", found)
 	}
-	db, err := connect(server.address, values["username"].Reveal(), values["password"].Reveal(), "")
+	config := driver.NewConfig()
+	config.Net, config.Addr, config.User, config.Passwd = "tcp", env["HOST"]+":"+env["PORT"], values["username"].Reveal(), values["password"].Reveal()
+	connector, err := driver.NewConnector(config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	db := sql.OpenDB(connector)
 	defer db.Close()
 	session, err := db.Conn(ctx)
 	if err != nil {
@@ -90,11 +108,11 @@ func TestProviderServes(t *testing.T) {
 	}
 	defer session.Close()
 	var n int
-	if err := session.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+database+".orders").Scan(&n); err != nil || n != 3 {
+	if err := session.QueryRowContext(ctx, "SELECT COUNT(*) FROM orders.orders").Scan(&n); err != nil || n != 3 {
 		t.Errorf("reading as the leased user: %d, %v", n, err)
 	}
 	for _, statement := range []string{
-		"DELETE FROM " + database + ".orders", "ALTER USER '" + rootName + "'@'%' ACCOUNT LOCK", "KILL 1", "CREATE USER 'more'@'%' IDENTIFIED BY 'x'",
+		"DELETE FROM orders.orders", "ALTER USER 'broker'@'%' ACCOUNT LOCK", "KILL 1", "CREATE USER 'more'@'%' IDENTIFIED BY 'x'",
 	} {
 		if _, err := session.ExecContext(ctx, statement); err == nil {
 			t.Errorf("a leased user may: %s", statement)
@@ -103,7 +121,7 @@ func TestProviderServes(t *testing.T) {
 	if err := b.Revoke(ctx, []providers.Login{login})[login.Name]; err != nil {
 		t.Fatalf("revoking: %v", err)
 	}
-	if err := session.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+database+".orders").Scan(&n); err == nil {
+	if err := session.QueryRowContext(ctx, "SELECT COUNT(*) FROM orders.orders").Scan(&n); err == nil {
 		t.Error("a session outlived its login")
 	}
 	if err := providers.LogIn(ctx, b, values); err == nil {
