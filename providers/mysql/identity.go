@@ -65,10 +65,12 @@ func (b *backend) askAs(ctx context.Context, s *session, mariaDB bool) (server, 
 		query = "SELECT CONNECTION_ID(), VERSION(), @@GLOBAL.read_only, @@GLOBAL.server_uuid"
 	}
 	var session uint64
+	var readOnly string
 	var ids sql.NullString
-	if err := s.read(ctx, query, &session, &found.version, &found.readOnly, &ids); err != nil {
+	if err := s.read(ctx, query, &session, &found.version, &readOnly, &ids); err != nil {
 		return server{}, err
 	}
+	found.readOnly = readOnly != "0" && readOnly != "OFF" // newer MariaDB has words for it, and more than two
 	b.sessions.Store(session, true)
 	for id := range strings.SplitSeq(ids.String, ",") {
 		if id = strings.TrimPrefix(id, systemRole); id != "" {
