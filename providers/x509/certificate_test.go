@@ -129,7 +129,7 @@ func TestOpenSSLServer(t *testing.T) {
 func TestEndsByItself(t *testing.T) {
 	settings := complete(t, nil)
 	publish(t, providers.PublishedSystem{Settings: settings})
-	grant, values := mustIssue(t, settings, nil, func(g *providers.Grant) { g.ExpiresAt = time.Now().Add(3 * time.Second) })
+	grant, values := mustIssue(t, settings, nil, func(g *providers.Grant) { g.ExpiresAt = time.Now().Truncate(time.Second).Add(4 * time.Second) })
 	if err := server.LogIn(t.Context(), reveal(values)); err != nil {
 		t.Fatalf("before the end: %v", err)
 	}
