@@ -38,6 +38,24 @@ func TestLateTransactionMakesNothing(t *testing.T) {
 	}
 }
 
+// So it is when nobody asks for absence meanwhile, which makes the server look at the guard.
+func TestDeadlineIsTheServersOwn(t *testing.T) {
+	p := newProxy(t, server.Address())
+	k := open(t, server, map[string]any{"port": p.port})
+	p.hold.Store(true)
+	grant := k.grant(nil)
+	grant.Deadline = time.Now().Add(50 * time.Millisecond)
+	done := make(chan error, 1)
+	go func() { _, err := k.Create(t.Context(), grant); done <- err }()
+	<-p.held
+	eventually(t, "the deadline is over", func() bool { return time.Now().After(grant.Deadline) })
+	p.let <- struct{}{}
+	wantError(t, "creating late", <-done, providers.KindRejected, false, "deadline has passed")
+	if names := k.logins(); len(names) > 0 {
+		t.Errorf("a late transaction made %v", names)
+	}
+}
+
 // A name that comes into being between looking and making is not changed.
 func TestOvertakenCreateChangesNothing(t *testing.T) {
 	p := newProxy(t, server.Address())

@@ -251,3 +251,18 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("a URL as host: %v", err)
 	}
 }
+
+func TestHostileNames(t *testing.T) {
+	k := open(t, server, nil)
+	for _, rest := range []string{"", " on nopass", "a\nuser evil on nopass ~* +@all", "a\x00", "a\u2028b", strings.Repeat("x", 200)} {
+		login := k.grant(nil)
+		login.Name = providers.LoginName(k.prefix + rest)
+		if rest == "" {
+			login.Name = redistest.AdminName
+		}
+		_, err := k.Create(t.Context(), login)
+		wantError(t, fmt.Sprintf("creating %q", login.Name), err, providers.KindRejected, true, "refusing")
+		err = k.Revoke(t.Context(), []providers.Login{login.Login})[login.Name]
+		wantError(t, fmt.Sprintf("revoking %q", login.Name), err, providers.KindRejected, true, "refusing")
+	}
+}
