@@ -88,11 +88,13 @@ func TestLateRequestsMakeNothingUseful(t *testing.T) {
 func TestQuarantine(t *testing.T) {
 	k := open(t, map[string]any{"quarantine": "2s"})
 	login := k.grant(nil).Login
-	notBefore := time.Now().Add(-time.Second)
+	notBefore := time.Now()
 	confirm := func() error {
 		return k.ConfirmAbsent(t.Context(), []providers.Login{login}, notBefore)[login.Name]
 	}
-	wantError(t, "right after the deadline", confirm(), providers.KindTooEarly, false, "may still come")
+	if err := confirm(); time.Since(notBefore) < time.Second { // the server tells whole seconds
+		wantError(t, "right after the deadline", err, providers.KindTooEarly, false, "may still come")
+	}
 	server.MustDo(t, http.MethodPut, "users/"+string(login.Name), map[string]string{"password": "late", "tags": ""})
 	wantError(t, "when a late create came", confirm(), providers.KindExists, false, "exists")
 	k.mustRevoke(login)

@@ -5,6 +5,9 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"broker/providers"
 )
 
 // proxy stands between a Backend and its server. It keeps what begins a transaction until it is let go, as a process
@@ -45,6 +48,21 @@ func newProxy(t *testing.T, target string) *proxy {
 		}
 	}()
 	return p
+}
+
+// heldCreate begins a create whose transaction is kept, and whose deadline comes soon.
+func (p *proxy) heldCreate(k *kit) (grant providers.Grant, done chan error) {
+	p.hold.Store(true)
+	for length := 200 * time.Millisecond; ; length *= 2 {
+		grant, done = k.grant(nil), make(chan error, 1)
+		grant.Deadline = time.Now().Add(length)
+		go func() { _, err := k.Create(k.t.Context(), grant); done <- err }()
+		select {
+		case <-p.held:
+			return grant, done
+		case <-done: // the machine was slow, and the deadline passed before
+		}
+	}
 }
 
 func (p *proxy) pass(client, server net.Conn) {
