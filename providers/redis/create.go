@@ -63,7 +63,8 @@ func (b *backend) create(ctx context.Context, s *session, grant providers.Grant,
 	var found *redis.StringCmd
 	var user *redis.Cmd
 	_, err := s.Pipelined(ctx, func(p redis.Pipeliner) error {
-		p.Do(ctx, "SET", guard, token, "PXAT", grant.Deadline.UnixMilli())
+		// The server counts in milliseconds, and the last one as good.
+		p.Do(ctx, "SET", guard, token, "PXAT", grant.Deadline.UnixMilli()-1)
 		p.Do(ctx, "WATCH", guard)
 		found = p.Get(ctx, guard)
 		user = p.Do(ctx, "ACL", "GETUSER", string(grant.Name))

@@ -63,13 +63,17 @@ func (b *backend) Revoke(ctx context.Context, logins []providers.Login) map[prov
 	return answers
 }
 
-// ConfirmAbsent asks for the server's time and then for the users. A create that is still under way has its guard, which
-// the server deletes at the create's deadline: once the server's time is past that, its transaction ends without effect,
-// and a user that is not there afterwards never will be. It is no transaction itself, which a server whose memory is
-// full would refuse.
+// ConfirmAbsent asks for the server's time, takes the guards away, and asks for the users. A create that is still under
+// way was sent before notBefore and watches its guard: once that is gone its transaction ends without effect, another
+// that it sets now is over at once, and a user that is not there afterwards never will be. It is no transaction itself,
+// which a server whose memory is full would refuse.
 func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, notBefore time.Time) map[providers.LoginName]error {
 	names, answers := b.sift(logins)
 	if len(names) == 0 {
+		return answers
+	}
+	if err := b.changing(); err != nil {
+		answerAll(answers, names, err)
 		return answers
 	}
 	ctx, cancel := b.bound(ctx, 1+len(names)/batch)
@@ -90,18 +94,19 @@ func (b *backend) ConfirmAbsent(ctx context.Context, logins []providers.Login, n
 
 func confirmPage(ctx context.Context, s *session, page []providers.LoginName, notBefore time.Time, answers map[providers.LoginName]error) error {
 	var clock *redis.SliceCmd
-	users := make([]*redis.Cmd, len(page))
+	guards, users := make([]*redis.StringCmd, len(page)), make([]*redis.Cmd, len(page))
 	_, err := s.Pipelined(ctx, func(p redis.Pipeliner) error {
 		clock = redis.NewSliceCmd(ctx, "TIME")
 		_ = p.Process(ctx, clock)
 		for i, name := range page {
-			// Whatever the server's clock does later: a guard whose time is over is gone once it was asked for.
-			p.Get(ctx, guardPrefix+string(name))
+			guard := guardPrefix + string(name)
+			p.Del(ctx, guard) // refused where nothing can be written; then the guard's own end has to come
+			guards[i] = p.Get(ctx, guard)
 			users[i] = p.Do(ctx, "ACL", "GETUSER", string(name))
 		}
 		return nil
 	})
-	if err != nil && !isNil(err) {
+	if clock.Err() != nil {
 		return err
 	}
 	now, err := instant(clock.Val())
@@ -115,7 +120,9 @@ func confirmPage(ctx context.Context, s *session, page []providers.LoginName, no
 			answers[name] = providers.Errorf(providers.KindExists, "%s: it exists", doing)
 		case !isNil(err):
 			answers[name] = replyError(doing, err)
-		case !now.After(notBefore):
+		case guards[i].Err() != nil && !isNil(guards[i].Err()):
+			answers[name] = replyError(doing, guards[i].Err())
+		case guards[i].Err() == nil || !now.After(notBefore):
 			answers[name] = providers.Errorf(providers.KindTooEarly, "%s: by the server's clock a create may still come", doing)
 		default:
 			answers[name] = nil
