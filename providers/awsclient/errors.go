@@ -1,12 +1,12 @@
 package awsclient
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -68,7 +68,11 @@ func Classify(err error, doing string) *providers.Error {
 	if Unsent(err) {
 		e.Kind = providers.KindUnavailable
 	}
-	if errors.As(err, &certificate) {
+	var credentials *credentialsError
+	switch {
+	case errors.As(err, &credentials):
+		e.Hint = "Look at the broker's machines: whether they have an identity at AWS that they may be told (an instance role with IMDSv2, a role of the pod or task), or give the connection keys."
+	case errors.As(err, &certificate):
 		e.Hint = "Put the authority that signed the endpoint's certificate into " + providers.FieldTLSCA + "."
 	}
 	return e
@@ -137,18 +141,25 @@ func denialHint(err error, api smithy.APIError) string {
 
 // text shortens what the SDK says: the code and the message of AWS's answer, or the cause of there being none.
 func text(err error) error {
+	var getting *credentialsError
+	if errors.As(err, &getting) {
+		return fmt.Errorf("getting credentials of %s: %w", getting.what, brief(getting.err))
+	}
+	return brief(err)
+}
+
+func brief(err error) error {
 	var api smithy.APIError
 	var operation *smithy.OperationError
-	var credentials *credentialsError
-	switch {
-	case errors.As(err, &api) && errors.As(err, &credentials):
-		return fmt.Errorf("getting credentials of %s: %s: %s", credentials.what, api.ErrorCode(), api.ErrorMessage())
-	case errors.As(err, &api) && errors.As(err, &operation):
-		return fmt.Errorf("%s: %s: %s", operation.Operation(), api.ErrorCode(), api.ErrorMessage())
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	var exchange *url.Error
+	if !errors.As(err, &operation) {
 		return err
-	case errors.As(err, &operation):
-		return fmt.Errorf("%s: %w", operation.Operation(), operation.Err)
 	}
-	return err
+	switch {
+	case errors.As(err, &api):
+		return fmt.Errorf("%s: %s: %s", operation.Operation(), api.ErrorCode(), api.ErrorMessage())
+	case errors.As(err, &exchange):
+		return fmt.Errorf("%s at %s: %w", operation.Operation(), exchange.URL, exchange.Err)
+	}
+	return fmt.Errorf("%s: %w", operation.Operation(), operation.Err)
 }

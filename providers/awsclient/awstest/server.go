@@ -127,13 +127,15 @@ func (s *Server) makeAdmin(ctx context.Context) error {
 	return do(request)
 }
 
-// newUserWith makes a user with an inline policy, and its key.
-func newUserWith(ctx context.Context, client *iam.Client, name, policy string) (Key, error) {
+// newUserWith makes a user with inline policies, and its key.
+func newUserWith(ctx context.Context, client *iam.Client, name string, policies ...string) (Key, error) {
 	if _, err := client.CreateUser(ctx, &iam.CreateUserInput{UserName: &name}); err != nil {
 		return Key{}, err
 	}
-	if _, err := client.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: &name, PolicyName: aws.String("all"), PolicyDocument: &policy}); err != nil {
-		return Key{}, err
+	for i, policy := range policies {
+		if _, err := client.PutUserPolicy(ctx, &iam.PutUserPolicyInput{UserName: &name, PolicyName: aws.String(fmt.Sprintf("given%d", i)), PolicyDocument: &policy}); err != nil {
+			return Key{}, err
+		}
 	}
 	made, err := client.CreateAccessKey(ctx, &iam.CreateAccessKeyInput{UserName: &name})
 	if err != nil {
@@ -142,9 +144,13 @@ func newUserWith(ctx context.Context, client *iam.Client, name, policy string) (
 	return Key{ID: aws.ToString(made.AccessKey.AccessKeyId), Secret: aws.ToString(made.AccessKey.SecretAccessKey)}, nil
 }
 
-// NewRoot makes a user with a policy, whose resources moto does not know, and its key.
-func (s *Server) NewRoot(ctx context.Context, name, policy string) (Key, error) {
-	key, err := newUserWith(ctx, s.As(s.Admin), name, anywhere(policy))
+// NewRoot makes a user with policies, whose resources moto does not know, and its key.
+func (s *Server) NewRoot(ctx context.Context, name string, policies ...string) (Key, error) {
+	unbound := make([]string, len(policies))
+	for i, policy := range policies {
+		unbound[i] = anywhere(policy)
+	}
+	key, err := newUserWith(ctx, s.As(s.Admin), name, unbound...)
 	if err != nil {
 		return Key{}, fmt.Errorf("making root account %s: %w", name, err)
 	}
@@ -168,7 +174,7 @@ func (s *Server) Prepare(ctx context.Context) (secret string, err error) {
 	if _, err := client.PutGroupPolicy(ctx, &iam.PutGroupPolicyInput{GroupName: aws.String(Group), PolicyName: aws.String("read"), PolicyDocument: aws.String(ReadPolicy)}); err != nil {
 		return fail(err)
 	}
-	if s.Root, err = s.NewRoot(ctx, "broker", RootPolicy); err != nil {
+	if s.Root, err = s.NewRoot(ctx, "broker", RootPolicy, STSRootPolicy); err != nil {
 		return "", err
 	}
 	trust := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`
