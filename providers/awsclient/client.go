@@ -33,6 +33,10 @@ type Client struct {
 	IAM      *iam.Client
 	STS      *sts.Client
 
+	// LostAfter is how old a key of the root account has to be that a rotation made without an answer, before another
+	// takes its place. New sets it to two minutes; it may be set before the first call.
+	LostAfter time.Duration
+
 	env         providers.Env
 	http        *http.Client
 	clock       *clock
@@ -52,7 +56,7 @@ func New(s providers.Settings, env providers.Env) (*Client, error) {
 		return nil, &providers.Error{Kind: providers.KindRejected, NotSent: true, Err: fmt.Errorf("opening AWS connection: %w", err)}
 	}
 	transport := providers.NewHTTPClient(env.Dialer, read.tls, 0)
-	c := &Client{Settings: read, env: env, http: transport, clock: &clock{next: transport}}
+	c := &Client{Settings: read, LostAfter: defaultLostAfter, env: env, http: transport, clock: &clock{next: transport}}
 	if read.credentials == credentialsDefault {
 		c.own = named{machine(read.Region, c.stsOptions(nil)), "the machine's own identity"}
 	} else {

@@ -142,13 +142,13 @@ func TestRotationRefused(t *testing.T) {
 	if _, err := c.IAM.CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: aws.String("broker")}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.PlanRotation(t.Context())
+	_, err := c.PlanRotation(t.Context(), nil)
 	var e *providers.Error
 	if !errors.As(err, &e) || e.Kind != providers.KindRejected || !strings.Contains(e.Hint, "aws iam delete-access-key --user-name broker --access-key-id AKIA") || strings.Contains(e.Hint, key.ID) {
 		t.Errorf("planning beside a second key: got %v, hint %q", err, e.Hint)
 	}
 	session := fake.OwnSession("broker")
-	_, err = clientAt(t, fake, fake.Connection(session), providers.Env{}).PlanRotation(t.Context())
+	_, err = clientAt(t, fake, fake.Connection(session), providers.Env{}).PlanRotation(t.Context(), nil)
 	if !errors.As(err, &e) || e.Kind != providers.KindUnsupported {
 		t.Errorf("planning for a temporary key: got %v", err)
 	}
@@ -166,7 +166,7 @@ func TestRotationWaits(t *testing.T) {
 	key := fake.NewRoot("broker", awstest.RootPolicy)
 	before := map[string]any{"access_key_id": key.ID, "secret_access_key": key.Secret}
 	c := clientAt(t, fake, before, providers.Env{})
-	plan, err := c.PlanRotation(t.Context())
+	plan, err := c.PlanRotation(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,5 +190,49 @@ func TestRotationWaits(t *testing.T) {
 	}
 	if keys := fake.Keys("broker"); len(keys) != 1 || keys[0] != changed.String(FieldAccessKeyID) {
 		t.Errorf("keys are %v, want the new one", keys)
+	}
+}
+
+// A process that stood still may rotate late, when another one's key is in the ledger already: it takes nothing away.
+func TestRotationLate(t *testing.T) {
+	fake := awstest.StartFake(t)
+	key := fake.NewRoot("broker", awstest.RootPolicy)
+	old := map[string]any{"access_key_id": key.ID, "secret_access_key": key.Secret}
+	c := clientAt(t, fake, old, providers.Env{})
+	plan, err := c.PlanRotation(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := c.Rotate(t.Context(), plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Rotate(t.Context(), plan)
+	var e *providers.Error
+	if !errors.As(err, &e) || e.Kind != providers.KindTooEarly {
+		t.Errorf("rotating late: got %v, want too early", err)
+	}
+	if _, err := clientAt(t, fake, changed, providers.Env{}).Prove(t.Context()); err != nil {
+		t.Errorf("the key in the ledger is good no more: %v", err)
+	}
+	// Two minutes later no call of then can come any more, and whoever rotates has not got the key.
+	fake.Behave(func(b *awstest.Behaviour) { b.Clock = 3 * time.Minute })
+	if _, err := c.Fresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.Rotate(t.Context(), plan)
+	if err != nil || again.String(FieldAccessKeyID) == changed.String(FieldAccessKeyID) {
+		t.Errorf("rotating when the lost key is old: %v", err)
+	}
+	// A plan that covers one that was given up is made though there are two keys.
+	if plan, err = c.PlanRotation(t.Context(), plan); err != nil || len(plan.List(existingKeys)) != 1 {
+		t.Errorf("planning after a rotation that was given up: %v, %v", plan, err)
+	}
+	if err := clientAt(t, fake, again, providers.Env{}).Retire(t.Context(), providers.Settings{FieldAccessKeyID: key.ID, FieldSecretAccessKey: key.Secret}); err != nil {
+		t.Fatal(err)
+	}
+	// That an old key is refused is no word on what a rotation made.
+	if _, err = clientAt(t, fake, old, providers.Env{}).Rotate(t.Context(), plan); !errors.As(err, &e) || e.Kind != providers.KindUnavailable {
+		t.Errorf("rotating with a retired key: got %v, want unavailable", err)
 	}
 }

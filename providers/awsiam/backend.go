@@ -25,6 +25,7 @@ const (
 // Provider is the provider "aws-iam". It has no state.
 type Provider struct {
 	settle time.Duration // zero means defaultSettle
+	hasty  bool          // lost keys of the root account are replaced at once
 }
 
 // Open returns a Backend for the account that the settings lead to.
@@ -32,6 +33,9 @@ func (p Provider) Open(s providers.Settings, env providers.Env) (providers.Backe
 	client, err := awsclient.New(s, env)
 	if err != nil {
 		return nil, err
+	}
+	if p.hasty {
+		client.LostAfter = -time.Hour
 	}
 	b := &backend{Client: client, env: env, settle: cmp.Or(p.settle, defaultSettle), lanes: make(chan struct{}, lanes)}
 	b.ctx, b.cancel = context.WithCancel(context.Background())

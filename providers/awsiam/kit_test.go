@@ -89,7 +89,7 @@ func (k *kit) create(overrides map[string]any) (providers.Login, providers.Value
 }
 
 func (k *kit) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(k.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(k.t.Context(), time.Minute)
 	k.t.Cleanup(cancel)
 	return ctx
 }

@@ -15,8 +15,8 @@ func TestRevokeTakesEverything(t *testing.T) {
 	t.Parallel()
 	k := open(t)
 	login, values := k.create(nil)
-	k.fake.Behave(func(b *awstest.Behaviour) { b.PageSize = 10 })
-	k.fake.Belongings(string(login.Name), 35)
+	k.fake.Behave(func(b *awstest.Behaviour) { b.PageSize = 5 })
+	k.fake.Belongings(string(login.Name), 16)
 	for _, missing := range []error{k.revoke(k.again(), login)} {
 		// The root account may leave only the group that its policy names.
 		e := classified(t, missing, providers.KindRejected)

@@ -13,13 +13,18 @@ import (
 )
 
 // Provider is the provider "aws-sts". It has no state.
-type Provider struct{}
+type Provider struct {
+	hasty bool // lost keys of the root account are replaced at once
+}
 
 // Open returns a Backend for the account that the settings lead to.
-func (Provider) Open(s providers.Settings, env providers.Env) (providers.Backend, error) {
+func (p Provider) Open(s providers.Settings, env providers.Env) (providers.Backend, error) {
 	client, err := awsclient.New(s, env)
 	if err != nil {
 		return nil, err
+	}
+	if p.hasty {
+		client.LostAfter = -time.Hour
 	}
 	b := &backend{Client: client, env: env}
 	b.ctx, b.cancel = context.WithCancel(context.Background())

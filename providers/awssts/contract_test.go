@@ -42,7 +42,7 @@ func TestContract(t *testing.T) {
 		fake := awstest.StartFake(t)
 		role := fake.PutRole("reader", "arn:aws:iam::123456789012:user/*", "", awstest.ReadPolicy)
 		return providertest.Fixture{
-			Provider:      awssts.Provider{},
+			Provider:      awssts.Hasty(),
 			Connection:    fake.Connection(fake.NewRoot("broker", awstest.STSRootPolicy, awstest.STSDenyPolicy)),
 			Options:       map[string]any{"role_arn": role, "revocation": "deny", "tags": "team=payments"},
 			BrokenOptions: map[string]any{"role_arn": noRole, "revocation": "deny"},

@@ -142,7 +142,7 @@ func createAccessKey(c *call, u *user) (string, *refusal) {
 
 func listAccessKeys(c *call, u *user) (string, *refusal) {
 	return c.page("AccessKeyMetadata", sortedKeys(u.keys), func(id string) string {
-		return element("UserName", escape(u.name)) + element("AccessKeyId", id)
+		return element("UserName", escape(u.name)) + element("AccessKeyId", id) + element("CreateDate", u.keys[id].made.UTC().Format(time.RFC3339))
 	})
 }
 
