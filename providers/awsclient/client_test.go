@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,15 +90,15 @@ func TestRetries(t *testing.T) {
 		{awstest.Fault{Code: "AccessDenied"}, false, 1},
 	} {
 		fake := awstest.StartFake(t)
-		calls := 0
-		fake.Before(func(string, url.Values) awstest.Fault { calls++; return test.fault })
+		var sent atomic.Int32
+		fake.Before(func(string, url.Values) awstest.Fault { sent.Add(1); return test.fault })
 		c := clientAt(t, fake, nil, providers.Env{})
 		var options []func(*iam.Options)
 		if test.once {
 			options = append(options, Once)
 		}
-		if _, err := c.IAM.ListUsers(t.Context(), &iam.ListUsersInput{}, options...); err == nil || calls != test.calls {
-			t.Errorf("%+v, once %t: %d calls, %v, want %d", test.fault, test.once, calls, err, test.calls)
+		if _, err := c.IAM.ListUsers(t.Context(), &iam.ListUsersInput{}, options...); err == nil || int(sent.Load()) != test.calls {
+			t.Errorf("%+v, once %t: %d calls, %v, want %d", test.fault, test.once, sent.Load(), err, test.calls)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package awsiam_test
 import (
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,12 +16,17 @@ import (
 func TestCreateMakesTheKeyLast(t *testing.T) {
 	t.Parallel()
 	k := open(t)
+	var mu sync.Mutex
 	var order []string
 	k.fake.Before(func(action string, _ url.Values) awstest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
 		order = append(order, action)
 		return awstest.Fault{}
 	})
 	k.create(map[string]any{"policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess", "inline_policy": awstest.ReadPolicy})
+	mu.Lock()
+	defer mu.Unlock()
 	got := strings.Join(order[1:len(order)-1], " ") // between the question who we are and the log-in
 	if want := "CreateUser AddUserToGroup AttachUserPolicy PutUserPolicy CreateAccessKey"; got != want {
 		t.Errorf("got %s, want %s", got, want)
