@@ -34,6 +34,7 @@ const (
 	notCommitted             // certainly not in the log
 	lostUnknown              // not in the log, and nobody knows
 	committedUnknown         // in the log, and nobody knows
+	committedLater           // nobody knows, and it is in the log before the next command
 )
 
 // memLog is a log of one node: what is proposed is applied at once, unless planned otherwise.
@@ -50,6 +51,7 @@ type memLog struct {
 	after   func(fsm.Command) // called when a command was applied and its proposer does not know yet, without the lock
 	stalled bool              // the disk stands still: what is proposed waits, in order
 	waiting []func()
+	later   [][]byte // see committedLater
 }
 
 // patience is how long a proposal waits for a log that stands still, as in package cluster.
@@ -82,7 +84,14 @@ func (l *memLog) Propose(ctx context.Context, data []byte) (any, uint64, error) 
 		return nil, 0, definiteError{}
 	case lostUnknown:
 		return nil, 0, errors.New("enqueued, then silence")
+	case committedLater:
+		l.later = append(l.later, data)
+		return nil, 0, errors.New("enqueued, then silence")
 	}
+	for _, data := range l.later {
+		l.append(data)
+	}
+	l.later = nil
 	if l.before != nil {
 		l.before(c)
 	}

@@ -82,11 +82,14 @@ func (f *Fake) SetClock(now func() time.Time) {
 	f.now = now
 }
 
-// SetRootPassword makes the fake refuse Backends whose connection has another password.
+// SetRootPassword makes the fake refuse Backends whose connection has another password; empty: it accepts every one.
 func (f *Fake) SetRootPassword(password string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.roots = []string{password}
+	f.roots = nil
+	if password != "" {
+		f.roots = []string{password}
+	}
 }
 
 // Logins returns every login that exists now at any system, sorted by system and name.
