@@ -33,6 +33,7 @@ func TestContract(t *testing.T) {
 			},
 			Outage:     &providertest.Outage{Stop: server.Stop, Start: server.Start, Pause: server.Pause, Resume: server.Resume},
 			WrongRoot:  map[string]any{"password": "not-the-password"},
+			Rotation:   rotatingRoot,
 			OpenCreate: openCreate,
 			Stick:      stick,
 		}

@@ -107,5 +107,6 @@ func (Provider) Describe() providers.Description {
 		},
 		NativeExpiry: true,
 		MaxLoginName: maxIdentifier,
+		Rotates:      true,
 	}
 }
