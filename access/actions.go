@@ -16,6 +16,7 @@ var Actions = map[Action]string{
 	"connection:delete":     "delete a connection",
 	"connection:check":      "have a connection checked",
 	"connection:pause":      "pause and resume a connection",
+	"connection:rotate":     "have a connection's root credential exchanged for a new one",
 	"connection:sweep":      "have logins looked for that no lease knows",
 	"connection:use":        "make secrets on a connection, for an environment",
 	"connection:statements": "write statements or policy documents of secrets: whoever may is root at the outside system",

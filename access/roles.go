@@ -58,7 +58,7 @@ func adminActions() []Action {
 func operatorActions() []Action {
 	return of(
 		"environment", "list get create update delete",
-		"connection", "list get create update delete check pause sweep use statements",
+		"connection", "list get create update delete check pause rotate sweep use statements",
 		"secret", "list get create update delete test",
 		"lease", "list get history revoke retry forget",
 		"lock", "list get create update delete",

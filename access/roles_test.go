@@ -40,6 +40,7 @@ connection:delete         x          x          .          .          .         
 connection:get            x          x          .          .          x          x
 connection:list           x          x          .          .          x          x
 connection:pause          x          x          .          .          .          .
+connection:rotate         x          x          .          .          .          .
 connection:statements     x          x          .          .          .          .
 connection:sweep          x          x          .          .          .          .
 connection:update         x          x          .          .          .          .

@@ -81,6 +81,7 @@ var eventActions = map[fsm.EventType]Action{
 	fsm.EventLeaseForgotten:    "lease:forget",
 	fsm.EventConnectionPaused:  "connection:pause",
 	fsm.EventConnectionResumed: "connection:pause",
+	fsm.EventRotationBegun:     "connection:rotate",
 	fsm.EventRoleBound:         "role:bind",
 	fsm.EventRoleUnbound:       "role:unbind",
 	fsm.EventJoinTokenCreated:  "cluster:admit",

@@ -89,6 +89,8 @@ func (r *routes) connections() {
 	register(r, route{id: "connection-update", action: "connection:update", method: http.MethodPatch, path: "/connections/{name}", summary: "Change a connection"}, s.updateConnection)
 	register(r, route{id: "connection-delete", action: "connection:delete", method: http.MethodDelete, path: "/connections/{name}", summary: "Delete a connection that no secret uses, or with all that use it", status: http.StatusAccepted}, s.deleteConnection)
 	register(r, route{id: "connection-check", action: "connection:check", method: http.MethodPost, path: "/connections/{name}/check", summary: "Ask the outside system whether the connection works"}, s.checkConnection)
+	register(r, route{id: "connection-rotate", action: "connection:rotate", method: http.MethodPost, path: "/connections/{name}/rotate", summary: "Exchange the root credential for a new one, and have the old one refused", status: http.StatusAccepted}, s.rotateConnection)
+	register(r, route{id: "connection-rotate-cancel", action: "connection:rotate", method: http.MethodPost, path: "/connections/{name}/rotate/cancel", summary: "Give up the exchange of the root credential that is under way"}, s.cancelRotation)
 	register(r, route{id: "connection-pause", action: "connection:pause", method: http.MethodPost, path: "/connections/{name}/pause", summary: "Leave the outside system alone for a time: ends of leases are recorded and wait"}, s.pauseConnection)
 	register(r, route{id: "connection-resume", action: "connection:pause", method: http.MethodPost, path: "/connections/{name}/resume", summary: "End a pause now"}, s.resumeConnection)
 }
@@ -262,6 +264,9 @@ func (s *Server) connectionOf(view View, connection fsm.Connection) (types.Conne
 	}
 	for _, pattern := range connection.Environments {
 		out.Environments = append(out.Environments, string(pattern))
+	}
+	if r, ok := view.Rotation(connection.Name); ok {
+		out.Rotation = rotationOf(r)
 	}
 	system, ok := view.System(connection.Name, connection.System)
 	if !ok {

@@ -62,7 +62,7 @@ func describeOperation(method string, operation *huma.Operation) {
 	case method == http.MethodDelete && made == "202":
 		responses["204"] = &huma.Response{Description: "Deleted; in a dry run: it would be"}
 		responses["202"].Description = "With revoke_leases: the operation that deletes it"
-	case operation.OperationID == "lease-revoke" || operation.OperationID == "lease-retry":
+	case goesOn[operation.OperationID]:
 		responses["202"] = &huma.Response{Description: "It has begun and goes on by itself", Content: responses["200"].Content}
 	}
 	for status, response := range responses {
@@ -75,7 +75,7 @@ func describeOperation(method string, operation *huma.Operation) {
 		default:
 			names = append(names, types.HeaderIndex)
 		}
-		if status == "202" && operation.OperationID != "lease-revoke" && operation.OperationID != "lease-retry" {
+		if status == "202" && !goesOn[operation.OperationID] {
 			names = append(names, "Location")
 		}
 		if status == "200" || status == "201" {
@@ -87,6 +87,9 @@ func describeOperation(method string, operation *huma.Operation) {
 		}
 	}
 }
+
+// goesOn are the operations whose 202 shows what they are about, in place of an operation of its own. Nobody changes it.
+var goesOn = map[string]bool{"lease-revoke": true, "lease-retry": true, "connection-rotate": true}
 
 // triable reports whether the operation has a dry run.
 func triable(operation *huma.Operation) bool {

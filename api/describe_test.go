@@ -120,6 +120,7 @@ func TestDescriptionOfAnswers(t *testing.T) {
 		{"/api/v1/locks/{id}", "delete", "204 default", "Broker-Request-Id"},
 		{"/api/v1/leases/revoke", "post", "200 202 default", "Broker-Index"},
 		{"/api/v1/leases/{id}/revoke", "post", "200 202 default", "Broker-Node"},
+		{"/api/v1/connections/{name}/rotate", "post", "200 202 default", "Broker-Node"},
 		{"/api/v1/leases/{id}/forget", "post", "200 default", "ETag"},
 	} {
 		responses, _ := got.at("paths", row.path, row.method, "responses").(map[string]any)

@@ -25,6 +25,8 @@ type Broker interface {
 	DeleteConnection(ctx context.Context, request broker.Request, name fsm.ConnectionName, ifVersion uint64) error
 	CheckConnection(context.Context, broker.Request, fsm.ConnectionName) (broker.CheckResult, error)
 	PauseConnection(context.Context, broker.Request, broker.PauseSpec) (fsm.Connection, error)
+	RotateConnection(context.Context, broker.Request, fsm.ConnectionName) (fsm.Rotation, error)
+	CancelRotation(ctx context.Context, request broker.Request, name fsm.ConnectionName, reason string) (fsm.Rotation, []string, error)
 
 	// Health tells what only the leader knows; of all connections when the name is empty.
 	Health(context.Context, fsm.ConnectionName) ([]broker.ConnectionHealth, error)
@@ -135,6 +137,7 @@ type View interface {
 	Connection(fsm.ConnectionName) (fsm.Connection, bool)
 	Connections(after fsm.ConnectionName, limit int) []fsm.Connection
 	System(connection fsm.ConnectionName, number uint64) (fsm.System, bool)
+	Rotation(fsm.ConnectionName) (fsm.Rotation, bool)
 	Secret(fsm.SecretName) (fsm.Secret, bool)
 	Secrets(env fsm.EnvironmentName, after fsm.SecretName, limit int) []fsm.Secret
 	Lease(fsm.LeaseID) (fsm.Lease, bool)

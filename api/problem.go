@@ -99,9 +99,14 @@ func statuses() map[string]int {
 		string(fsm.CodeNodeRemoved):       http.StatusConflict,
 		string(fsm.CodeLevelTooLow):       http.StatusConflict,
 
-		string(fsm.CodeAuditRewritten):    http.StatusConflict,
-		string(fsm.CodeRotationRunning):   http.StatusConflict,
-		string(fsm.CodeSealingKeyState):   http.StatusConflict,
+		string(fsm.CodeAuditRewritten):  http.StatusConflict,
+		string(fsm.CodeRotationRunning): http.StatusConflict,
+		string(fsm.CodeSealingKeyState): http.StatusConflict,
+
+		string(fsm.CodeRotationNotRunning):     http.StatusConflict,
+		string(broker.CodeRotationUnsupported): http.StatusUnprocessableEntity,
+		string(broker.CodeRotationCancelled):   http.StatusConflict,
+
 		string(fsm.CodeSealingKeyRetired): http.StatusConflict,
 
 		string(broker.CodeUnknownProvider):       http.StatusUnprocessableEntity,

@@ -123,6 +123,12 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 		return nil, nil, err
 	}
 	*version = orElse(*version, record.connectionVersion)
+	// What the ledger refuses whatever the settings are is refused before anything outside is asked.
+	if _, _, err := try[fsm.Connection](p, p.self(), &fsm.UpdateConnection{Name: c.Name, System: &fsm.SystemUpdate{
+		Number: record.Number, Identity: record.Identity, Settings: record.Settings, Sealed: record.Sealed,
+	}}); err != nil {
+		return nil, nil, err
+	}
 	before, err := p.settings(record.System)
 	if err != nil {
 		return nil, nil, err

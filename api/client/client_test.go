@@ -310,6 +310,7 @@ func TestEveryRoute(t *testing.T) {
 		}},
 		{"ListConnections", func() error { _, err := c.ListConnections(ctx, client.ListOptions{}); return err }},
 		{"CheckConnection", func() error { _, err := c.CheckConnection(ctx, "db"); return err }},
+		{"RotateConnection", func() error { _, err := c.RotateConnection(ctx, "db", client.DryRun()); return err }},
 		{"CreateSecret", func() error {
 			_, err := c.CreateSecret(ctx, env, types.SecretSpec{Name: "orders-ro", Connection: "db", DefaultTTL: &minute})
 			return err

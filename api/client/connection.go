@@ -52,6 +52,21 @@ func (c *Client) CheckConnection(ctx context.Context, name string, options ...Op
 	return out, err
 }
 
+// RotateConnection exchanges the connection's root credential for a new one and waits a few seconds for the end of
+// that. A rotation that the answer shows as rotating or retiring goes on by itself.
+func (c *Client) RotateConnection(ctx context.Context, name string, options ...Option) (types.Connection, error) {
+	var out types.Connection
+	err := c.do(ctx, "rotating the root credential of connection "+name, &call{method: http.MethodPost, path: connectionPath(name) + "/rotate", answer: &out}, options...)
+	return out, err
+}
+
+// CancelRotation gives up the rotation of the connection's root credential that is under way.
+func (c *Client) CancelRotation(ctx context.Context, name, reason string, options ...Option) (types.Connection, error) {
+	var out types.Connection
+	err := c.do(ctx, "giving up the rotation of connection "+name, &call{method: http.MethodPost, path: connectionPath(name) + "/rotate/cancel", body: types.RotationCancel{Reason: reason}, answer: &out}, options...)
+	return out, err
+}
+
 // DeleteConnectionWithLeases revokes a connection's leases and removes it then, with the secrets that
 // use it.
 func (c *Client) DeleteConnectionWithLeases(ctx context.Context, name, reason string, options ...Option) (types.Operation, error) {

@@ -20,6 +20,8 @@ type Connection struct {
 	PausedUntil    *time.Time `json:"paused_until,omitempty" doc:"The outside system is not called before; ends of leases wait"`
 	PauseReason    string     `json:"pause_reason,omitempty"`
 	BeingDeletedBy string     `json:"being_deleted_by,omitempty" doc:"The operation that deletes it"`
+
+	Rotation *Rotation `json:"rotation,omitempty" doc:"The newest exchange of its root credential"`
 }
 
 // ConnectionSpec says what connection to make.
@@ -41,6 +43,32 @@ type ConnectionChange struct {
 	System       string         `json:"system,omitempty" enum:"moved,replaced" doc:"What a changed address means: the same system elsewhere (old leases follow) or another one (old leases stay with the old one)"`
 	SkipCheck    bool           `json:"skip_check,omitempty"`
 	Sweep        *string        `json:"sweep,omitempty" enum:"remove,report,off"`
+}
+
+// The states of a rotation.
+const (
+	RotationRotating  = "rotating"
+	RotationRetiring  = "retiring"
+	RotationDone      = "done"
+	RotationCancelled = "cancelled"
+)
+
+// Rotation is the exchange of a connection's root credential for a new one.
+type Rotation struct {
+	State     string     `json:"state" enum:"rotating,retiring,done,cancelled" doc:"rotating: the new credential is being made; retiring: it is in use and the old one is not refused yet; both go on by themselves"`
+	Since     time.Time  `json:"since" doc:"When it began"`
+	By        string     `json:"by,omitempty" doc:"The account that asked for it"`
+	EndedAt   *time.Time `json:"ended_at,omitempty"`
+	RotatedAt *time.Time `json:"rotated_at,omitempty" doc:"When the connection last got a new root credential, by this rotation or one before"`
+	Attempts  uint64     `json:"attempts,omitempty" doc:"How often the present step failed"`
+	Error     string     `json:"error,omitempty" doc:"Why it failed last"`
+	NextTryAt *time.Time `json:"next_try_at,omitempty"`
+	Reason    string     `json:"reason,omitempty" doc:"Why it was cancelled"`
+}
+
+// RotationCancel says why a rotation is given up.
+type RotationCancel struct {
+	Reason string `json:"reason" maxLength:"500"`
 }
 
 // ConnectionCheck is what a check found.

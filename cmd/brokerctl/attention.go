@@ -18,6 +18,7 @@ type attention struct {
 	Orphans     []types.Orphan           `json:"orphans,omitempty"`
 	Locks       []types.Lock             `json:"locks,omitempty"` // that are in force
 	Operations  []types.Operation        `json:"operations,omitempty"`
+	Rotations   []types.Connection       `json:"rotations,omitempty"` // of root credentials that do not come to their end
 }
 
 // attentionPage is how many of each status looks at: it says that there is something, not all of it.
@@ -67,6 +68,15 @@ func lookAround(ctx context.Context, c *client.Client, timeout time.Duration) at
 			out.Operations = page.Items
 		}
 	})
+	asking.Go(func() {
+		if page, err := c.ListConnections(ctx, client.ListOptions{Limit: types.MaxPage}, stale); err == nil {
+			for _, one := range page.Items {
+				if r := one.Rotation; r != nil && r.EndedAt == nil && r.Error != "" {
+					out.Rotations = append(out.Rotations, one)
+				}
+			}
+		}
+	})
 	asking.Wait()
 	return out
 }
@@ -81,6 +91,9 @@ func (x attention) lines(a *app) []string {
 		default:
 			out = append(out, fmt.Sprintf("connection %s is unavailable since %s: %s", one.Connection, a.full(pointed(one.Since)), one.Error))
 		}
+	}
+	for _, one := range x.Rotations {
+		out = append(out, fmt.Sprintf("connection %s: its root credential is being exchanged: %s", one.Name, a.rotationText(one.Rotation)))
 	}
 	tell := func(n int, noun, what string) {
 		if n == 0 {

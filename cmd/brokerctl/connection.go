@@ -20,7 +20,7 @@ func (a *app) connectionCommand() *cobra.Command {
 		Short:   "Connections to outside systems, with their root credentials",
 	}
 	noun.AddCommand(a.connectionCreate(), a.connectionGet(), a.connectionList(), a.connectionUpdate(), a.connectionDelete(), a.connectionCheck(),
-		a.connectionPause(), a.connectionResume(), a.connectionHealth(), a.connectionDocument())
+		a.connectionRotate(), a.connectionPause(), a.connectionResume(), a.connectionHealth(), a.connectionDocument())
 	return noun
 }
 
@@ -103,6 +103,8 @@ func (a *app) connectionGet() *cobra.Command {
 				{"Paused until", a.full(pointed(found.PausedUntil))},
 				{"Pause reason", found.PauseReason},
 				{"Being deleted by", found.BeingDeletedBy},
+				{"Rotated", a.rotatedText(found.Rotation)},
+				{"Rotation", a.rotationText(found.Rotation)},
 			}
 			rows = append(rows, settingRows("Setting", found.Settings)...)
 			return a.show(found, found.Name, append(rows,
