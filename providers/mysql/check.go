@@ -101,17 +101,15 @@ func (b *backend) checkPrivileges(ctx context.Context, s *session, root account)
 	if s.mariaDB {
 		roles = "mysql.roles_mapping"
 	}
-	for table, grant := range map[string]string{"mysql.user": readUser(s.mariaDB), roles: "SELECT ON " + roles} {
-		columns := "1"
-		if table == "mysql.user" {
-			columns = userColumns(s.mariaDB)
-		}
-		err := s.rows(ctx, "SELECT "+columns+" FROM "+table+" LIMIT 0", func(func(...any) error) error { return nil })
+	for _, needed := range []struct{ table, columns, grant string }{
+		{"mysql.user", userColumns(s.mariaDB), readUser(s.mariaDB)}, {roles, "1", "SELECT ON " + roles},
+	} {
+		err := s.rows(ctx, "SELECT "+needed.columns+" FROM "+needed.table+" LIMIT 0", func(func(...any) error) error { return nil })
 		if hasNumber(err, errTableAccessDenied, errColumnAccessDenied, errDatabaseAccessDenied) {
-			return b.lacks(root, "SELECT on "+table, "it does not see which logins there are", "GRANT "+grant+" TO "+root.quoted())
+			return b.lacks(root, "SELECT on "+needed.table, "it does not see which logins there are", "GRANT "+needed.grant+" TO "+root.quoted())
 		}
 		if err != nil {
-			return statementError("reading "+table, err)
+			return statementError("reading "+needed.table, err)
 		}
 	}
 	return nil

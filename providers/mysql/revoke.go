@@ -68,19 +68,11 @@ type revocation struct {
 	answers  map[providers.LoginName]error
 }
 
-// lookUp answers for logins that have no account.
+// lookUp remembers the accounts. Logins that have none go on all the same: whoever dropped the account may have left its
+// sessions.
 func (r *revocation) lookUp(ctx context.Context) (err error) {
-	if r.accounts, err = r.session.accounts(ctx, namesOf(r.todo)); err != nil {
-		return err
-	}
-	absent := map[providers.LoginName]error{}
-	for _, login := range r.todo {
-		if len(r.accounts[login.Name]) == 0 {
-			absent[login.Name] = nil
-		}
-	}
-	r.settle(absent)
-	return nil
+	r.accounts, err = r.session.accounts(ctx, namesOf(r.todo))
+	return err
 }
 
 func (r *revocation) lock(ctx context.Context) error {
@@ -109,7 +101,7 @@ func (r *revocation) endSessions(ctx context.Context) error {
 func (r *revocation) drop(ctx context.Context) error {
 	var plain, custom []providers.Login
 	for _, login := range r.todo {
-		if len(login.Options.List(optionRevocationStatements)) > 0 {
+		if len(login.Options.List(optionRevocationStatements)) > 0 && len(r.accounts[login.Name]) > 0 {
 			custom = append(custom, login)
 		} else {
 			plain = append(plain, login)
@@ -170,14 +162,14 @@ func (r *revocation) confirm(ctx context.Context) error {
 // down to the one that is at fault: the server may do nothing of it then, or all but that one.
 func (r *revocation) each(ctx context.Context, doing, before, after string, logins []providers.Login) map[providers.LoginName]error {
 	answers := map[providers.LoginName]error{}
-	if len(logins) == 0 {
-		return answers
-	}
 	var quoted []string
 	for _, login := range logins {
 		for _, a := range r.accounts[login.Name] {
 			quoted = append(quoted, a.quoted())
 		}
+	}
+	if len(quoted) == 0 {
+		return answers
 	}
 	err := r.exec(ctx, before+strings.Join(quoted, ", ")+after)
 	switch {

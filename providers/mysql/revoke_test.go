@@ -72,6 +72,23 @@ func TestRevokeBesideALogInThatHangs(t *testing.T) {
 	}
 }
 
+// Somebody dropped the account, which ends no session of it.
+func TestRevokeEndsSessionsOfADroppedAccount(t *testing.T) {
+	k := open(t, nil)
+	login, values := k.create(nil)
+	conn := k.connect(values)
+	server.MustExec(t, "DROP USER '"+string(login.Name)+"'@'%'")
+	if err := conn.PingContext(t.Context()); err != nil {
+		t.Fatalf("the server ended the session itself: %v", err)
+	}
+	if err := k.revoke(login); err != nil {
+		t.Fatalf("revoking: %v", err)
+	}
+	if err := conn.PingContext(t.Context()); err == nil {
+		t.Error("the session outlived the revoke")
+	}
+}
+
 // Whatever accounts a name has, all go.
 func TestRevokeEveryHost(t *testing.T) {
 	k := open(t, nil)
