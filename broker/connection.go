@@ -57,7 +57,7 @@ func (b *Broker) CreateConnection(ctx context.Context, req Request, spec Connect
 	warnings := providers.Warnings(kind, settings)
 	if spec.SkipCheck {
 		warnings = append(warnings, "the connection was not checked: run a check before the first lease")
-	} else if body.Identity, err = p.checkSettings(ctx, spec.Name, spec.Provider, settings); err != nil {
+	} else if body.Identity, err = p.checkSettings(ctx, spec.Name, spec.Provider, settings, ""); err != nil {
 		return none, nil, err
 	}
 	// Anew: a check takes its time, and the sealing key may have been exchanged meanwhile.
@@ -159,7 +159,7 @@ func (p *period) updateSystem(ctx context.Context, c ConnectionChange, version *
 		update.Settings, update.Sealed, err = p.sealSettings(kind, c.Name, settings)
 		return update, append(warnings, "the connection was not checked: run a check before the next lease"), err
 	}
-	identity, err := p.checkSettings(ctx, c.Name, record.Provider, settings)
+	identity, err := p.checkSettings(ctx, c.Name, record.Provider, settings, update.Identity)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -233,7 +233,7 @@ func (b *Broker) CheckConnection(ctx context.Context, _ Request, name fsm.Connec
 	if err != nil {
 		return CheckResult{}, err
 	}
-	id, err := p.checkSettings(ctx, name, record.Provider, settings)
+	id, err := p.checkSettings(ctx, name, record.Provider, settings, record.Identity)
 	if err != nil {
 		return CheckResult{}, err
 	}
@@ -244,9 +244,10 @@ func (b *Broker) CheckConnection(ctx context.Context, _ Request, name fsm.Connec
 	return result, nil
 }
 
-// checkSettings opens a backend for the settings and has it check them.
-func (p *period) checkSettings(ctx context.Context, name fsm.ConnectionName, provider string, settings providers.Settings) (string, error) {
-	backend, err := p.openWith(provider, name, settings, "")
+// checkSettings opens a backend for the settings and has it check them. identity is the system that is meant, as a
+// check named it before, or "": some systems can prove that they took another's place.
+func (p *period) checkSettings(ctx context.Context, name fsm.ConnectionName, provider string, settings providers.Settings, identity string) (string, error) {
+	backend, err := p.openWith(provider, name, settings, providers.SystemID(identity))
 	if err != nil {
 		return "", &fsm.Refusal{Code: CodeConnectionCheckFailed, Message: err.Error()}
 	}

@@ -155,7 +155,7 @@ func (p *period) tryExchange(r root, plan providers.Settings) error {
 	if err != nil {
 		return err
 	}
-	identity, err := p.checkSettings(p.ctx, r.Connection, r.record.Provider, after)
+	identity, err := p.checkSettings(p.ctx, r.Connection, r.record.Provider, after, r.record.Identity)
 	if err != nil {
 		return fmt.Errorf("trying the new root credential: %w", err)
 	}
@@ -173,6 +173,9 @@ func (p *period) tryExchange(r root, plan providers.Settings) error {
 	return err
 }
 
+// rotateTimeout bounds one try to make a new root credential: some systems take their time until they accept it.
+const rotateTimeout = 30 * time.Second
+
 // makeRoot calls the provider with a Backend of its own: the one that serves leases is left as it is.
 func (p *period) makeRoot(r root, plan providers.Settings) (providers.Settings, error) {
 	backend, shut, err := p.openAside(r.record, r.present)
@@ -180,7 +183,7 @@ func (p *period) makeRoot(r root, plan providers.Settings) (providers.Settings, 
 		return nil, err
 	}
 	defer shut()
-	ctx, cancel := context.WithTimeout(p.ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, rotateTimeout)
 	defer cancel()
 	return providers.Rotate(ctx, backend, plan)
 }
@@ -217,7 +220,7 @@ func (p *period) refusedRoot(r root, failure error) error {
 	if pe.Kind != providers.KindRejected && pe.Kind != providers.KindUnsupported {
 		return failure
 	}
-	identity, err := p.checkSettings(p.ctx, r.Connection, r.record.Provider, r.present)
+	identity, err := p.checkSettings(p.ctx, r.Connection, r.record.Provider, r.present, r.record.Identity)
 	if err != nil || r.record.Identity != "" && identity != r.record.Identity {
 		return errors.Join(failure, err)
 	}

@@ -72,7 +72,7 @@ func (p *period) lockOut(s system, r root, before providers.Settings) error {
 // the exchange at the outside system, or restored it.
 func (p *period) revertRoot(r root, before providers.Settings, failure error) error {
 	accepts := func(settings providers.Settings) (yes, no bool) {
-		identity, err := p.checkSettings(p.ctx, r.Connection, r.record.Provider, settings)
+		identity, err := p.checkSettings(p.ctx, r.Connection, r.record.Provider, settings, r.record.Identity)
 		return err == nil && (r.record.Identity == "" || identity == r.record.Identity), isRefusal(err, CodeConnectionCheckFailed)
 	}
 	if r.Attempts < uint64(p.Timing.StuckAfter) {

@@ -302,7 +302,7 @@ func (t *secretTest) refused(ctx context.Context, values providers.Values, fixed
 	case rejected(err):
 		t.add(StepRefused, began, nil)
 	case err == nil && fixed:
-		t.skip(StepRefused, "what this provider makes stays good until its own end: a log-in is still accepted")
+		t.skip(StepRefused, "what this provider makes is good until its own end for whoever does not look at what was revoked")
 	case err == nil:
 		t.add(StepRefused, began, errors.New("a log-in is still accepted although the login was removed"))
 	default:
