@@ -201,7 +201,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	}
 	var gaps []time.Duration
 	seen := map[int]bool{}
-	for range 5 {
+	for range 3 {
 		goesOn()
 		leader, _ := h.leader()
 		seen[leader] = true
