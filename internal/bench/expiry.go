@@ -56,7 +56,7 @@ func expiryPostgres(ctx context.Context, o *options) (*table, error) {
 		if err != nil {
 			return nil, err
 		}
-		ends, err := h.issueDue(ctx, asked, path, count, spread)
+		_, ends, err := h.issueDue(ctx, asked, path, count, spread)
 		if err != nil {
 			return nil, err
 		}
@@ -81,11 +81,11 @@ func expiryPostgres(ctx context.Context, o *options) (*table, error) {
 }
 
 // issueDue issues leases that all end within a while some time from now, and returns their ends, sorted.
-func (h *house) issueDue(ctx context.Context, node int, path string, count int, spread time.Duration) ([]time.Time, error) {
+func (h *house) issueDue(ctx context.Context, node int, path string, count int, spread time.Duration) (sample, []time.Time, error) {
 	const clients, probe = 32, 64
 	began := time.Now()
 	if _, err := h.issueMany(ctx, node, path, `{"ttl":"1s"}`, clients, probe); err != nil {
-		return nil, err
+		return sample{}, nil, err
 	}
 	each := time.Since(began) / probe
 	start := time.Now().Add(time.Duration(1.5*float64(count)*float64(each)) + 8*time.Second).Truncate(time.Second)
@@ -126,7 +126,7 @@ func (h *house) issueDue(ctx context.Context, node int, path string, count int, 
 	if err == nil {
 		say("issued at %.0f/s; due from %s to %s", s.rate(), ends[0].Format("15:04:05.000"), ends[len(ends)-1].Format("15:04:05.000"))
 	}
-	return ends, err
+	return s, ends, err
 }
 
 // expiresAt finds a lease's end in an answer.

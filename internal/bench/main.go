@@ -24,6 +24,7 @@ Measures brokers on this machine: three processes and a real PostgreSQL, all of 
   revoke   revocations, and the same statements without the broker
   lookup   reads of a lease at a follower, stale and linearizable
   expiry   many leases due within a second
+  systems  the same at MySQL, Redis and RabbitMQ, and their logins without the broker
   scale    memory, take-over and restart with many live leases
   kills    the leader killed and paused under load
 
@@ -85,6 +86,7 @@ func scenarios() []scenario {
 		{"revoke", runRevoke},
 		{"lookup", runLookup},
 		{"expiry", runExpiry},
+		{"systems", runSystems},
 		{"scale", runScale},
 		{"kills", runKills},
 	}
