@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -24,6 +26,13 @@ const secretName = "payments/production/orders-ro"
 var binDir string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Tests beside each other wait for processes most of the time: one more of them than there are processors.
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set(fmt.Sprint(runtime.GOMAXPROCS(0) + 1)); err != nil {
+			panic(err)
+		}
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "broker-e2e-")
 		if err != nil {

@@ -24,6 +24,7 @@ const longPause = 30 * time.Second
 // What it had under way leaves nothing behind and reveals nothing that the ledger does not hold as active;
 // a key that the new leader has answered gets no other credential from the old one.
 func TestPausedLeaderUnderLoad(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	h := newHouse(t)
 	leader, followers := h.leader()
 	l := startLoad(t, h, 4, followers...)

@@ -141,6 +141,7 @@ func (p *pressure) waitFor(t *testing.T, systems []*foreign, more int) {
 // are issued and end. Afterwards each has exactly the logins of its live leases. Then a login is left behind without a
 // lease, as a mistaken forget does, and the sweep finds it.
 func TestNoOrphanAtOtherSystems(t *testing.T) {
+	t.Parallel()
 	systems := foreigners(t)
 	h := newCluster(t, "BROKERD_SWEEP_INTERVAL=1s", "BROKERD_SWEEP_QUARANTINE=1s")
 	c := h.client()
