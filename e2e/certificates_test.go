@@ -27,6 +27,7 @@ func certifiers(t *testing.T, h *house) []*foreign {
 // Certificates need no outside system: sshd and a TLS server let in whom an authority certified that the broker made, and
 // refuse whose lease was revoked, by lists that every node makes, also when the leader is killed.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	h := newCluster(t)
 	c := h.client()
 	must(t)(c.CreateEnvironment(t.Context(), types.EnvironmentSpec{Name: "payments/production"}))
