@@ -26,6 +26,14 @@ var lasting = []string{
 	"SET USER", "CONNECTION_ADMIN", "CONNECTION ADMIN", "SYSTEM_VARIABLES_ADMIN", "FILE", "SHUTDOWN", "APPLICATION_PASSWORD_ADMIN",
 }
 
+// everywhere are the privileges that are given on *.*: they look at the server and change neither accounts nor what runs.
+// Whatever is on tables or routines there is on database mysql too, and what replicates or clones takes accounts along.
+var everywhere = []string{
+	"USAGE", "PROCESS", "SHOW DATABASES", "SHOW VIEW", "LOCK TABLES", "CREATE TEMPORARY TABLES", "RELOAD", "BACKUP_ADMIN",
+	"REPLICATION CLIENT", "BINLOG MONITOR", "SLAVE MONITOR", "REPLICA MONITOR",
+	"FLUSH_OPTIMIZER_COSTS", "FLUSH_STATUS", "FLUSH_TABLES", "FLUSH_USER_RESOURCES",
+}
+
 // parsePrivileges reads `PRIVILEGE[(column, …)][, …] ON [TABLE|FUNCTION|PROCEDURE] database.object`. Names may stand in
 // backquotes.
 func parsePrivileges(text string) (privileges, error) {
@@ -68,8 +76,8 @@ func (g privileges) check() error {
 		switch {
 		case slices.Contains(lasting, p.name):
 			return fmt.Errorf("gives %s, by which a login could outlast its lease; creation_statements can, for whoever may write those", p.name)
-		case (p.name == "ALL" || p.name == "ALL PRIVILEGES") && g.database == "":
-			return fmt.Errorf("gives ALL ON *.*, by which a login could outlast its lease: name the database")
+		case g.database == "" && !slices.Contains(everywhere, p.name):
+			return fmt.Errorf("gives %s ON *.*, database mysql included, by which a login could outlast its lease: name the database; creation_statements can, for whoever may write those", p.name)
 		case strings.EqualFold(g.database, "mysql") && p.name != "USAGE":
 			return fmt.Errorf("is on database mysql, which holds everybody's accounts")
 		case p.columns != nil && (g.object == "" || g.kind != ""):
