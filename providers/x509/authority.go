@@ -3,6 +3,7 @@ package x509
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -60,6 +61,9 @@ func readChain(text string) ([]*x509.Certificate, error) {
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
 			return nil, errors.New("holds a certificate that cannot be read")
+		}
+		if key, ok := certificate.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSABits { // before it is to have signed anything
+			return nil, fmt.Errorf("holds a certificate that has an RSA key of more than %d bits", maxRSABits)
 		}
 		chain = append(chain, certificate)
 	}

@@ -17,6 +17,7 @@ import (
 const (
 	rsaBits    = 3072
 	minRSABits = 2048
+	maxRSABits = 8192 // as TLS takes at most: the work for one signature grows faster than with the square of them
 )
 
 // newKey makes a private key of a type.
@@ -83,11 +84,15 @@ func readRequest(text string) (crypto.PublicKey, error) {
 		return nil, errors.New("is no certificate signing request in PEM form")
 	}
 	request, err := x509.ParseCertificateRequest(block.Bytes)
-	if err != nil || request.CheckSignature() != nil {
-		return nil, errors.New("is no certificate signing request that can be read, or its signature is wrong")
+	if err != nil {
+		return nil, errors.New("is no certificate signing request that can be read")
 	}
+	// Before its signature: of a key without bound that would take a processor for as long as its sender likes.
 	if wrong := unfit(request.PublicKey); wrong != "" {
 		return nil, errors.New(wrong)
+	}
+	if request.CheckSignature() != nil {
+		return nil, errors.New("has a signature that is wrong, or of a kind that is not known")
 	}
 	return request.PublicKey, nil
 }
@@ -113,10 +118,10 @@ func unfit(key crypto.PublicKey) string {
 	case *ecdsa.PublicKey, ed25519.PublicKey:
 		return ""
 	case *rsa.PublicKey:
-		if key.N.BitLen() >= minRSABits {
-			return ""
+		if bits := key.N.BitLen(); bits < minRSABits || bits > maxRSABits {
+			return fmt.Sprintf("has an RSA key of less than %d bits or more than %d", minRSABits, maxRSABits)
 		}
-		return fmt.Sprintf("has an RSA key of less than %d bits", minRSABits)
+		return ""
 	}
 	return "has a key that is neither ECDSA nor Ed25519 nor RSA"
 }
