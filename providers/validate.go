@@ -30,12 +30,21 @@ func (d Description) ValidateOptions(values map[string]any) (Options, []FieldErr
 	return Options(validated), problems
 }
 
-// ValidateParameters does for the parameters of a request for a lease what ValidateConnection does for a connection.
-// What no single field can tell is checked by [CheckParameters] afterwards.
+// ValidateParameters does for the parameters of a request for a lease what ValidateConnection does for a connection. Each is bounded, since they are kept with the lease and whoever may ask for one sends them. What no single field can tell
+// is checked by [CheckParameters] afterwards.
 func (d Description) ValidateParameters(values map[string]any) (Parameters, []FieldError) {
 	validated, problems := validate(d.Parameters, values)
+	for _, name := range slices.Sorted(maps.Keys(validated)) {
+		if length := len(stringValue(validated[name])); length > longestParameter {
+			problems = append(problems, FieldError{name, fmt.Sprintf("has %d bytes, and at most %d are taken", length, longestParameter)})
+		}
+	}
 	return Parameters(validated), problems
 }
+
+// longestParameter is how many bytes a parameter of a request for a lease may have. A signing request with a key of 8192
+// bits has three thousand.
+const longestParameter = 16 << 10
 
 // Output returns the output of that name and whether there is one.
 func (d Description) Output(name string) (Output, bool) {

@@ -191,3 +191,13 @@ func (named) Open(providers.Settings, providers.Env) (providers.Backend, error) 
 	return nil, nil
 }
 func (named) ValidateOptions(providers.Options) []providers.FieldError { return nil }
+
+// Parameters are kept with the lease, and whoever may ask for one sends them.
+func TestParametersAreBounded(t *testing.T) {
+	kind := providers.Description{Parameters: []providers.Field{{Name: "public_key", Type: providers.TypeText}}}
+	for length, wrong := range map[int]int{16 << 10: 0, 16<<10 + 1: 1} {
+		if _, problems := kind.ValidateParameters(map[string]any{"public_key": strings.Repeat("k", length)}); len(problems) != wrong {
+			t.Errorf("%d bytes: %v", length, problems)
+		}
+	}
+}
