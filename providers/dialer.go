@@ -79,6 +79,9 @@ func NewDialer(config DialerConfig) (Dialer, error) {
 func parseNetwork(entry string) (netip.Prefix, error) {
 	if strings.Contains(entry, "/") {
 		prefix, err := netip.ParsePrefix(entry)
+		if prefix.Addr().Is4In6() && prefix.Bits() >= 96 { // as addresses are held against it
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+		}
 		return prefix.Masked(), err
 	}
 	addr, err := netip.ParseAddr(entry)
@@ -152,7 +155,11 @@ func (d Dialer) permit(addr netip.Addr) error {
 		return fmt.Errorf("%w: %s is %s", ErrAddressRefused, addr, reason)
 	}
 	within := func(p netip.Prefix) bool { return p.Contains(addr.WithZone("")) }
-	if i := slices.IndexFunc(d.deny, within); i >= 0 {
+	hidden := within
+	if v4, ok := behind64(addr); ok {
+		hidden = func(p netip.Prefix) bool { return within(p) || p.Contains(v4) }
+	}
+	if i := slices.IndexFunc(d.deny, hidden); i >= 0 {
 		return fmt.Errorf("%w: %s is in %s, which the operator denies (deny_networks)", ErrAddressRefused, addr, d.deny[i])
 	}
 	if len(d.allow) == 0 || slices.ContainsFunc(d.allow, within) {
@@ -179,9 +186,18 @@ func forbidden(addr netip.Addr) string {
 			return "a cloud metadata service"
 		}
 	}
-	if nat64.Contains(addr) {
-		b := addr.As16()
-		return forbidden(netip.AddrFrom4([4]byte(b[12:])))
+	if v4, ok := behind64(addr); ok {
+		return forbidden(v4)
 	}
 	return ""
+}
+
+// behind64 returns the IPv4 address that a translator reaches for one of its IPv6 addresses.
+func behind64(addr netip.Addr) (v4 netip.Addr, ok bool) {
+	addr = addr.WithZone("")
+	if !nat64.Contains(addr) {
+		return v4, false
+	}
+	b := addr.As16()
+	return netip.AddrFrom4([4]byte(b[12:])), true
 }

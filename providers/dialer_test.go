@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"broker/providers"
 )
@@ -93,5 +94,26 @@ func TestDialerConnects(t *testing.T) {
 	}
 	if conn, err := denied.DialContext(t.Context(), "tcp", "10.1.2.3:"+port); !errors.Is(err, providers.ErrAddressRefused) || !strings.Contains(err.Error(), "10.1.2.3 is in none of the networks that the operator allows (allow_networks)") {
 		t.Errorf("an address that is not allowed: got %v, %v, want refused", conn, err)
+	}
+}
+
+// A denied network is denied in whichever way it, or an address of it, is written.
+func TestDialerDenies(t *testing.T) {
+	for _, row := range []struct{ deny, address string }{
+		{"10.0.0.0/8", "10.1.2.3"},
+		{"10.0.0.0/8", "::ffff:10.1.2.3"},
+		{"10.0.0.0/8", "64:ff9b::a01:203"},
+		{"::ffff:10.0.0.0/104", "10.1.2.3"},
+		{"::ffff:10.1.2.3", "10.1.2.3"},
+		{"64:ff9b::/96", "64:ff9b::a01:203"},
+		{"::/0", "2001:db8::1"},
+	} {
+		d, err := providers.NewDialer(providers.DialerConfig{Deny: []string{row.deny}, Timeout: time.Second})
+		if err != nil {
+			t.Fatalf("%s: %v", row.deny, err)
+		}
+		if conn, err := d.DialContext(t.Context(), "tcp", net.JoinHostPort(row.address, "9")); !errors.Is(err, providers.ErrAddressRefused) {
+			t.Errorf("%s while %s is denied: got %v, %v, want refused", row.address, row.deny, conn, err)
+		}
 	}
 }
