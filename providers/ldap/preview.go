@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"encoding/base64"
+	"maps"
 	"strings"
 	"time"
 
@@ -12,7 +13,9 @@ import (
 
 // Preview shows the LDIF of a login's life, line by line, with comments where LDIF has no word.
 func (Provider) Preview(s providers.Settings, options providers.Options, name providers.LoginName, _ time.Time) []string {
-	read, err := readSettings(s)
+	shown := maps.Clone(s) // without its sealed fields
+	shown[fieldBindPassword], shown[providers.FieldTLS] = "{{bind_password}}", providers.TLSOff
+	read, err := readSettings(shown)
 	if err != nil {
 		return []string{"# " + err.Error()}
 	}

@@ -173,7 +173,7 @@ func TestReadTime(t *testing.T) {
 }
 
 func TestPreviewIsLDIF(t *testing.T) {
-	s := providers.Settings{"host": "ldap.internal", "bind_dn": "cn=broker,dc=example", "bind_password": "p", "user_base": "ou=leases,dc=example"}
+	s := providers.Settings{"host": "ldap.internal", "bind_dn": "cn=broker,dc=example", "user_base": "ou=leases,dc=example"}
 	lines := Provider{}.Preview(s, providers.Options{"groups": []string{"cn=readers,dc=example"}}, "brk_ab12_x", time.Now())
 	if _, err := parseLDIF(strings.Join(lines, "\n")); err == nil || !strings.Contains(err.Error(), "without anything") {
 		// Only the last record, which deletes, is not of the subset that templates may use.

@@ -9,11 +9,11 @@ import (
 
 // Preview shows the calls of a login's life.
 func (Provider) Preview(s providers.Settings, options providers.Options, name providers.LoginName, expiresAt time.Time) []string {
-	read, err := readSettings(s)
+	target, err := readURL(s.String(fieldURL))
 	if err != nil {
 		return []string{"# " + err.Error()}
 	}
-	b := &backend{settings: read, env: providers.Env{ClusterID: "{{cluster}}", Prefix: string(name)}}
+	b := &backend{env: providers.Env{ClusterID: "{{cluster}}", Prefix: string(name)}}
 	login, err := b.login(providers.Login{Name: name, ExpiresAt: expiresAt, Options: options})
 	if err != nil {
 		return []string{"# " + err.Error()}
@@ -31,7 +31,7 @@ func (Provider) Preview(s providers.Settings, options providers.Options, name pr
 		if err != nil {
 			return []string{"# " + err.Error()}
 		}
-		lines = append(lines, "POST "+read.url.JoinPath(step.operation).String()+" "+string(body))
+		lines = append(lines, "POST "+target.JoinPath(step.operation).String()+" "+string(body))
 	}
 	return lines
 }

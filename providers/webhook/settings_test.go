@@ -3,6 +3,7 @@ package webhook
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"broker/providers"
 )
@@ -62,5 +63,13 @@ func TestOptions(t *testing.T) {
 		if problems := (Provider{}).ValidateOptions(providers.Options{"service_options": text}); (len(problems) == 0) != ok {
 			t.Errorf("%q: got %v", text, problems)
 		}
+	}
+}
+
+// What is shown needs no secret: the broker gives a preview only what is not sealed.
+func TestPreviewNeedsNoSecret(t *testing.T) {
+	lines := Provider{}.Preview(providers.Settings{"url": "https://logins.internal/broker"}, providers.Options{}, "brk_ab12_x", time.Now())
+	if len(lines) != 3 || !strings.HasPrefix(lines[0], `POST https://logins.internal/broker/create {"request_id":"create/brk_ab12_x"`) {
+		t.Errorf("got %q", lines)
 	}
 }
