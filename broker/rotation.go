@@ -38,7 +38,7 @@ func (b *Broker) RotateConnection(ctx context.Context, req Request, name fsm.Con
 	case err != nil:
 		return rotation, err
 	case !result.Replayed:
-		if body.Sealed, err = p.planRotation(work, record.System, before); err != nil {
+		if body.Sealed, err = p.planRotation(work, kind.Describe(), record.System, before); err != nil {
 			return fsm.Rotation{}, err
 		}
 		rotation, result, err = propose[fsm.Rotation](work, p, req, body)
@@ -97,14 +97,43 @@ func (p *period) credentialWarnings(ctx context.Context, r fsm.Rotation) []strin
 	return nil
 }
 
-// planRotation asks the outside system whether its root credential can be exchanged, and returns the sealed plan.
-func (p *period) planRotation(ctx context.Context, record fsm.System, before fsm.Rotation) ([]byte, error) {
-	var abandoned providers.Settings
-	if before.Abandoned() && before.System == record.Number {
-		var err error
-		if abandoned, err = p.unsealed(before); err != nil {
-			return nil, err
+// planPlace is what a sealed plan holds besides the provider's fields: those that said which place it was made for.
+const planPlace = "broker.place"
+
+// abandonedPlan returns the plan of a rotation that was given up, which the next one covers: nil when there is none, or the
+// connection has been moved since. Whoever moved it has chosen the new place, and what may be good at the old one is not
+// tried there, as [kept] has it for the credential itself.
+func (p *period) abandonedPlan(kind providers.Description, present providers.Settings, record fsm.System, before fsm.Rotation) (providers.Settings, error) {
+	if !before.Abandoned() || before.System != record.Number {
+		return nil, nil
+	}
+	plan, place, err := p.openPlan(before)
+	if err != nil || place != nil && !kind.SameLocation(place, present) {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// placeOf returns the fields of settings that say which place a connection leads to.
+func placeOf(kind providers.Description, settings providers.Settings) providers.Settings {
+	place := providers.Settings{}
+	for _, field := range kind.Connection {
+		if value, given := settings[field.Name]; field.Locates && given {
+			place[field.Name] = fmt.Sprint(value)
 		}
+	}
+	return place
+}
+
+// planRotation asks the outside system whether its root credential can be exchanged, and returns the sealed plan.
+func (p *period) planRotation(ctx context.Context, kind providers.Description, record fsm.System, before fsm.Rotation) ([]byte, error) {
+	present, err := p.settings(record)
+	if err != nil {
+		return nil, err
+	}
+	abandoned, err := p.abandonedPlan(kind, present, record, before)
+	if err != nil {
+		return nil, err
 	}
 	s := system{record.Connection, record.Number}
 	if err := p.guard(s).unavailable(); err != nil {
@@ -126,7 +155,7 @@ func (p *period) planRotation(ctx context.Context, record fsm.System, before fsm
 	if err != nil {
 		return nil, p.rotationRefused(record.Connection, err)
 	}
-	data, err := encodeFields(plan)
+	data, err := encodeFields(merge(plan, providers.Settings{planPlace: placeOf(kind, present)}))
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +173,24 @@ func (p *period) rotationRefused(name fsm.ConnectionName, err error) error {
 
 // unsealed opens what the ledger holds for a rotation.
 func (p *period) unsealed(r fsm.Rotation) (providers.Settings, error) {
+	fields, _, err := p.openPlan(r)
+	return fields, err
+}
+
+// openPlan is unsealed, with the place that a plan was made for: nil when it does not say.
+func (p *period) openPlan(r fsm.Rotation) (fields, place providers.Settings, err error) {
 	data, err := p.Keyring.Open(r.Sealed, fsm.ConnectionSeal(r.Connection))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	fields := providers.Settings{}
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return nil, fmt.Errorf("reading what is held for the rotation of connection %q: it is damaged", r.Connection)
+	if err := json.Unmarshal(data, &fields); err != nil || fields == nil {
+		return nil, nil, fmt.Errorf("reading what is held for the rotation of connection %q: it is damaged", r.Connection)
 	}
-	return fields, nil
+	if where, said := fields[planPlace].(map[string]any); said {
+		place = where
+	}
+	delete(fields, planPlace)
+	return fields, place, nil
 }
 
 // awaitRotation waits on behalf of a client until a rotation has ended, for a few seconds.

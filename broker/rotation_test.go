@@ -419,6 +419,37 @@ func TestLateRotateAfterCancel(t *testing.T) {
 	})
 }
 
+// What was planned for one place is not shown to another, which whoever moves the connection has chosen.
+func TestPlanStaysWhereItWasMadeFor(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		h.fake.Fail(providertest.OpRotate, providertest.FaultLate)
+		if r, err := h.rotate(alice()); err != nil || !r.Running() {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		planned := h.held()[0]
+		if _, _, err := h.b.CancelRotation(t.Context(), alice(), ordersDB, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.rotate(alice()); err != nil || h.held()[0] != planned {
+			t.Fatalf("in the same place the next rotation plans another password: %v", err)
+		}
+		if _, _, err := h.b.CancelRotation(t.Context(), alice(), ordersDB, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := h.b.UpdateConnection(t.Context(), alice(), broker.ConnectionChange{
+			Name: ordersDB, System: broker.Moved, SkipCheck: true, Settings: map[string]any{"system": "elsewhere", "password": rootCanary},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.rotate(alice()); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(h.held(), planned) {
+			t.Error("the password that was planned for one place is tried at another")
+		}
+	})
+}
+
 func TestCancelTellsWhatIsGood(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		if _, _, err := h.b.CancelRotation(t.Context(), alice(), ordersDB, "x"); refusal(err) != fsm.CodeRotationNotRunning {
