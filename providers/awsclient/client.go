@@ -58,7 +58,7 @@ func New(s providers.Settings, env providers.Env) (*Client, error) {
 	transport := providers.NewHTTPClient(env.Dialer, read.tls, 0)
 	c := &Client{Settings: read, LostAfter: defaultLostAfter, env: env, http: transport, clock: &clock{next: transport}}
 	if read.credentials == credentialsDefault {
-		c.own = named{machine(read.Region, c.stsOptions(nil)), "the machine's own identity"}
+		c.own = named{machine(read.Region, c.exchange()), "the machine's own identity"}
 	} else {
 		c.own = credentials.NewStaticCredentialsProvider(read.key.id, read.key.secret.Reveal(), read.key.token.Reveal())
 	}
@@ -93,6 +93,14 @@ func (c *Client) stsOptions(as aws.CredentialsProvider) sts.Options {
 		Region: c.Settings.Region, BaseEndpoint: given(c.Settings.stsEndpoint), Credentials: as, HTTPClient: c.clock,
 		Retryer: retryer(), HTTPSignerV4: signer{v4.NewSigner()},
 	}
+}
+
+// exchange are the options of exchanging the machine's web identity. Whoever has that token is the machine, for as long as
+// it is good: it goes to AWS's own STS, over TLS that AWS's certificates satisfy, and not where a connection's fields lead.
+func (c *Client) exchange() sts.Options {
+	o := c.stsOptions(nil)
+	o.BaseEndpoint, o.HTTPClient = nil, providers.NewHTTPClient(c.env.Dialer, nil, 0)
+	return o
 }
 
 // As returns a client of STS that signs with the credential of a lease, and tries once.

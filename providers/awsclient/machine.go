@@ -50,6 +50,9 @@ func machineOf(env func(string) string, dial dialing, region string, stsOptions 
 	}
 	if file, role := env("AWS_WEB_IDENTITY_TOKEN_FILE"), env("AWS_ROLE_ARN"); file != "" && role != "" {
 		stsOptions.Credentials = aws.AnonymousCredentials{}
+		if endpoint := env("AWS_ENDPOINT_URL_STS"); endpoint != "" { // the operator's word, as AWS's own tools take it
+			stsOptions.BaseEndpoint = &endpoint
+		}
 		return stscreds.NewWebIdentityRoleProvider(sts.New(stsOptions), role, stscreds.IdentityTokenFile(file), func(o *stscreds.WebIdentityRoleOptions) {
 			o.RoleSessionName = env("AWS_ROLE_SESSION_NAME")
 		})

@@ -6,14 +6,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"broker/providers"
 )
 
 // metadata answers as the services do that tell a machine its credentials, and knows the addresses that it is asked at.
@@ -116,10 +118,47 @@ func TestWebIdentity(t *testing.T) {
 			"<SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"))
 	}))
 	defer server.Close()
+	env["AWS_ENDPOINT_URL_STS"] = server.URL
 	m := newMetadata(t)
-	got, err := machineOf(func(name string) string { return env[name] }, m.dial, "us-east-1",
-		sts.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL)}).Retrieve(t.Context())
+	got, err := machineOf(func(name string) string { return env[name] }, m.dial, "us-east-1", sts.Options{Region: "us-east-1"}).Retrieve(t.Context())
 	if err != nil || got.AccessKeyID != "ASIAPOD" || len(m.asked) > 0 {
 		t.Errorf("got %q, %v, metadata asked %v", got.AccessKeyID, err, m.asked)
+	}
+}
+
+// Nor is that token shown to where a connection leads: who has it is the machine, outside of the broker too.
+func TestWebIdentityStaysWithAWS(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("a.pod.token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_ENDPOINT_URL_STS", "")
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod")
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", file)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil || r.Form.Get("WebIdentityToken") != "" {
+			t.Errorf("the connection's endpoint was sent the token, %v", err)
+		}
+		http.Error(w, "no", http.StatusBadRequest)
+	}))
+	defer server.Close()
+	local, err := providers.NewDialer(providers.DialerConfig{Allow: []string{"127.0.0.0/8"}, Resolve: func(context.Context, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{FieldEndpoint, FieldSTSEndpoint} {
+		c, err := New(providers.Settings{FieldRegion: "us-east-1", FieldCredentials: credentialsDefault, field: server.URL}, providers.Env{Dialer: local})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := c.own.Retrieve(ctx); err == nil {
+			t.Errorf("%s: credentials were had", field)
+		}
 	}
 }
