@@ -80,3 +80,10 @@ func TestPreview(t *testing.T) {
 		}
 	}
 }
+
+// A key that is too long is not read at all.
+func TestLongAuthority(t *testing.T) {
+	if _, err := readAuthority(strings.Repeat("k", 24<<10+1)); err == nil || !strings.Contains(err.Error(), "more than 24576 bytes") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -19,6 +19,9 @@ import (
 const (
 	rsaBits    = 3072
 	minRSABits = 2048 // of keys that are given; many hosts refuse less
+
+	// longestKey is how long a private key may be: reading one is work that grows faster than with its square.
+	longestKey = 24 << 10
 )
 
 // newKey makes a private key of a type.
@@ -44,6 +47,9 @@ func encodeKey(key crypto.Signer, comment string) (string, error) {
 
 // readAuthority reads an authority's private key. Its errors hold nothing of it.
 func readAuthority(text string) (ssh.Signer, error) {
+	if len(text) > longestKey {
+		return nil, fmt.Errorf("has more than %d bytes", longestKey)
+	}
 	signer, err := ssh.ParsePrivateKey([]byte(text))
 	var protected *ssh.PassphraseMissingError
 	switch {

@@ -18,6 +18,9 @@ const (
 	rsaBits    = 3072
 	minRSABits = 2048
 	maxRSABits = 8192 // as TLS takes at most: the work for one signature grows faster than with the square of them
+
+	// longestBlock is how long a key or request may be: reading one is work that grows faster than with its square.
+	longestBlock = 16 << 10
 )
 
 // newKey makes a private key of a type.
@@ -105,6 +108,9 @@ func onlyBlock(text string) (*pem.Block, error) {
 	}
 	if block == nil {
 		return nil, errors.New("is not in PEM form")
+	}
+	if len(block.Bytes) > longestBlock {
+		return nil, fmt.Errorf("has more than %d bytes", longestBlock)
 	}
 	if strings.TrimSpace(string(rest)) != "" {
 		return nil, errors.New("holds more than one thing")

@@ -14,10 +14,10 @@ import (
 	"broker/providers/x509"
 )
 
-// The key of a signing request is judged before its signature: with a modulus as long as a request may be, that would keep
-// a processor busy for hours.
+// The key of a signing request is judged before its signature: a long one would keep a processor busy for as
+// long as its sender likes.
 func TestRequestOfAHugeKey(t *testing.T) {
-	const bits = 1 << 20
+	const bits = 1 << 15
 	modulus := make([]byte, bits/8)
 	if _, err := rand.Read(modulus); err != nil {
 		t.Fatal(err)
@@ -49,6 +49,19 @@ func TestRequestOfAHugeKey(t *testing.T) {
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request}))
 	problems := x509.Provider{}.CheckParameters(providers.Parameters{"csr": text})
 	if len(problems) != 1 || !strings.Contains(problems[0].Message, "more than 8192") {
-		t.Errorf("a key of a million bits: %v", problems)
+		t.Errorf("a key of 32768 bits: %v", problems)
+	}
+}
+
+// Whatever is too long is not read at all.
+func TestLongKeys(t *testing.T) {
+	long := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: make([]byte, 16<<10+1)}))
+	if problems := (x509.Provider{}).CheckParameters(providers.Parameters{"csr": long}); len(problems) != 1 || !strings.Contains(problems[0].Message, "more than 16384 bytes") {
+		t.Errorf("as a request: %v", problems)
+	}
+	settings := complete(t, nil)
+	settings["ca_private_key"] = long
+	if _, err := (x509.Provider{}).Complete(settings); err == nil || !strings.Contains(err.Error(), "more than 16384 bytes") {
+		t.Errorf("as an authority's key: %v", err)
 	}
 }
