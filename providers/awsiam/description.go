@@ -36,7 +36,7 @@ func (Provider) Describe() providers.Description {
 			providers.LoginNameOption(),
 			{Name: optionGroups, Type: providers.TypeList, Example: "readers",
 				Help: "Groups, by name or ARN, that the user becomes a member of: the normal way to give it permissions."},
-			{Name: optionPolicies, Type: providers.TypeList, Example: "arn:aws:iam::aws:policy/ReadOnlyAccess",
+			{Name: optionPolicies, Type: providers.TypeList, Statements: true, Example: "arn:aws:iam::aws:policy/ReadOnlyAccess",
 				Help: "ARNs of managed policies that are attached to the user."},
 			{Name: optionInline, Type: providers.TypeText, Statements: true, Example: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::reports/*"}]}`,
 				Help: "Policy document (JSON) that is put into the user itself, of at most 2048 characters without white space."},

@@ -179,3 +179,12 @@ func outsideQuotes(text string) string {
 	}
 	return b.String()
 }
+
+// AWS's own policies are there in every account, AdministratorAccess among them: naming one is as much as writing it.
+func TestPoliciesAreStatements(t *testing.T) {
+	for _, field := range (awsiam.Provider{}).Describe().Options {
+		if want := field.Name == "policy_arns" || field.Name == "inline_policy"; field.Statements != want {
+			t.Errorf("%s counts as statements: %t, want %t", field.Name, field.Statements, want)
+		}
+	}
+}
