@@ -12,6 +12,7 @@ import (
 
 	"broker/access"
 	"broker/api/types"
+	"broker/api/vault"
 	"broker/broker"
 	"broker/fsm"
 )
@@ -29,9 +30,14 @@ type call struct {
 	forwarded bool // it came from another node, which told node and address
 	method    string
 	path      string
-	keyValue  string // the Idempotency-Key header of a POST
+	query     string       // as it was sent
+	isVault   bool         // it is in the words of Vault
+	nature    vault.Nature // of such a one; else unknown
+	keyValue  string       // the Idempotency-Key header of a POST
 	body      []byte
 	header    http.Header // of the answer
+
+	token string // that was shown
 
 	identifyAgain func() (Identity, error) // by the state as it is now; nil: nobody was identified
 
@@ -72,10 +78,36 @@ func (c *call) request(dryRun bool) broker.Request {
 		DryRun: dryRun,
 	}
 	if c.keyValue != "" && !dryRun {
-		hash := sha256.Sum256(c.body)
-		out.Key = &broker.Key{Value: c.keyValue, Route: c.method + " " + c.path, Body: hash[:]}
+		out.Key = c.keyed(c.keyValue)
 	}
 	return out
+}
+
+// keyed binds an idempotency key to the request.
+func (c *call) keyed(value string) *broker.Key {
+	hash := sha256.Sum256(c.body)
+	return &broker.Key{Value: value, Route: c.method + " " + c.path, Body: hash[:]}
+}
+
+// isSignIn reports whether the request brings the proof of who makes it: it has no token yet.
+func (c *call) isSignIn() bool {
+	path, ok := strings.CutPrefix(c.path, apiPrefix)
+	return ok && c.method == http.MethodPost && (path == clientSignInPath || path == passwordSignInPath || path == unwrapPath) ||
+		c.nature == vault.SignIn
+}
+
+// changes reports whether the request is to change something.
+func (c *call) changes() bool {
+	switch c.nature {
+	case vault.Change, vault.Again, vault.SignIn:
+		return true
+	}
+	return !c.isVault && isWrite(c.method)
+}
+
+// repeatable reports whether the request may be carried out twice.
+func (c *call) repeatable() bool {
+	return c.keyValue != "" || !c.changes() || c.nature == vault.Again
 }
 
 // setVersion tells the version of the object that is answered.
@@ -112,6 +144,15 @@ func checkKey(value string) error {
 		}
 	}
 	return nil
+}
+
+// tokenIn returns the token of the request, from where its protocol has it.
+func (c *call) tokenIn(header http.Header) (string, bool) {
+	if c.isVault {
+		token := vault.TokenOf(header)
+		return token, token != ""
+	}
+	return bearer(header)
 }
 
 // bearer returns the token of a request, from the one place where tokens belong.

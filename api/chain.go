@@ -19,6 +19,7 @@ import (
 	"broker/access"
 	"broker/api/front"
 	"broker/api/types"
+	"broker/api/vault"
 )
 
 // chain is what every request passes, in this order.
@@ -32,6 +33,7 @@ func (s *Server) chain(forwarded bool) http.Handler {
 	handler = s.limit(handler)           // bounds, before anything is parsed
 	handler = s.front(handler)           // what a stranger may send, and how often
 	handler = s.recover(handler)         // a panic is an answer too
+	handler = s.speak(handler)           // problems in the words that the client knows
 	handler = s.record(handler)          // one line in the log
 	handler = s.trace(handler)           // a part of a trace
 	handler = s.name(handler, forwarded) // everything above refers to the request by its id
@@ -41,6 +43,7 @@ func (s *Server) chain(forwarded bool) http.Handler {
 // name gives the request an id and begins its call.
 func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nature := s.vault.Nature(r.Method, r.URL)
 		c := &call{
 			id:        rand.Text(),
 			node:      s.config.Cluster.NodeID(),
@@ -48,9 +51,12 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 			forwarded: forwarded,
 			method:    r.Method,
 			path:      r.URL.Path,
-			open:      isPublic(r.URL.Path) || isDocument(r),
+			open:      isPublic(r.URL.Path) || isDocument(r) || nature == vault.Open,
+			query:     r.URL.RawQuery,
 			dryRun:    r.URL.Query().Get("dry_run") == "true",
 			header:    w.Header(),
+			isVault:   strings.HasPrefix(r.URL.Path, vault.Prefix),
+			nature:    nature,
 		}
 		if holdsSecret(c.path) {
 			c.path = "(holds a secret)" // it would be logged, whatever the request is refused for
@@ -151,7 +157,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 			writeProblem(w, r, problem(codeMalformed, "the URL's path holds bytes that are no UTF-8 text"))
 			return
 		}
-		if c.method == http.MethodPost {
+		if c.method == http.MethodPost || c.isVault {
 			c.keyValue = r.Header.Get(types.HeaderIdempotencyKey)
 			if err := checkKey(c.keyValue); err != nil {
 				writeProblem(w, r, invalid(types.HeaderIdempotencyKey, err.Error()))
@@ -166,18 +172,18 @@ func (s *Server) limit(next http.Handler) http.Handler {
 func (s *Server) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if c.open || isSignIn(r) {
+		if c.open || c.isSignIn() {
 			next.ServeHTTP(w, r)
 			return
 		}
-		token, ok := bearer(r.Header)
+		token, ok := c.tokenIn(r.Header)
 		if !ok {
 			p := problem(codeUnauthenticated, "the request has no token")
 			p.Hint = "send the header Authorization: Bearer with a token"
 			s.stranger(w, r, p)
 			return
 		}
-		c.knownAt = s.config.State.Index()
+		c.token, c.knownAt = token, s.config.State.Index()
 		c.identifyAgain = func() (Identity, error) { return s.config.Authenticator.Identify(token, c.client) }
 		who, err := c.identifyAgain()
 		if errors.Is(err, ErrUnauthenticated) && access.CheckToken(token) == nil && !s.config.Cluster.LeaderReady() && !s.givenUp(c) {
@@ -220,7 +226,7 @@ func (s *Server) receive(next http.Handler) http.Handler {
 			return
 		}
 		most := s.config.MaxBody
-		if isSignIn(r) { // by strangers
+		if c.isSignIn() { // by strangers
 			most = min(most, maxSignIn)
 		}
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
@@ -235,11 +241,16 @@ func (s *Server) receive(next http.Handler) http.Handler {
 		case err != nil:
 			writeProblem(w, r, problem(codeMalformed, "the request's body could not be read to its end"))
 			return
+		case c.isVault: // whose clients say nothing of the type, or something else
+			if err := strict(body); err != nil && len(bytes.TrimSpace(body)) > 0 {
+				writeProblem(w, r, problem(codeMalformed, "the request's body is no JSON: "+err.Error()))
+				return
+			}
 		case len(body) > 0 && !isJSON(r.Header):
 			writeProblem(w, r, problem(codeMediaType, "the request's Content-Type is not application/json"))
 			return
 		}
-		if len(body) > 0 {
+		if len(body) > 0 && !c.isVault {
 			r.Header.Set("Content-Type", "application/json") // in the one spelling that what follows knows
 		}
 		c.body = body

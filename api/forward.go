@@ -20,7 +20,7 @@ import (
 func (s *Server) lead(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
-		if !needsLeader(r) && !c.identity.Counted || c.open || !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
+		if !c.needsLeader() && !c.identity.Counted || c.open || !c.isVault && !strings.HasPrefix(r.URL.Path, apiPrefix+"/") {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -141,7 +141,7 @@ func (s *Server) forward(r *http.Request) *recorded {
 
 func (s *Server) forwardOnce(r *http.Request, header http.Header) (*recorded, ForwardOutcome) {
 	c := callOf(r.Context())
-	ctx, repeatable := r.Context(), c.keyValue != "" || !isWrite(r.Method)
+	ctx, repeatable := r.Context(), c.repeatable()
 	if deadline, ok := ctx.Deadline(); ok && repeatable {
 		// A leader that hangs must leave time to ask the next one.
 		half, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
@@ -219,12 +219,12 @@ func finalProblem(c *call, p *types.Problem) *recorded {
 }
 
 // needsLeader reports whether only the leader can answer, whoever asks: every write, and reads of what it alone knows.
-func needsLeader(r *http.Request) bool {
-	if isWrite(r.Method) || r.URL.Path == apiPrefix+"/health/connections" {
+func (c *call) needsLeader() bool {
+	if c.changes() || c.path == apiPrefix+"/health/connections" {
 		return true
 	}
-	_, rest, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, apiPrefix+"/connections/"), "/")
-	return ok && rest == "health" && strings.HasPrefix(r.URL.Path, apiPrefix+"/connections/")
+	_, rest, ok := strings.Cut(strings.TrimPrefix(c.path, apiPrefix+"/connections/"), "/")
+	return ok && rest == "health" && strings.HasPrefix(c.path, apiPrefix+"/connections/")
 }
 
 // forwardedHeader copies a request's header without what belongs to the connection or could pass

@@ -74,7 +74,7 @@ func (s *Server) front(next http.Handler) http.Handler {
 			return
 		}
 		// First what costs nothing, so that whoever sends too much is answered for as little as possible.
-		if c.path != healthPath && c.path != readyPath && s.heldToHost(c) {
+		if c.path != healthPath && c.path != readyPath && c.path != vaultHealthPath && s.heldToHost(c) {
 			if wait := s.limits.address.Take(front.HostOf(c.client), s.config.Now()); wait > 0 {
 				s.limits.byAddress.Add(1)
 				writeProblem(w, r, tooMany("this address asks more often than it may", "where many clients share an address, as behind a proxy, --trusted-proxies tells them apart", wait))
@@ -92,7 +92,12 @@ func (s *Server) front(next http.Handler) http.Handler {
 			writeProblem(w, r, p)
 			return
 		}
-		if isWrite(r.Method) && crossOrigin.Check(r) != nil {
+		asked := r
+		if c.changes() && !isWrite(r.Method) { // a GET that mints
+			asked = r.WithContext(r.Context())
+			asked.Method = http.MethodPost
+		}
+		if crossOrigin.Check(asked) != nil {
 			writeProblem(w, r, problem(codeForeignOrigin, "the request comes from a page of another origin, which may change nothing here"))
 			return
 		}

@@ -142,6 +142,7 @@ type View interface {
 	Secrets(env fsm.EnvironmentName, after fsm.SecretName, limit int) []fsm.Secret
 	Lease(fsm.LeaseID) (fsm.Lease, bool)
 	Leases(fsm.LeaseSelector, fsm.LeasePage) []fsm.Lease
+	LeaseByKey(*fsm.IdempotencyKey) (fsm.Lease, bool)
 	LeaseEvents(fsm.LeaseID) []fsm.Event
 	EventsFrom(fsm.EventPage, fsm.EventFilter) (list []fsm.Event, next fsm.EventPosition, end bool)
 	ChosenEvents(fsm.EventFilter) func(*fsm.Event) bool

@@ -13,7 +13,7 @@ import (
 // freshen makes a read wait until the local state is as new as it asks for.
 func (s *Server) freshen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isWrite(r.Method) || callOf(r.Context()).open || r.URL.Path == metricsPath {
+		if c := callOf(r.Context()); c.changes() || c.open || r.URL.Path == metricsPath {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -66,32 +66,38 @@ func register[I any, O any, P interface {
 	if one.public || one.open {
 		operation.Security = []map[string][]string{}
 	}
-	huma.Register(r.api, operation, func(ctx context.Context, in *I) (*O, error) {
-		c, began := callOf(ctx), s.config.Now()
-		out, err := (*O)(nil), s.enter(ctx, c, one, P(in))
-		if err == nil {
-			out, err = handle(ctx, c, in)
-		}
-		if isWrite(one.method) {
-			// From here on reads see what a write did.
-			c.header.Set(types.HeaderIndex, strconv.FormatUint(s.config.State.Index(), 10))
-		}
-		if err == nil {
-			if !one.open {
-				s.recordOutcome(ctx, c, access.StageServed, statusOf(out, one), "", began)
-			}
-			return out, nil
-		}
-		p, internal := problemOf(err, s.config.Now())
+	huma.Register(r.api, operation, func(ctx context.Context, in *I) (*O, error) { return serve[I, O, P](ctx, s, one, in, handle) })
+}
+
+// serve has a handler answer behind the gate. Its error is a *types.Problem.
+func serve[I any, O any, P interface {
+	*I
+	named
+}](ctx context.Context, s *Server, one route, in *I, handle func(context.Context, *call, *I) (*O, error)) (*O, error) {
+	c, began := callOf(ctx), s.config.Now()
+	out, err := (*O)(nil), s.enter(ctx, c, one, P(in))
+	if err == nil {
+		out, err = handle(ctx, c, in)
+	}
+	if isWrite(one.method) {
+		// From here on reads see what a write did.
+		c.header.Set(types.HeaderIndex, strconv.FormatUint(s.config.State.Index(), 10))
+	}
+	if err == nil {
 		if !one.open {
-			s.recordOutcome(ctx, c, access.StageServed, p.Status, p.Code, began)
+			s.recordOutcome(ctx, c, access.StageServed, statusOf(out, one), "", began)
 		}
-		if internal {
-			s.log.ErrorContext(ctx, "a request failed", "operation", one.id, "error", err)
-		}
-		c.notLeader = p.Code == codeNotLeader
-		return nil, p
-	})
+		return out, nil
+	}
+	p, internal := problemOf(err, s.config.Now())
+	if !one.open {
+		s.recordOutcome(ctx, c, access.StageServed, p.Status, p.Code, began)
+	}
+	if internal {
+		s.log.ErrorContext(ctx, "a request failed", "operation", one.id, "error", err)
+	}
+	c.notLeader = p.Code == codeNotLeader
+	return nil, p
 }
 
 // view reads the state and tells its index in the answer.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"broker/access"
 	"broker/api/front"
 	"broker/api/types"
+	"broker/api/vault"
 	"broker/providers"
 )
 
@@ -96,6 +96,9 @@ type Config struct {
 	// Names are host names by which this node is asked on loopback without TLS, besides those of loopback.
 	Names []string
 
+	// VaultStandby is the status of /v1/sys/health at a node that does not lead, but serves. Zero: 200.
+	VaultStandby int
+
 	// Metrics serves the metrics of this node to who may read them. Nil: there is no such route.
 	Metrics http.Handler
 
@@ -121,6 +124,7 @@ type Server struct {
 	public  http.Handler
 	inside  http.Handler
 	openAPI []byte
+	vault   *vault.Server
 	streams *streams
 	limits  *limits
 	tail    *tail
@@ -175,6 +179,7 @@ func New(config Config) (*Server, error) {
 		streams: newStreams(config.MaxStreams), limits: newLimits(config.Limits), tail: &tail{state: config.State},
 		refusals: rate.NewLimiter(50, 500),
 	}
+	s.vault = s.newVault()
 	if err := s.routes(); err != nil {
 		return nil, err
 	}
@@ -237,12 +242,6 @@ func isPublic(path string) bool {
 
 // maxSignIn is the largest body of a request to sign in.
 const maxSignIn = 16 << 10
-
-// isSignIn reports whether a request brings the proof of who makes it: it has no token yet.
-func isSignIn(r *http.Request) bool {
-	path, ok := strings.CutPrefix(r.URL.Path, apiPrefix)
-	return ok && r.Method == http.MethodPost && (path == clientSignInPath || path == passwordSignInPath || path == unwrapPath)
-}
 
 // routes builds the router with every route and describes the API.
 func (s *Server) routes() error {
@@ -325,6 +324,7 @@ func (s *Server) routes() error {
 		return fmt.Errorf("describing the API: %w", err)
 	}
 	s.openAPI = description
+	s.router.PathPrefix(vault.Prefix).Handler(s.vault)
 	s.on(openAPIPath, s.serveOpenAPI)
 	s.on(healthPath, s.serveHealth)
 	s.on(readyPath, s.serveReady)

@@ -82,6 +82,7 @@ type config struct {
 	AddressRate        int      `koanf:"address_rate"`
 	FailureRate        int      `koanf:"failure_rate"`
 	AccountRate        int      `koanf:"account_rate"`
+	VaultStandbyStatus int      `koanf:"vault_standby_status"`
 	TrustedProxies     []string `koanf:"trusted_proxies"`
 	ProxyProtocol      bool     `koanf:"proxy_protocol"`
 

@@ -277,6 +277,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Names:         door.names,
 		Snapshot:      n.snapshot,
 		Version:       version,
+		VaultStandby:  n.config.VaultStandbyStatus,
 		Metrics:       n.metrics.Handler(),
 		Observer:      n.metrics,
 		Tracer:        n.tracer,
