@@ -133,7 +133,7 @@ func (s *Server) renewLease(w http.ResponseWriter, r *request) error {
 	// More than a second, since an answer takes its time.
 	switch left := l.ExpiresAt.Sub(s.config.Now()); {
 	case asked-left > time.Second:
-		out.Warnings = []string{fmt.Sprintf("%s were asked for, and the lease ends in %s, at the end of the longest life that its secret allows", types.Duration(asked), types.Duration(left.Round(time.Second)))}
+		out.Warnings = []string{fmt.Sprintf("%s were asked for, and the lease ends in %s, at the end of the longest life that its secret allows", types.Duration(asked), types.Duration(time.Duration(seconds(s.config.Now(), l.ExpiresAt))*time.Second))}
 	case increment > 0 && left-increment > time.Second:
 		out.Warnings = []string{"the lease ends later than was asked for: renewing never moves an end to an earlier time"}
 	}
