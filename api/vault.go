@@ -103,6 +103,7 @@ func (n vaultNative) Revoke(ctx context.Context, id string) (types.Lease, error)
 // RevokeAll gives up what is stuck first: who may not do that begins nothing.
 func (n vaultNative) RevokeAll(ctx context.Context, place vault.Place, force bool) (types.Operation, error) {
 	selector := selectorOfPlace(place)
+	callOf(ctx).keyValue = "" // two operations cannot have one key, and nothing is lost by asking for these twice
 	if force {
 		stuck := selector
 		stuck.State = []string{"stuck"}
@@ -176,8 +177,12 @@ func (s *Server) leaseKeys(_ context.Context, c *call, in *leaseKeys) (*[]string
 	p, keys := in.place, []string{}
 	err := s.view(c, func(view View) error {
 		sight := s.sightOf(c, view)
+		selector := fsm.LeaseSelector{States: liveStates, Now: fsm.At(s.config.Now())}
+		if sight.reach("lease:list") == access.Nowhere {
+			selector.Account = c.identity.Account // spares looking at those of everybody
+		}
 		live := func(secret fsm.SecretName, limit int) []fsm.Lease {
-			selector := fsm.LeaseSelector{Secret: secret, States: liveStates, Now: fsm.At(s.config.Now())}
+			selector.Secret = secret
 			list, _ := gather(limit, "",
 				func(after string, limit int) []fsm.Lease {
 					return view.Leases(selector, fsm.LeasePage{After: fsm.LeaseID(after), Limit: limit, Order: fsm.OldestFirst})

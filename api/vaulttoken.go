@@ -44,6 +44,7 @@ func (n vaultNative) MakeToken(ctx context.Context, spec types.TokenSpec) (types
 // it, ends too. Its account owns the leases; those whose end a policy keeps from it stay.
 func (n vaultNative) DropOwnToken(ctx context.Context) error {
 	_, err := serve(ctx, n.s, vaultTokenDrop, &OwnTokenDelete{}, func(ctx context.Context, c *call, in *OwnTokenDelete) (*nothing, error) {
+		c.keyValue = "" // several operations cannot have one key
 		tokens, err := n.s.withDescendants(c.identity.Token, c.identity.Account)
 		if err != nil {
 			return nil, err
@@ -86,14 +87,14 @@ func (s *Server) withDescendants(token fsm.TokenAccessor, account fsm.AccountNam
 // endLeasesOf begins the end of the leases that were issued with a token, where the caller may end all of them.
 func (s *Server) endLeasesOf(ctx context.Context, c *call, token fsm.TokenAccessor) error {
 	selector := fsm.LeaseSelector{Token: token, Account: c.identity.Account, States: []string{string(fsm.Pending), string(fsm.Active)}, Now: fsm.At(s.config.Now())}
-	any, all := false, true
+	some, all := false, true
 	err := s.config.State.View(func(view View) error {
 		sight := s.sightOf(c, view)
 		var after fsm.LeaseID
 		for all {
 			page := view.Leases(selector, fsm.LeasePage{After: after, Limit: types.MaxPage, Order: fsm.OldestFirst})
 			for i := range page {
-				any, all = true, all && sight.sees("lease:revoke", leaseResource(view, &page[i]))
+				some, all = true, all && sight.sees("lease:revoke", leaseResource(view, &page[i]))
 			}
 			if len(page) < types.MaxPage {
 				break
@@ -102,7 +103,7 @@ func (s *Server) endLeasesOf(ctx context.Context, c *call, token fsm.TokenAccess
 		}
 		return sight.err
 	})
-	if err != nil || !any || !all {
+	if err != nil || !some || !all {
 		return err
 	}
 	_, err = s.config.Broker.StartOperation(ctx, c.request(false), broker.OperationSpec{
