@@ -250,15 +250,13 @@ func (n vaultNative) Node() vault.Node {
 	return out
 }
 
-func (n vaultNative) Leader() (apiURL, clusterAddress string) {
-	id, at, ok := n.s.config.Cluster.Leader()
-	if !ok {
-		return "", ""
-	}
-	for _, m := range n.s.config.Status().Members {
-		if m.ID == id {
-			return m.APIAddress, at
+func (n vaultNative) Leader() string {
+	if id, _, ok := n.s.config.Cluster.Leader(); ok {
+		for _, m := range n.s.config.Status().Members {
+			if m.ID == id {
+				return m.APIAddress
+			}
 		}
 	}
-	return "", at
+	return ""
 }

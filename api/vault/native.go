@@ -46,9 +46,9 @@ type Native interface {
 	Environment(ctx context.Context, name string) (types.Environment, error)
 	Environments(ctx context.Context) ([]types.Environment, error)
 
-	// Node and Leader tell what everybody may know. Addresses are empty where they are not known.
+	// Node tells what everybody may know, and Leader the URL of the leader's API; empty: not known.
 	Node() Node
-	Leader() (apiURL, clusterAddress string)
+	Leader() string
 }
 
 // Issued is a new lease with its values.

@@ -56,9 +56,9 @@ func (s *Server) health(w http.ResponseWriter, r *request) error {
 }
 
 func (s *Server) leader(w http.ResponseWriter, _ *request) error {
-	apiURL, clusterAddress := s.config.Native.Leader()
 	write(w, http.StatusOK, map[string]any{
-		"ha_enabled": true, "is_self": s.config.Native.Node().Leads, "leader_address": apiURL, "leader_cluster_address": clusterAddress,
+		"ha_enabled": true, "is_self": s.config.Native.Node().Leads, "leader_address": s.config.Native.Leader(),
+		"leader_cluster_address": "", // for members only
 		"performance_standby": false, "performance_standby_last_remote_wal": 0,
 	})
 	return nil
