@@ -85,19 +85,6 @@ func (f fields) number(name string) (int, error) {
 	return int(out), nil
 }
 
-// truth reads a boolean, which may be written as a text.
-func (f fields) truth(name string) (bool, error) {
-	raw, ok := f[name]
-	if !ok || string(raw) == "null" {
-		return false, nil
-	}
-	out, err := strconv.ParseBool(string(bytes.Trim(raw, `"`)))
-	if err != nil {
-		return false, refuse(name + " must be true or false")
-	}
-	return out, nil
-}
-
 // given reports whether a member says anything.
 func (f fields) given(name string) bool {
 	switch string(bytes.TrimSpace(f[name])) {

@@ -11,8 +11,6 @@ const credsSegment = "creds"
 // String is the full name.
 func (s Secret) String() string { return s.App + "/" + s.Env + "/" + s.Name }
 
-func (s Secret) path() string { return s.App + "/" + s.Env + "/" + credsSegment + "/" + s.Name }
-
 // leaseID is what a client knows a lease by.
 func leaseID(secret, id string) string {
 	at := strings.LastIndexByte(secret, '/')

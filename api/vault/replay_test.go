@@ -1,6 +1,8 @@
 package vault_test
 
 import (
+	"errors"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -133,5 +135,35 @@ func TestReplayAfterMany(t *testing.T) {
 	}
 	if n := leases(t, kit.URL); n != 20 {
 		t.Errorf("%d leases of 20", n)
+	}
+}
+
+// A follower whose leader is gone in the midst of a request asks the next one, and a client whose node is gone asks another
+// one: neither mints twice.
+func TestReplayAcrossNodes(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	c := furnish(t, kit)
+	url, cluster := kit.Follower(t, "n2", nil)
+	carry := cluster.Transport
+	var lost atomic.Int32
+	cluster.Transport = apitest.RoundTrip(func(r *http.Request) (*http.Response, error) {
+		answer, err := carry.RoundTrip(r)
+		if lost.Add(1) == 1 && err == nil {
+			return nil, errors.New("the leader has gone") // after it did what it was asked for
+		}
+		return answer, err
+	})
+	follower := client{t, url, apitest.Token}
+	id := follower.must(200, "GET", creds, "").textAt("lease_id")
+	if lost.Load() != 2 {
+		t.Fatalf("the leader was asked %d times", lost.Load())
+	}
+	if got := c.must(200, "GET", creds, "").textAt("lease_id"); got != id || len(kit.Fake.Logins()) != 1 {
+		t.Errorf("asked at another node: %s, not %s; %d logins", got, id, len(kit.Fake.Logins()))
+	}
+	// One more each time is never asked for twice by the broker itself.
+	lost.Store(0)
+	if got := follower.do("PUT", creds, ""); got.status != 503 || lost.Load() != 1 {
+		t.Errorf("PUT without an answer: %d after %d tries: %s", got.status, lost.Load(), got.text)
 	}
 }

@@ -59,7 +59,7 @@ func (s *Server) leader(w http.ResponseWriter, _ *request) error {
 	write(w, http.StatusOK, map[string]any{
 		"ha_enabled": true, "is_self": s.config.Native.Node().Leads, "leader_address": s.config.Native.Leader(),
 		"leader_cluster_address": "", // for members only
-		"performance_standby": false, "performance_standby_last_remote_wal": 0,
+		"performance_standby":    false, "performance_standby_last_remote_wal": 0,
 	})
 	return nil
 }
