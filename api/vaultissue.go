@@ -26,10 +26,10 @@ const replaySlot = time.Minute
 // maxReplaySlot is more than one account asks for at one node in a slot.
 const maxReplaySlot = 1 << 17
 
-func (n vaultNative) Issue(ctx context.Context, secret vault.Secret, ttl *types.Duration, once bool) (vault.Issued, error) {
+func (n vaultNative) Issue(ctx context.Context, secret vault.Secret, spec types.IssueSpec, once bool) (vault.Issued, error) {
 	in := &LeaseIssue{
 		SecretPath: SecretPath{EnvironmentPath: EnvironmentPath{App: secret.App, Env: secret.Env}, Name: secret.Name},
-		Body:       &types.IssueSpec{TTL: ttl},
+		Body:       &spec,
 	}
 	fields := map[string]string{}
 	out, err := serve(ctx, n.s, vaultIssue, in, func(ctx context.Context, c *call, in *LeaseIssue) (*created[types.Issued], error) {

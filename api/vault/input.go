@@ -93,3 +93,12 @@ func (f fields) given(name string) bool {
 	}
 	return true
 }
+
+// quoted writes a parameter of a query as JSON.
+func quoted(text string) json.RawMessage {
+	out, err := json.Marshal(text)
+	if err != nil {
+		return json.RawMessage(`""`) // a text has always a form
+	}
+	return out
+}

@@ -1,7 +1,9 @@
 package vault
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -12,21 +14,12 @@ import (
 // credentials issues a lease. GET is asked again by clients that got no answer, and by people; PUT and POST are for one
 // more each time.
 func (s *Server) credentials(w http.ResponseWriter, r *request) error {
-	input := r.fields
-	if query := r.URL.Query(); query.Has("ttl") {
-		input = fields{"ttl": []byte(quoted(query.Get("ttl")))}
-	}
-	ttl, err := input.duration("ttl")
+	spec, err := issueSpec(r)
 	if err != nil {
 		return err
 	}
-	var asked *types.Duration
-	if ttl > 0 {
-		d := types.Duration(ttl)
-		asked = &d
-	}
 	secret := Secret{r.names[0], r.names[1], r.names[2]}
-	issued, err := s.config.Native.Issue(r.Context(), secret, asked, r.method == http.MethodGet)
+	issued, err := s.config.Native.Issue(r.Context(), secret, spec, r.method == http.MethodGet)
 	if err != nil {
 		return err
 	}
@@ -48,6 +41,36 @@ func (s *Server) credentials(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// issueSpec reads what lease is asked for: its ttl, and whatever else the provider takes, in the body or the query.
+func issueSpec(r *request) (spec types.IssueSpec, err error) {
+	input := fields{}
+	for name, values := range r.URL.Query() {
+		if name != "list" && len(values) == 1 {
+			input[name] = quoted(values[0])
+		}
+	}
+	maps.Copy(input, r.fields)
+	ttl, err := input.duration("ttl")
+	if err != nil {
+		return spec, err
+	}
+	if ttl > 0 {
+		d := types.Duration(ttl)
+		spec.TTL = &d
+	}
+	for name, raw := range input {
+		var value any
+		if name == "ttl" || json.Unmarshal(raw, &value) != nil || value == nil {
+			continue
+		}
+		if spec.Parameters == nil {
+			spec.Parameters = map[string]any{}
+		}
+		spec.Parameters[name] = value
+	}
+	return spec, nil
+}
+
 // leased is what every answer about a live lease tells of it.
 func (s *Server) leased(l types.Lease) *answer {
 	return &answer{LeaseID: leaseID(l.Secret, l.ID), Renewable: renewable(l), LeaseDuration: seconds(s.config.Now(), l.ExpiresAt)}
@@ -55,7 +78,7 @@ func (s *Server) leased(l types.Lease) *answer {
 
 // renewable does not change while a lease lives: clients give up a lease that is so no more, at once, though it has
 // time left.
-func renewable(l types.Lease) bool { return l.RenewableTTL > 0 || l.Renewals > 0 }
+func renewable(l types.Lease) bool { return l.Renewable || l.Renewals > 0 }
 
 // leaseOf reads which lease is meant: its id in the path or in the body. An id that can be none is empty.
 func leaseOf(r *request) (Place, error) {
@@ -127,6 +150,7 @@ func (s *Server) renewLease(w http.ResponseWriter, r *request) error {
 	}
 	l, asked, err := s.config.Native.Renew(r.Context(), at.ID, increment)
 	if err != nil {
+		err = as(err, refuse("lease is not renewable"), "not_renewable")
 		return as(err, noLease(), codeNotFound, "lease_not_active", "lease_ended")
 	}
 	out := s.leased(l)

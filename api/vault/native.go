@@ -12,7 +12,7 @@ import (
 type Native interface {
 	// Issue issues a lease. Once says that the request may have been made before: within a short while it is
 	// answered with the same lease.
-	Issue(ctx context.Context, secret Secret, ttl *types.Duration, once bool) (Issued, error)
+	Issue(ctx context.Context, secret Secret, spec types.IssueSpec, once bool) (Issued, error)
 
 	Lease(ctx context.Context, id string) (types.Lease, error)
 

@@ -94,6 +94,7 @@ func TestWhatIsNotServed(t *testing.T) {
 		{200, "GET", creds, []string{"X-Vault-Namespace", "root/", "X-Vault-Wrap-TTL", "0"}},
 		{400, "GET", creds + "?ttl=-5", nil},
 		{400, "GET", creds + "?ttl=2h", nil},
+		{400, "GET", creds + "?tttl=2m", nil}, // a mistake is none of the default's
 		{400, "GET", "payments//production/creds/orders-ro", nil},
 		{400, "GET", "payments/production/creds/" + apitest.Token, nil},
 		{200, "GET", creds + "/", nil},

@@ -1,7 +1,6 @@
 package vault
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -209,12 +208,3 @@ const (
 	maxName   = 128
 	maxSecret = 4096
 )
-
-// quoted writes a parameter of a query as JSON.
-func quoted(text string) string {
-	out, err := json.Marshal(text)
-	if err != nil {
-		return `""` // a text has always a form
-	}
-	return string(out)
-}
