@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -21,6 +22,11 @@ type Config struct {
 
 	// Token is the bearer token. Empty: only public routes answer.
 	Token string
+
+	// Refresh gets another token when the broker does not take the present one any more; the call is made once
+	// more then. It is called by one caller at a time, and must not use this client. Nil: calls fail as
+	// unauthenticated.
+	Refresh func(ctx context.Context) (string, error)
 
 	// CACert is a PEM file's content with the CAs to trust besides the system's. Empty: the system's.
 	CACert []byte
@@ -59,6 +65,7 @@ type Client struct {
 	config    Config
 	addresses []string
 	http      *http.Client
+	tokens    tokens
 	preferred atomic.Int64  // position in addresses of the node that answered last
 	index     atomic.Uint64 // newest log index seen in an answer
 }
@@ -99,6 +106,7 @@ func New(config Config) (*Client, error) {
 	return &Client{
 		config:    config,
 		addresses: addresses,
+		tokens:    tokens{current: config.Token},
 		http: &http.Client{
 			Transport: transport,
 			// A redirect could carry the token to a host nobody named.

@@ -57,7 +57,17 @@ func (c *Client) do(ctx context.Context, what string, one *call, options ...Opti
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	if err := c.redacted(c.tryAll(ctx, one, body)); err != nil {
+	token := c.tokens.get()
+	err := c.tryAll(ctx, one, body)
+	if c.config.Refresh != nil && Code(err) == "unauthenticated" {
+		// It was refused before anything was done with it.
+		if failed := c.refresh(ctx, token); failed != nil {
+			err = failed
+		} else {
+			err = c.tryAll(ctx, one, body)
+		}
+	}
+	if err := c.redacted(err); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
@@ -225,8 +235,8 @@ func (c *Client) request(ctx context.Context, address string, one *call, body []
 	if one.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if c.config.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.config.Token)
+	if token := c.tokens.get(); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	return request, nil
 }

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
@@ -86,19 +88,28 @@ func Code(err error) string {
 	return ""
 }
 
+// Unavailable reports whether err says that the broker, or a system behind it, is away or busy: the same call may well
+// succeed later. Of a call that is not safe to repeat the outcome may be unknown.
+func Unavailable(err error) bool {
+	var (
+		unreachable *UnreachableError
+		problem     *types.Problem
+	)
+	switch {
+	case errors.As(err, &problem):
+		switch problem.Status {
+		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+			return true
+		}
+		return false
+	case errors.As(err, &unreachable):
+		return true
+	}
+	return errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrTimeout) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // neverSent reports whether a failed round trip certainly did not reach a server.
 func neverSent(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
-}
-
-// shortestToken is how long a text is at least that could be a token: less would be found in any sentence.
-const shortestToken = 8
-
-// redacted hides the token in an error's text; the cause stays reachable only when it does not hold it.
-func (c *Client) redacted(err error) error {
-	if err == nil || len(c.config.Token) < shortestToken || !strings.Contains(err.Error(), c.config.Token) {
-		return err
-	}
-	return errors.New(strings.ReplaceAll(err.Error(), c.config.Token, "[redacted]"))
 }

@@ -116,8 +116,8 @@ func (s *stream) serve(ctx context.Context, address string) result {
 	}
 	request.Header.Set("User-Agent", c.config.UserAgent)
 	request.Header.Set("Accept", "text/event-stream")
-	if c.config.Token != "" {
-		request.Header.Set("Authorization", "Bearer "+c.config.Token)
+	if token := c.tokens.get(); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	if s.position != "" {
 		request.Header.Set("Last-Event-ID", s.position)
