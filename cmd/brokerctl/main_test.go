@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -34,6 +35,7 @@ func TestMain(m *testing.M) {
 //	leader ID|none         decide who leads
 //	refuse CODE TEXT       have changes of the cluster's nodes refused; accept: no more
 //	asked PATTERN          check that the cluster was asked for such a change
+//	exitcode N COMMAND…    run a command that has to end with this exit code
 //	perm MODE FILE         check a file's permissions
 //	logins N               check how many logins the outside system has
 //	stick, unstick         have no login removed any more, or again
@@ -98,6 +100,17 @@ func TestScripts(t *testing.T) {
 					id = ""
 				}
 				ts.Value("kit").(*apitest.Kit).Cluster.SetLeader(id)
+			},
+			"exitcode": func(ts *testscript.TestScript, _ bool, args []string) {
+				err := ts.Exec(args[1], args[2:]...)
+				code := 0
+				var exit *exec.ExitError
+				if errors.As(err, &exit) {
+					code = exit.ExitCode()
+				}
+				if number(code) != args[0] {
+					ts.Fatalf("it ended with %d (%v), want %s", code, err, args[0])
+				}
 			},
 			"perm": func(ts *testscript.TestScript, _ bool, args []string) {
 				info, err := os.Stat(ts.MkAbs(args[1]))

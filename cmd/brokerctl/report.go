@@ -60,6 +60,10 @@ func (a *app) report(err error) int {
 	if errors.Is(err, errNotAllowed) {
 		return exitDenied // the answer says it all
 	}
+	var child *childExit
+	if errors.As(err, &child) {
+		return child.code // what it said, it said itself
+	}
 	var problem *types.Problem
 	if errors.As(err, &problem) && len(problem.Errors) > 1 {
 		// One line for each, instead of one long line for all.
@@ -91,11 +95,14 @@ func tellsMore(status int) bool {
 
 func exitCode(err error) int {
 	var (
+		own         *runError
 		usage       *usageError
 		problem     *types.Problem
 		unreachable *client.UnreachableError
 	)
 	switch {
+	case errors.As(err, &own):
+		return own.code
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &unreachable), errors.Is(err, context.DeadlineExceeded):

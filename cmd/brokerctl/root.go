@@ -106,6 +106,8 @@ func (a *app) root() *cobra.Command {
 		a.roleCommand(), a.policyCommand(), a.accessCommand(),
 
 		a.groupCommand(), a.tokenCommand(), a.logoutCommand(), a.unwrapCommand(),
+
+		a.runCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {
