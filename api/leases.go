@@ -104,6 +104,7 @@ func (s *Server) issueLease(ctx context.Context, c *call, in *LeaseIssue) (*crea
 	}
 	issued, err := s.config.Broker.Issue(ctx, c.request(in.DryRun), broker.IssueSpec{
 		Secret: in.secret(), Name: asked.Name, TTL: ttl, Labels: asked.Labels, MaxTTL: c.decision.MaxTTL, Parameters: asked.Parameters,
+		Replaces: fsm.LeaseID(asked.Replaces),
 	})
 	if err != nil {
 		return nil, err
@@ -279,6 +280,8 @@ func (s *Server) leaseOf(lease fsm.Lease) types.Lease {
 		Operation:    string(lease.Operation),
 		Version:      lease.Version,
 		Parameters:   parametersOf(lease),
+		Replaces:     string(lease.Replaces),
+		ReplacedBy:   string(lease.ReplacedBy),
 	}
 }
 

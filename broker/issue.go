@@ -186,7 +186,7 @@ func (p *period) prepare(req Request, spec IssueSpec, pl plan) (c *fsm.PrepareLe
 	c = &fsm.PrepareLease{
 		Name: spec.Name, Secret: pl.secret.Name, SecretVersion: pl.secret.Version, System: pl.connection.System,
 		Account: req.Actor.Account, Token: req.Actor.Token, TTL: spec.TTL, CreateTTL: p.Timing.Create, Labels: spec.Labels,
-		MaxTTL: spec.MaxTTL,
+		MaxTTL: spec.MaxTTL, Replaces: spec.Replaces,
 	}
 	if c.Name == "" {
 		c.Name = short

@@ -116,6 +116,8 @@ type IssueSpec struct {
 	MaxTTL time.Duration // the longest life that the caller may give the lease; zero: the secret's alone counts
 
 	Parameters map[string]any // what the provider takes besides, such as a public key
+
+	Replaces fsm.LeaseID // the lease of the same secret that the caller had before; empty: none
 }
 
 // Issued is a new lease with its values, which are shown this once.

@@ -48,6 +48,9 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 	if len(c.Parameters) > maxParameters {
 		return Lease{}, &Refusal{Code: CodeInvalid, Field: "parameters", Message: fmt.Sprintf("at most %d bytes, not %d", maxParameters, len(c.Parameters))}
 	}
+	if refusal := t.mayReplace(c); refusal != nil {
+		return Lease{}, refusal
+	}
 	expires := t.now().Add(c.TTL)
 	if c.Fixed {
 		longest = c.TTL
@@ -58,7 +61,7 @@ func applyPrepareLease(t *txn, c *PrepareLease) (Lease, *Refusal) {
 		Username: c.Username, State: Pending, Labels: c.Labels, Term: t.meta.Term,
 		CreatedAt: t.now(), ExpiresAt: expires, MaxExpiresAt: t.now().Add(longest),
 		CreateDeadlineAt: min(t.now().Add(c.CreateTTL), expires),
-		Fixed:            c.Fixed, Parameters: c.Parameters,
+		Fixed:            c.Fixed, Parameters: c.Parameters, Replaces: c.Replaces,
 	})
 	t.record(Event{Type: EventLeasePrepared, Lease: l.ID, Subject: string(l.Secret), Details: map[string]string{
 		"username": l.Username, "account": string(l.Account), "expires_at": l.ExpiresAt.String(),
@@ -82,10 +85,37 @@ func applyActivateLease(t *txn, c *ActivateLease) (Lease, *Refusal) {
 	if len(c.Reply) > 0 && !t.sealedWithRetired(c.Reply) {
 		replies.put(t, reply{Lease: l.ID, Sealed: c.Reply, UntilAt: t.now().Add(c.ReplyTTL)})
 	}
-	t.record(Event{Type: EventLeaseIssued, Lease: l.ID, Subject: string(l.Secret), Details: map[string]string{
-		"expires_at": l.ExpiresAt.String(),
-	}})
+	details := map[string]string{"expires_at": l.ExpiresAt.String()}
+	if l.Replaces != "" {
+		details["replaces"] = string(l.Replaces)
+		t.markReplaced(l)
+	}
+	t.record(Event{Type: EventLeaseIssued, Lease: l.ID, Subject: string(l.Secret), Details: details})
 	return l, nil
+}
+
+// mayReplace refuses a lease that names one which is not of the same secret and account as the one that it replaces.
+// Another's lease is as if it did not exist.
+func (t *txn) mayReplace(c *PrepareLease) *Refusal {
+	if c.Replaces == "" {
+		return nil
+	}
+	old, ok := t.Lease(c.Replaces)
+	switch {
+	case !ok || old.Account != c.Account:
+		return &Refusal{Code: CodeInvalid, Field: "replaces", Message: fmt.Sprintf("you hold no lease %q", c.Replaces)}
+	case old.Secret != c.Secret:
+		return &Refusal{Code: CodeInvalid, Field: "replaces", Message: fmt.Sprintf("lease %s is of another secret", c.Replaces)}
+	}
+	return nil
+}
+
+// markReplaced has the lease that another replaces know it. It may be forgotten by now.
+func (t *txn) markReplaced(by Lease) {
+	if old, ok := t.Lease(by.Replaces); ok {
+		old.ReplacedBy = by.ID
+		t.putLease(old)
+	}
 }
 
 func applyRenewLease(t *txn, c *RenewLease) (Lease, *Refusal) {

@@ -137,6 +137,8 @@ type PrepareLease struct {
 
 	Fixed      bool   `cbor:"13,keyasint,omitempty"` // see [Lease].Fixed
 	Parameters []byte `cbor:"14,keyasint,omitempty"` // see [Lease].Parameters
+
+	Replaces LeaseID `cbor:"15,keyasint,omitempty"` // a lease of the same secret and account that this one comes after
 }
 
 // ActivateLease records that the login exists. Values are revealed only after it is applied and the

@@ -76,6 +76,9 @@ type Lease struct {
 	Fixed bool `cbor:"32,keyasint,omitempty"`
 
 	Parameters []byte `cbor:"33,keyasint,omitempty"` // what the request said besides, as JSON
+
+	Replaces   LeaseID `cbor:"34,keyasint,omitempty"` // the one that whoever asked for it had before
+	ReplacedBy LeaseID `cbor:"35,keyasint,omitempty"` // the newest active one that came in its place
 }
 
 // WasActive reports whether the lease ever became active. For one that did not, the login's absence

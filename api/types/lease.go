@@ -30,6 +30,9 @@ type Lease struct {
 
 	Parameters map[string]any `json:"parameters,omitempty" doc:"What it was asked for with besides"`
 
+	Replaces   string `json:"replaces,omitempty" doc:"The lease that its holder had before, as the request for it said"`
+	ReplacedBy string `json:"replaced_by,omitempty" doc:"The lease that came in its place"`
+
 	Cause     string     `json:"cause,omitempty" doc:"Why its end began: revoke, expire, rollback, abort, refused or orphan"`
 	Reason    string     `json:"reason,omitempty"`
 	Attempts  int        `json:"attempts,omitempty" doc:"Attempts at revoking that failed"`
@@ -56,6 +59,8 @@ type IssueSpec struct {
 	Labels map[string]string `json:"labels,omitempty"`
 
 	Parameters map[string]any `json:"parameters,omitempty" doc:"What the provider takes besides, as its description tells; kept with the lease"`
+
+	Replaces string `json:"replaces,omitempty" maxLength:"64" doc:"A lease of the same secret and account that this one comes after; it is marked, and lives on until it is revoked"`
 }
 
 // Issued is a new lease with its values, which are shown this once.

@@ -122,6 +122,7 @@ func (a *app) leaseRows(l types.Lease) []row {
 	if l.State == "active" {
 		rows = append(rows, row{"Renewable", renewable(l)})
 	}
+	rows = append(rows, row{"Replaces", l.Replaces}, row{"Replaced by", l.ReplacedBy})
 	if l.Missing {
 		rows = append(rows, row{"Missing", "its login was not there in the newest sweep"})
 	}
