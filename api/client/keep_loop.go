@@ -29,6 +29,16 @@ func newRequest(spec types.IssueSpec) *request {
 	return &request{key: rand.Text(), spec: spec, askedAt: time.Now()}
 }
 
+// want has a lease be asked for that replaces the current one, unless one is.
+func (k *Keeper) want() {
+	if k.config.Single || k.wanted != nil {
+		return
+	}
+	spec := k.config.Spec
+	spec.Replaces = k.held.issued.Lease.ID
+	k.wanted = newRequest(spec)
+}
+
 // keep is the Keeper's goroutine: one act after the other until the context ends.
 func (k *Keeper) keep(ctx context.Context) {
 	defer close(k.done)
@@ -87,7 +97,7 @@ func (k *Keeper) act(ctx context.Context) {
 	case k.wanted != nil:
 		err = k.replace(ctx)
 	case !now.Before(k.held.replaceAt) && !k.config.Single:
-		k.wanted = newRequest(k.config.Spec)
+		k.want()
 		err = k.replace(ctx)
 	case !now.Before(k.held.replaceAt) && !k.ending:
 		k.ending = true
@@ -112,9 +122,7 @@ func (k *Keeper) renewed(err error) {
 	case "lease_not_active", "not_found":
 		k.lose(err)
 	case "not_renewable", "lease_ttl_exceeds_max":
-		if !k.config.Single && k.wanted == nil {
-			k.wanted = newRequest(k.config.Spec)
-		}
+		k.want()
 	}
 }
 
@@ -138,9 +146,7 @@ func (k *Keeper) judge(ctx context.Context, err error) {
 
 // lose gives the current lease up, once, and wants another.
 func (k *Keeper) lose(err error) {
-	if !k.config.Single && k.wanted == nil {
-		k.wanted = newRequest(k.config.Spec)
-	}
+	k.want()
 	if !k.lost {
 		k.lost = true
 		k.notify(KeepEvent{Kind: KeepLost, Lease: k.held.issued.Lease, Err: err})
@@ -243,6 +249,12 @@ func (k *Keeper) issue(ctx context.Context, patience time.Duration) (*held, erro
 		k.wanted = newRequest(k.wanted.spec)
 	case "lease_ended":
 		k.wanted = newRequest(k.wanted.spec)
+	case "invalid_value":
+		// The lease before may be forgotten by now, or be another account's: the broker does not have to know it.
+		if spec := k.wanted.spec; spec.Replaces != "" {
+			spec.Replaces = ""
+			k.wanted = newRequest(spec)
+		}
 	case "lease_ttl_exceeds_max":
 		longest := secondsOf(problem.Extra["renewable_ttl"])
 		if asked := k.wanted.spec.TTL; asked != nil && longest > 0 && longest < asked.Std() {
