@@ -5,5 +5,8 @@
 // There is one method per route. Every answer that is not a success is an error that holds a
 // [types.Problem] (errors.As); nodes that cannot be reached are an [UnreachableError].
 //
+// [Client.Keep] is for programs that live on leased values: it holds a lease, renews it, and replaces it before its longest
+// life ends.
+//
 // Two rules: a repeated POST always carries the key of its first try, and no error ever holds the token.
 package client
