@@ -89,7 +89,7 @@ func queries(until context.Context, query func(context.Context) (user string, er
 // leased is a "brokerctl run" of a command.
 type leased struct {
 	*exec.Cmd
-	out, err bytes.Buffer
+	err bytes.Buffer
 }
 
 func (h *house) run(args, env []string, command ...string) *leased {

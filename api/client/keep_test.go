@@ -181,6 +181,12 @@ func kept(t *testing.T, l *ledger, change func(*client.KeepConfig)) (*client.Kee
 	return k, d
 }
 
+// pass lets time go by, and what is done at its end be done.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // TestKeepRenewsAndReplaces follows a lease through two of its longest lives, whatever the broker's clock says.
 func TestKeepRenewsAndReplaces(t *testing.T) {
 	for _, skew := range []time.Duration{0, time.Hour, -time.Hour} {
@@ -189,7 +195,7 @@ func TestKeepRenewsAndReplaces(t *testing.T) {
 				l := &ledger{skew: skew}
 				k, d := kept(t, l, nil)
 				for range 20 * 60 {
-					time.Sleep(time.Second)
+					pass(time.Second)
 					if !slices.Contains(l.live(), k.Current().Lease.ID) {
 						t.Fatalf("after %s the lease %s is over\n%s", time.Since(d.began), k.Current().Lease.ID, strings.Join(d.lines, "\n"))
 					}
@@ -234,11 +240,11 @@ func TestKeepOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		k, d := kept(t, l, nil)
-		time.Sleep(9*time.Minute + 29*time.Second)
+		pass(9*time.Minute + 29*time.Second)
 		if got := l.live(); !slices.Equal(got, []string{"L1", "L2"}) {
 			t.Errorf("during the overlap there is %v\n%s", got, strings.Join(d.lines, "\n"))
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if got := l.live(); !slices.Equal(got, []string{"L2"}) {
 			t.Errorf("after the overlap there is %v\n%s", got, strings.Join(d.lines, "\n"))
 		}
@@ -253,11 +259,11 @@ func TestKeepOutage(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l := &ledger{}
 			k, d := kept(t, l, nil)
-			time.Sleep(began)
+			pass(began)
 			l.set(func() { l.away = true })
-			time.Sleep(25 * time.Second)
+			pass(25 * time.Second)
 			l.set(func() { l.away = false })
-			time.Sleep(90 * time.Second)
+			pass(90 * time.Second)
 			for _, e := range d.events {
 				if e.Kind == client.KeepLost {
 					t.Errorf("an outage after %s: %s", began, strings.Join(d.lines, "\n"))
@@ -273,9 +279,9 @@ func TestKeepOutage(t *testing.T) {
 		l := &ledger{}
 		k, d := kept(t, l, nil)
 		l.set(func() { l.away = true })
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		l.set(func() { l.away = false })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		kinds := []client.KeepKind{}
 		for _, e := range d.events {
 			if e.Kind == client.KeepLost || e.Kind == client.KeepReplaced {
@@ -298,7 +304,7 @@ func TestKeepRevoked(t *testing.T) {
 		l := &ledger{}
 		k, d := kept(t, l, nil)
 		l.set(func() { l.leases[0].State = "revoked" })
-		time.Sleep(65 * time.Second)
+		pass(65 * time.Second)
 		if len(d.events) != 2 || d.events[0].Kind != client.KeepLost || d.events[1].Kind != client.KeepReplaced || client.Code(d.events[0].Err) != "lease_not_active" {
 			t.Errorf("got %s", strings.Join(d.lines, "\n"))
 		}
@@ -314,7 +320,7 @@ func TestKeepSingle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		k, d := kept(t, l, func(c *client.KeepConfig) { c.Single = true })
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		var kinds []string
 		for i, e := range d.events {
 			if e.Kind != client.KeepRenewed {
@@ -333,7 +339,7 @@ func TestKeepFixed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{fixed: true}
 		k, d := kept(t, l, nil)
-		time.Sleep(50 * time.Second)
+		pass(50 * time.Second)
 		if got := strings.Join(d.lines, ", "); got != "45s replaced L2" {
 			t.Errorf("got %s", got)
 		}

@@ -21,18 +21,23 @@ const valuesVariable = "BROKER_VALUES_FILE"
 type supervisor struct {
 	app     *app
 	run     runSpec
-	changed chan struct{} // there are other values
-	over    chan struct{} // there will be none any more
-	live    *liveValues   // nil: the command is told of no others
+	signals chan os.Signal // that this program gets
+	changed chan struct{}  // there are other values
+	over    chan struct{}  // there will be none any more
+	live    *liveValues    // nil: the command is told of no others
 	started *exec.Cmd
 	ended   chan error // of the process
 }
 
 func newSupervisor(a *app, run runSpec) *supervisor {
-	return &supervisor{app: a, run: run, changed: make(chan struct{}, 1), over: make(chan struct{}, 1)}
+	s := &supervisor{app: a, run: run, signals: make(chan os.Signal, 64), changed: make(chan struct{}, 1), over: make(chan struct{}, 1)}
+	// From the beginning on: what comes before there is a command is passed on when there is one.
+	signal.Notify(s.signals, forwarded()...)
+	return s
 }
 
 func (s *supervisor) close() {
+	signal.Stop(s.signals)
 	if s.live != nil {
 		s.live.close()
 	}
@@ -65,9 +70,6 @@ func raise(flag chan struct{}) {
 
 // supervise runs the command until it ends by itself.
 func (s *supervisor) supervise(leases heldLeases) error {
-	signals := make(chan os.Signal, 64)
-	signal.Notify(signals, forwarded()...)
-	defer signal.Stop(signals)
 	if err := s.start(leases); err != nil {
 		return err
 	}
@@ -77,7 +79,7 @@ func (s *supervisor) supervise(leases heldLeases) error {
 	)
 	for {
 		select {
-		case sig := <-signals:
+		case sig := <-s.signals:
 			ending = ending || sig == syscall.SIGTERM || sig == os.Interrupt || sig == syscall.SIGQUIT
 			s.pass(sig)
 		case <-s.changed:

@@ -69,22 +69,38 @@ func (a *app) lookAhead(ctx context.Context, c *client.Client, giveUp time.Time,
 	if err != nil {
 		return spec, err
 	}
-	var dry types.Issued
-	err = patiently(ctx, giveUp, func() (err error) {
-		asked := spec
-		asked.TTL = nil // how long is a matter of the lease itself
-		dry, err = c.IssueLease(ctx, secret, asked, client.DryRun())
-		return err
-	})
+	if spec.TTL != nil {
+		_, err := tryOut(ctx, c, giveUp, secret, spec)
+		return spec, err
+	}
+	usual, err := tryOut(ctx, c, giveUp, secret, spec)
 	if err != nil {
 		return spec, err
 	}
-	fixed := !dry.Lease.ExpiresAt.Before(dry.Lease.MaxExpiresAt)
-	if spec.TTL == nil && !fixed {
-		normal := types.Duration(runTTL)
-		spec.TTL = &normal
+	short := spec
+	ttl := types.Duration(runTTL)
+	short.TTL = &ttl
+	if usual.ExpiresAt.Before(usual.MaxExpiresAt) {
+		return short, nil
+	}
+	// Either all the time that its secret allows is the usual, or the end of what it leases is fixed as it is made.
+	if lease, err := tryOut(ctx, c, giveUp, secret, short); err == nil && lease.ExpiresAt.Before(lease.MaxExpiresAt) {
+		return short, nil
 	}
 	return spec, nil
+}
+
+// tryOut returns the lease that would be issued. A TTL that is too long is no error: leases are shortened.
+func tryOut(ctx context.Context, c *client.Client, giveUp time.Time, secret string, spec types.IssueSpec) (types.Lease, error) {
+	var dry types.Issued
+	err := patiently(ctx, giveUp, func() (err error) {
+		dry, err = c.IssueLease(ctx, secret, spec, client.DryRun())
+		return err
+	})
+	if client.Code(err) == "lease_ttl_exceeds_max" {
+		err = nil
+	}
+	return dry.Lease, err
 }
 
 // addKeys notes whose keys these are, and refuses one that is another's.
