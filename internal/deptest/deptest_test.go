@@ -56,6 +56,7 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"the kit of clusters sees cluster only", "cluster/clustertest", "broker/broker"},
 		{"the kit of the API is a server without a cluster", "api/apitest", "broker/cluster"},
 		{"scripts and tests of processes see clients and test servers", "scripts/devpostgres", "broker/fsm"},
+		{"examples are copied: they see the client at the most", "docs/examples/rotate", "broker/fsm"},
 		{"the benchmark sees clients, test servers and the state machine", "internal/bench", "broker/broker"},
 		{"packages of tests only build nothing of ours", "internal/deptest", "broker/fsm"},
 		{Unplaced, "newcomer", ""},

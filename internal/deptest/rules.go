@@ -78,7 +78,7 @@ func Rules() []Rule {
 		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
 			May: []string{"api/types", "api/client/...", "providers/*/*", "e2e/...", "scripts/...", "internal/faultproxy", "internal/testserver", "snapshot", "docs/examples/..."}},
 		{Name: "examples are copied: they see the client at the most", For: []string{"docs/examples/..."},
-			May: []string{"api/types", "api/client"}, Never: serverLibraries},
+			May: []string{"api/types", "api/client"}},
 		{Name: "the benchmark sees clients, test servers and the state machine", For: []string{"internal/bench"}, Kits: true,
 			May: []string{"api/types", "api/client/...", "providers/*/*", "internal/testserver", "fsm"}},
 		{Name: "packages of tests only build nothing of ours", For: []string{"internal/...", "broker/crashtest"}},
