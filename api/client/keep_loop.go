@@ -115,7 +115,8 @@ func (k *Keeper) renewed(err error) {
 // judge plans the next try after a failure.
 func (k *Keeper) judge(ctx context.Context, err error) {
 	if err == nil {
-		k.failed, k.nextTry = 0, time.Time{}
+		// Not at once again, should the broker have moved nothing.
+		k.failed, k.nextTry = 0, time.Now().Add(k.backoff(1))
 		return
 	}
 	if ctx.Err() != nil {
