@@ -111,7 +111,7 @@ func TestConsumersSurvive(t *testing.T) {
 	must(t)(c.UpdateSecret(t.Context(), secretName, types.SecretChange{DefaultTTL: &max, MaxTTL: &max}))
 	url := fmt.Sprintf("postgres://127.0.0.1:%d/%s?sslmode=disable", h.pg.Port, postgrestest.Database)
 
-	child := h.run([]string{"--ttl", life.String(), "--overlap", "2s", "--at-max", "signal=HUP"}, []string{childVariable + "=" + url}, os.Args[0])
+	child := h.run([]string{"--ttl", life.String(), "--overlap", "2s", "--at-max", "signal=HUP", "--label", "by=run"}, []string{childVariable + "=" + url}, os.Args[0])
 	out, err := child.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -168,6 +168,11 @@ func TestConsumersSurvive(t *testing.T) {
 	h.mustDevcluster("up", "--nodes", "3")
 	t.Logf("there was no broker for %s", time.Since(began).Round(time.Millisecond))
 	eventually(t, 2*life, "the third longest life ends", func() bool { return replaced.Load() >= 3 })
+	eventually(t, 2*life, "the command has its fourth lease", func() bool {
+		// Its second may have ended while there was no broker: then the third is younger than the other pool's.
+		page, err := c.ListLeases(t.Context(), client.LeaseSelector{Labels: map[string]string{"by": "run"}}, client.ListOptions{})
+		return err == nil && len(page.Items) >= 4
+	})
 	<-time.After(2500 * time.Millisecond) // the overlap of the third
 
 	stop()
