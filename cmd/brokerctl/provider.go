@@ -57,8 +57,11 @@ func (a *app) providerGet() *cobra.Command {
 			if err != nil {
 				return a.unknownProvider(cmd, c, args[0], err)
 			}
-			if a.format != "table" || a.field != "" || !a.terminal {
-				return a.show(found, found.Name, providerRows(found))
+			if a.format != "table" || a.field != "" {
+				return a.show(found, found.Name, nil)
+			}
+			if !a.terminal {
+				return a.showInPipe(found)
 			}
 			fmt.Fprintf(a.out, "%s (%s): %s\n", found.Title, found.Name, found.Summary)
 			for _, one := range abilities(found) {
@@ -121,22 +124,31 @@ func traits(field types.Field) []string {
 	return out
 }
 
-func providerRows(found types.Provider) []row {
-	rows := []row{{"Name", found.Name}, {"Title", found.Title}, {"Summary", found.Summary}}
-	for _, one := range abilities(found) {
-		rows = append(rows, row{"Ability", one})
+// showInPipe prints a line for each field, with columns for its name, its type and what is to know about it.
+func (a *app) showInPipe(p types.Provider) error {
+	table := a.table()
+	line := func(title string, columns ...string) {
+		for i := range columns {
+			columns[i] = clean(columns[i])
+		}
+		fmt.Fprintf(table, "%s\t%s\n", a.title(title), strings.Join(columns, "\t"))
 	}
-	for _, one := range found.Connection {
-		rows = append(rows, row{"Setting", one.Name})
+	line("Name", p.Name)
+	line("Title", p.Title)
+	line("Summary", p.Summary)
+	for _, one := range abilities(p) {
+		line("Ability", one)
 	}
-	for _, one := range found.Options {
-		rows = append(rows, row{"Option", one.Name})
+	fields := func(title string, of []types.Field) {
+		for _, one := range of {
+			line(title, one.Name, string(one.Type), strings.Join(append([]string{one.Help}, traits(one)...), " "))
+		}
 	}
-	for _, one := range found.Parameters {
-		rows = append(rows, row{"Parameter", one.Name})
+	fields("Setting", p.Connection)
+	fields("Option", p.Options)
+	fields("Parameter", p.Parameters)
+	for _, one := range p.Outputs {
+		line("Output", one.Name, one.Help)
 	}
-	for _, one := range found.Outputs {
-		rows = append(rows, row{"Output", one.Name})
-	}
-	return rows
+	return table.Flush()
 }

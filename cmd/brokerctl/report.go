@@ -152,7 +152,7 @@ func hintFor(err error) string {
 		return "give a token in BROKER_TOKEN, BROKER_TOKEN_FILE or a context"
 	case "lease_ttl_exceeds_max":
 		if left, ok := problem.Extra["renewable_ttl"].(float64); ok && left > 0 {
-			return "at most " + types.Duration(time.Duration(left)*time.Second).String() + " is possible"
+			return "" // the message says how much is left
 		}
 		return "it has all the time that its secret allows: issue a new lease"
 	case "version_mismatch":
