@@ -84,8 +84,13 @@ func (b *backend) make(ctx context.Context, s *session, ordered order, grant pro
 		own = own || step.own
 		if err := s.exec(ctx, step.sql); err != nil {
 			e := statementError(doing(step.doing), err)
-			if i == 0 && hasNumber(err, errCannotUser) {
+			switch {
+			case i == 0 && hasNumber(err, errCannotUser):
 				e.Kind = providers.KindExists
+			case step.given != "" && hasNumber(err, privilegeErrors...):
+				e.Hint = step.given
+			case step.from != "" && hasNumber(err, errSyntax, errIllegalGrant):
+				e.Hint = fmt.Sprintf("The server does not understand the secret's %s: is there such a privilege, and can it be given on that?", step.from)
 			}
 			return e
 		}

@@ -30,12 +30,15 @@ func TestHalfMadeIsLocked(t *testing.T) {
 		"a table that does not exist":   {"roles": mysqltest.ReadRole, "grants": "SELECT ON orders.zz_nothing"},
 		"a statement that is refused":   {"creation_statements": "GRANT SELECT ON mysql.* TO {{name}}@{{host}}"},
 		"a privilege that root has not": {"grants": "SELECT ON sys.*"},
+		"a privilege that is none":      {"grants": "SELEKT ON orders.*"},
 	} {
 		grant := k.grant(options)
 		k.removeAtEnd(grant.Login)
 		_, err := k.Create(t.Context(), grant)
 		if e := want(t, providers.KindRejected, err, what); e.Hint == "" {
 			t.Errorf("%s: no hint: %v", what, err)
+		} else if what == "a privilege that root has not" && !strings.Contains(e.Hint, "GRANT SELECT ON `sys`.* TO it WITH GRANT OPTION") {
+			t.Errorf("%s: the hint is %q", what, e.Hint)
 		}
 		if exists, isLocked := locked(t, grant.Login); !exists || !isLocked {
 			t.Errorf("%s: the account exists %v and is locked %v, want both", what, exists, isLocked)

@@ -20,12 +20,14 @@ const (
 	errNoDatabase           = 1049
 	errShutdown             = 1053
 	errUnknownColumn        = 1054
+	errSyntax               = 1064
 	errNoThread             = 1094
 	errNotOwner             = 1095 // of a session that is to end
 	errHostBlocked          = 1129
 	errHostNotAllowed       = 1130
 	errTableAccessDenied    = 1142
 	errColumnAccessDenied   = 1143
+	errIllegalGrant         = 1144
 	errNoTable              = 1146
 	errUnknownVariable      = 1193
 	errUserLimit            = 1203
@@ -72,7 +74,7 @@ func (b *backend) connectError(username string, err error) *providers.Error {
 		switch reported.Number {
 		case errAccessDenied:
 			e.Err = fmt.Errorf("%s: the password was refused, or there is no such account for this host: %w", where, err)
-			reject("Check username and password, and the host part of the account at the server. An account that requires TLS is refused in the same words over a connection in clear.")
+			reject("Check username and password, and the host part of the account at the server: an anonymous account of this host (''@'localhost') comes before 'broker'@'%'. An account that requires TLS is refused in the same words over a connection in clear.")
 		case errDatabaseAccessDenied, errNoDatabase:
 			reject("The account has nothing in that database, or there is none of that name.")
 		case errAccountLocked, errAccountLockedMariaDB:
@@ -91,7 +93,7 @@ func (b *backend) connectError(username string, err error) *providers.Error {
 	case errors.Is(err, providers.ErrAddressRefused):
 		reject("The operator's network rules do not let the broker connect there.")
 	case errors.Is(err, mysql.ErrNoTLS) || strings.Contains(err.Error(), "x509:") || strings.Contains(err.Error(), "tls:"):
-		reject("The server's TLS does not satisfy the connection's tls fields: give its authority as tls_ca, or say another tls.")
+		reject("The server's TLS does not satisfy the connection's tls fields: give its authority as tls_ca, or tls=off when the server speaks none.")
 	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin), errors.Is(err, mysql.ErrNativePassword):
 		reject("Let the account log in by caching_sha2_password, ed25519 or mysql_native_password.")
 	}

@@ -13,7 +13,9 @@ import (
 type step struct {
 	doing string // a gerund phrase for errors
 	sql   string
-	own   bool // it is a user's own
+	own   bool   // it is a user's own
+	given string // what lets the root account carry it out, a sentence for hints; empty: nothing special
+	from  string // the option that it was made of; empty: none whose words the server judges
 }
 
 // order is what the steps are made of.
@@ -42,7 +44,8 @@ func (o order) steps() ([]step, error) {
 	if roles := o.options.List(optionRoles); len(roles) > 0 {
 		add("granting roles", "GRANT "+roleList(roles)+" TO "+account)
 		if o.mariaDB {
-			add("setting its default role", "SET DEFAULT ROLE "+roleList(roles)+" FOR "+account)
+			steps = append(steps, step{doing: "setting its default role", sql: "SET DEFAULT ROLE " + roleList(roles) + " FOR " + account,
+				given: "The root account may not set default roles: GRANT UPDATE ON mysql.* TO it."})
 		} else {
 			add("setting its default roles", "ALTER USER "+account+" DEFAULT ROLE "+roleList(roles))
 		}
@@ -52,7 +55,8 @@ func (o order) steps() ([]step, error) {
 		if err != nil {
 			return nil, fmt.Errorf("grants: element %d %w", i+1, err)
 		}
-		add("granting privileges", granted.statement(account))
+		steps = append(steps, step{doing: "granting privileges", sql: granted.statement(account), from: optionGrants,
+			given: "The root account has to hold what it grants: " + granted.statement("it") + " WITH GRANT OPTION."})
 	}
 	values := map[string]string{
 		placeholderName: quoteString(o.name), placeholderHost: quoteString(hostOf(o.options)), placeholderPassword: quoteString(o.password),
@@ -62,7 +66,7 @@ func (o order) steps() ([]step, error) {
 		return nil, fmt.Errorf("creation_statements: %w", err)
 	}
 	for i, sql := range own {
-		steps = append(steps, step{doing: fmt.Sprintf("running creation statement %d", i+1), sql: sql, own: true})
+		steps = append(steps, step{doing: fmt.Sprintf("running creation statement %d", i+1), sql: sql, own: true, from: optionCreationStatements})
 	}
 	add("unlocking it", "ALTER USER "+account+" ACCOUNT UNLOCK")
 	return steps, nil
