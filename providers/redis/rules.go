@@ -26,8 +26,9 @@ var (
 	accounts = []string{"on", "off", "nopass", "resetpass", "reset", "sanitize-payload", "skip-sanitize-payload"}
 
 	// administrative are the commands that noAdmin takes away again, so that a rule that gives one alone is a mistake.
-	administrative = []string{"acl", "bgrewriteaof", "bgsave", "cluster", "commandlog", "config", "debug", "failover", "latency", "module",
-		"monitor", "psync", "replconf", "replicaof", "save", "shutdown", "slaveof", "slowlog", "sync"}
+	administrative = []string{"acl", "bgrewriteaof", "bgsave",
+		"client|kill", "client|list", "client|no-evict", "client|pause", "client|unblock", "client|unpause", "cluster", "commandlog", "config", "debug", "failover", "lastsave", "latency", "module",
+		"monitor", "pfdebug", "pfselftest", "psync", "replconf", "replicaof", "role", "save", "shutdown", "slaveof", "slowlog", "sync"}
 )
 
 // isPlain reports whether a text has only characters that may stand in a file with a line for each user.
@@ -117,8 +118,8 @@ func givesAdministrative(rules []string) string {
 	for _, rule := range rules {
 		for _, part := range strings.Fields(strings.Trim(rule, "()")) {
 			command, given := strings.CutPrefix(strings.ToLower(part), "+")
-			command, _, _ = strings.Cut(command, "|")
-			if given && slices.Contains(administrative, command) {
+			whole, _, _ := strings.Cut(command, "|")
+			if given && (slices.Contains(administrative, command) || slices.Contains(administrative, whole)) {
 				return part
 			}
 		}

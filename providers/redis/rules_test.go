@@ -25,7 +25,7 @@ func TestRules(t *testing.T) {
 		"on": "broker's", "NOPASS": "broker's", "reset": "broker's", ">canary": "broker's", "#abc": "broker's", "<canary": "broker's", "!abc": "broker's",
 		"skip-sanitize-payload": "broker's", "(~a on)": "broker's", "(+get ~a": "does not end", "()": "is empty", "~": "is none", "%X~a": "is none",
 		"%R~": "is none", "+": "is none", "+@": "is none", "get": "is none", "+get;": "is none", `~a"b`: "quote", "~a'b": "quote", "~a(b": "parenthesis", "~a\x01": "printed",
-		"+config|set": "admin_rules", "+ACL": "admin_rules", "(+replicaof ~a)": "admin_rules", "": "",
+		"+config|set": "admin_rules", "+ACL": "admin_rules", "+client|list": "admin_rules", "(+replicaof ~a)": "admin_rules", "": "",
 	}
 	for rule, want := range bad {
 		problems := redis.Provider{}.ValidateOptions(providers.Options{"rules": []string{rule}})
