@@ -160,6 +160,9 @@ func (b *backend) classify(doing string, err error, sent bool) *providers.Error 
 	default:
 		e.Kind = providers.KindUnavailable
 	}
+	if strings.Contains(err.Error(), "malformed HTTP response") {
+		e.Hint = "This is no port for HTTP, such as the one for AMQP: give that of the management API (15671, or 15672 without TLS)."
+	}
 	return e
 }
 
@@ -173,6 +176,8 @@ func classifyStatus(e *providers.Error, status statusError) {
 		e.Hint = "Nothing is there: is this the port of the management API, with the plugin rabbitmq_management enabled?"
 	case status.status == http.StatusTooManyRequests:
 		e.Kind = providers.KindUnavailable
+	case status.reason == "invalid_regexp":
+		e.Hint = "The server takes one of the regular expressions in the secret's permissions or topic_permissions for none."
 	case status.status == http.StatusBadGateway, status.status == http.StatusServiceUnavailable, status.status == http.StatusGatewayTimeout:
 		// A proxy's word too: the request may be under way.
 		e.Kind = providers.KindUnavailable
