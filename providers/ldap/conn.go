@@ -66,7 +66,7 @@ func (b *backend) protect(ctx context.Context, wire *bounded) (*conn, error) {
 	if s.tls != nil && !s.startTLS {
 		protected := tls.Client(wire, s.tls)
 		if err := protected.HandshakeContext(ctx); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errHandshake, err)
 		}
 		return b.speak(protected, wire, true), nil
 	}
@@ -80,7 +80,7 @@ func (b *backend) protect(ctx context.Context, wire *bounded) (*conn, error) {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("starting TLS: %w", err)
+		return nil, fmt.Errorf("%w: %w", errHandshake, err)
 	}
 	return c, nil
 }

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"syscall"
 
 	goldap "github.com/go-ldap/ldap/v3"
 
 	"broker/providers"
 )
+
+// errHandshake is the failure of whatever comes before TLS is spoken.
+var errHandshake = errors.New("starting TLS")
 
 // result returns what the directory answered, nil when it did not answer.
 func result(err error) *goldap.Error {
@@ -47,6 +52,10 @@ func (b *backend) connectError(ctx context.Context, err error) *providers.Error 
 	case answeredWith(err, goldap.LDAPResultBusy, goldap.LDAPResultUnavailable):
 	case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
 		e.Kind, e.Hint = providers.KindRejected, "The directory's TLS does not satisfy the connection: give its authority as tls_ca, its name as tls_server_name, or starttls where the port does not speak TLS from the start."
+	case errors.Is(err, errHandshake) && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		e.Hint = "The port does not speak TLS from the start: give the one that does (636), or starttls=true, or tls=off when the directory speaks none."
+	case errors.Is(err, errHandshake) && answeredWith(err, goldap.LDAPResultProtocolError):
+		e.Kind, e.Hint = providers.KindRejected, "The directory does not offer StartTLS: leave starttls out where a port speaks TLS from the start (636), or tls=off when the directory speaks none."
 	case result(err) != nil:
 		e.Kind = providers.KindRejected
 	}
