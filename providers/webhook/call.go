@@ -82,6 +82,9 @@ func (b *backend) send(ctx context.Context, doing, operation string, request any
 		case strings.Contains(text, "x509:") || strings.Contains(text, "tls:"):
 			return 0, "", nil, notSent(providers.KindRejected, "The service's TLS does not satisfy the connection: give its authority as tls_ca, or its name as tls_server_name.", err)
 		}
+		if errors.Is(err, http.ErrSchemeMismatch) {
+			return 0, "", nil, notSent(providers.KindRejected, "The service speaks no TLS at this port: the connection's url is https, which off loopback it has to be.", err)
+		}
 		return 0, "", nil, notSent(providers.KindUnavailable, "", err)
 	}
 	defer answer.Body.Close()
