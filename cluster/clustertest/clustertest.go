@@ -2,7 +2,6 @@ package clustertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -230,8 +229,10 @@ func (n *Node) MustApply(index uint64) {
 	}
 }
 
-// MustPropose proposes cmd at whoever leads, and again as long as it certainly
-// was not committed. It returns the index of the entry.
+// MustPropose proposes cmd at whoever leads, and again until it knows that it
+// was committed: on a machine that does much else leadership may change in
+// between, and the entry is there twice then. It returns the index of the
+// last one.
 func (c *Cluster) MustPropose(cmd []byte) uint64 {
 	c.t.Helper()
 	var index uint64
@@ -241,9 +242,8 @@ func (c *Cluster) MustPropose(cmd []byte) uint64 {
 		leader := c.Leader()
 		var err error
 		_, index, err = leader.Live().Propose(ctx, cmd)
-		var definite *cluster.NotCommittedError
-		if err != nil && !errors.As(err, &definite) {
-			c.t.Fatalf("proposing at %s: %v", leader.ID, err)
+		if err != nil {
+			c.t.Logf("proposing at %s again: %v", leader.ID, err)
 		}
 		return err == nil
 	})
