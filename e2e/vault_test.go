@@ -147,6 +147,7 @@ func vaultPrograms(t *testing.T) (node string) {
 // Programs that were written for Vault lease, renew and revoke through a follower, live through the ends of their leases
 // and the death of the leader, and nothing is minted that they were not told of.
 func TestVaultClients(t *testing.T) {
+	t.Parallel()
 	node := vaultPrograms(t)
 	h := newHouse(t)
 	admin := h.client()
