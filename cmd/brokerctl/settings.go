@@ -92,6 +92,9 @@ func (a *app) readSetting(values map[string]any, provider string, fields []types
 		if content, err = a.readText(path); err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
 		}
+		if content == "" {
+			return usage("there is nothing in %s for %s: an empty value is %s=", path, name, name)
+		}
 	case field.Secret && content != "":
 		a.warn(fmt.Sprintf("%s is secret, and other users of this machine can see arguments: use %s=@FILE or %s=@- instead", name, name, name))
 	}
