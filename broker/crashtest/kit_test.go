@@ -12,9 +12,9 @@ import (
 )
 
 var (
-	everyPair = flag.Int("crashtest.pairs", modest(400, 2000), "play one out of so many pairs of faults; 1: all")
-	seeds     = flag.Int("crashtest.seeds", modest(300, 30), "how many random worlds to play")
-	replays   = flag.Int("crashtest.replays", modest(20, 5), "how many random worlds to play twice")
+	everyPair = flag.Int("crashtest.pairs", modest(400, 6000), "play one out of so many pairs of faults; 1: all")
+	seeds     = flag.Int("crashtest.seeds", modest(300, 15), "how many random worlds to play")
+	replays   = flag.Int("crashtest.replays", modest(20, 2), "how many random worlds to play twice")
 	seedFrom  = flag.Uint64("crashtest.from", 1, "the first seed")
 )
 
