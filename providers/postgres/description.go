@@ -46,8 +46,6 @@ const (
 	maxPassword = 128
 )
 
-func limit(n int64) *int64 { return &n }
-
 // Describe returns the description of the provider "postgres".
 func (Provider) Describe() providers.Description {
 	return providers.Description{
@@ -57,7 +55,7 @@ func (Provider) Describe() providers.Description {
 		Connection: []providers.Field{
 			{Name: fieldHost, Type: providers.TypeString, Required: true, Locates: true, Example: "db1.internal",
 				Help: "Host name or address of the server. Connect to it directly: a pooler in between hides the broker's sessions from the server."},
-			{Name: fieldPort, Type: providers.TypeInteger, Default: int64(5432), Min: limit(1), Max: limit(65535), Locates: true,
+			{Name: fieldPort, Type: providers.TypeInteger, Default: int64(5432), Min: providers.Limit(1), Max: providers.Limit(65535), Locates: true,
 				Help: "Port of the server."},
 			{Name: fieldDatabase, Type: providers.TypeString, Required: true, Locates: true, Example: "orders",
 				Help: "Database that the broker connects to and that leased users are given."},
@@ -71,9 +69,9 @@ func (Provider) Describe() providers.Description {
 				Help: "Certificates (PEM) that the server's certificate is checked against. The system's are used when there are none."},
 			{Name: fieldClientHost, Type: providers.TypeString, Example: "db.example.com",
 				Help: "Host that outputs show, when clients reach the server by another one than the broker."},
-			{Name: fieldClientPort, Type: providers.TypeInteger, Min: limit(1), Max: limit(65535),
+			{Name: fieldClientPort, Type: providers.TypeInteger, Min: providers.Limit(1), Max: providers.Limit(65535),
 				Help: "Port that outputs show, when it is not the broker's."},
-			{Name: fieldMaxConnections, Type: providers.TypeInteger, Default: int64(8), Min: limit(1), Max: limit(100),
+			{Name: fieldMaxConnections, Type: providers.TypeInteger, Default: int64(8), Min: providers.Limit(1), Max: providers.Limit(100),
 				Help: "How many connections a broker node opens to the database at most. Revoking opens one more to each other database in which a login left something."},
 			{Name: fieldConnectTimeout, Type: providers.TypeDuration, Default: defaultConnectTimeout.String(),
 				Help: "How long one attempt to connect may take."},
@@ -89,9 +87,9 @@ func (Provider) Describe() providers.Description {
 				Help: "Statements that remove the role, in place of the broker's own; log-ins have been stopped and sessions ended before. They must leave no role behind. {{name}} is replaced, quoted."},
 			{Name: optionOwnerRole, Type: providers.TypeString, Example: "orders_owner",
 				Help: "Role that gets what a leased user made, when the lease ends. Without it, the owner of the database that the objects are in."},
-			{Name: optionConnectionLimit, Type: providers.TypeInteger, Min: limit(-1), Max: limit(100000), Default: int64(-1),
+			{Name: optionConnectionLimit, Type: providers.TypeInteger, Min: providers.Limit(-1), Max: providers.Limit(100000), Default: int64(-1),
 				Help: "How many sessions a login may have at once; -1 is no limit."},
-			{Name: optionSCRAMIterations, Type: providers.TypeInteger, Min: limit(1), Max: limit(1000000), Default: int64(defaultSCRAMIterations),
+			{Name: optionSCRAMIterations, Type: providers.TypeInteger, Min: providers.Limit(1), Max: providers.Limit(1000000), Default: int64(defaultSCRAMIterations),
 				Help: "Iterations of the SCRAM verifier. Passwords are random with at least 119 bits, so more only costs time at issue and log-in, and fewer than the default make both cheaper; but some drivers (JDBC) refuse fewer than 4096."},
 			{Name: optionGrace, Type: providers.TypeDuration, Default: defaultGrace.String(),
 				Help: "How long after the lease's end the server itself refuses new log-ins (VALID UNTIL), should the broker be down then."},
