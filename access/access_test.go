@@ -63,6 +63,7 @@ func TestIdentify(t *testing.T) {
 	short := h.token("short", func(k *fsm.Token) { k.ExpiresAt = fsm.At(h.now.Add(time.Minute)) })
 	alices := h.token("alices", func(k *fsm.Token) { k.Account = "alice" })
 	gone := h.token("gone", func(*fsm.Token) {})
+	idle := h.token("idle", func(k *fsm.Token) { k.IdleTTL = 4 * time.Minute })
 	want := func(when, token, address string, who access.Identity) {
 		t.Helper()
 		from, _ := netip.ParseAddr(address)
@@ -102,6 +103,14 @@ func TestIdentify(t *testing.T) {
 	want("in time", short, "192.0.2.7", access.Identity{Account: "ci", Token: "short"})
 	h.now = h.now.Add(time.Minute)
 	want("expired", short, "192.0.2.7", nobody)
+
+	want("not idle yet", idle, "192.0.2.7", access.Identity{Account: "ci", Token: "idle"})
+	h.now = h.now.Add(2 * time.Minute)
+	h.apply(&fsm.RenewToken{Accessor: "idle"})
+	h.now = h.now.Add(3 * time.Minute)
+	want("renewed", idle, "192.0.2.7", access.Identity{Account: "ci", Token: "idle"})
+	h.now = h.now.Add(time.Minute)
+	want("idle", idle, "192.0.2.7", nobody)
 
 	off := true
 	h.apply(&fsm.UpdateAccount{Name: "ci", Disabled: &off})

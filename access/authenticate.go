@@ -65,8 +65,8 @@ func (t *Tokens) Identify(token string, address netip.Addr) (Identity, error) {
 	var found *known
 	remembered, err := t.State.Remember(tokenHash(hash), func(v *fsm.View) any {
 		found = lookUp(v, hash)
-		if found == nil || found.token.MaxUses > 0 {
-			return nil // not to be kept: anybody can make tokens up, and uses are counted without a word to what remembers
+		if found == nil || found.token.MaxUses > 0 || found.token.IdleTTL > 0 {
+			return nil // not to be kept: anybody can make tokens up, and uses and renewals come without a word to what remembers
 		}
 		return found
 	})

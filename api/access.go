@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"broker/access"
 	"broker/api/types"
@@ -44,8 +45,17 @@ type AccessReport struct{ Paged }
 
 func (AccessReport) resource() Resource { return Resource{Kind: "account"} }
 
+// AccessCan asks what whoever asks may do.
+type AccessCan struct {
+	Read
+	Questions []string `query:"question,explode" maxItems:"200" doc:"ACTION RESOURCE, e.g. lease:issue payments/production/orders-ro; repeatable"`
+}
+
+func (AccessCan) resource() Resource { return Resource{Kind: "account"} }
+
 func (r *routes) access() {
 	s := r.server
+	register(r, route{id: "access-can", action: "access:explain", method: http.MethodGet, path: "/access/can", summary: "Say what one may do oneself", chosen: true}, s.can)
 	register(r, route{id: "access-explain", action: "access:explain", method: http.MethodPost, path: "/access/explain", summary: "Say whether an account may do something, and why"}, s.explainAccess)
 	register(r, route{id: "access-who-can", action: "access:explain", method: http.MethodPost, path: "/access/who-can", summary: "Say who may do something, and why"}, s.whoCan)
 	register(r, route{id: "access-report", action: "access:report", method: http.MethodGet, path: "/access/report", summary: "Report who may do what where, and when they last did; pages keep an account's rows together"}, s.reportAccess)
@@ -80,6 +90,38 @@ func (s *Server) explainAccess(_ context.Context, _ *call, in *AccessExplain) (*
 		out.MaxTTL = &most
 	}
 	return &body[types.Explanation]{out}, nil
+}
+
+func (s *Server) can(_ context.Context, c *call, in *AccessCan) (*body[types.Page[types.Answer]], error) {
+	out := types.Page[types.Answer]{Items: []types.Answer{}}
+	var asks []ask
+	for _, question := range in.Questions {
+		action, resource, _ := strings.Cut(question, " ")
+		if err := access.CheckAction(access.Action(action)); err != nil {
+			return nil, invalid("question", err.Error())
+		}
+		on, err := access.ParseResource(resource)
+		if err != nil {
+			return nil, invalid("question", err.Error())
+		}
+		asks = append(asks, ask{access.Action(action), on})
+		out.Items = append(out.Items, types.Answer{Action: action, Resource: resource})
+	}
+	err := s.view(c, func(view View) error {
+		for i, one := range asks {
+			found, err := s.decide(c, one.action, complete(view, one.on))
+			if err != nil {
+				return err
+			}
+			out.Items[i].Allowed = found.Allowed
+			if found.MaxTTL > 0 {
+				most := types.Duration(found.MaxTTL)
+				out.Items[i].MaxTTL = &most
+			}
+		}
+		return nil
+	})
+	return &body[types.Page[types.Answer]]{out}, err
 }
 
 func (s *Server) whoCan(_ context.Context, _ *call, in *AccessWhoCan) (*body[types.WhoCan], error) {

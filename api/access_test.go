@@ -390,3 +390,46 @@ func TestTheClusterWarnsOfHostTokens(t *testing.T) {
 		t.Errorf("still a warning in %s", got.text)
 	}
 }
+
+// Whoever asks learns what he may do himself, and nothing about others.
+func TestWhatOneMayDo(t *testing.T) {
+	kit := apitest.Start(t, func(c *api.Config) { c.Authorizer = c.Access.(*access.Decider) })
+	furnish(t, kit)
+	expect(t, 201, kit.URL, "POST", "/api/v1/accounts", `{"name":"alice","kind":"user"}`)
+	expect(t, 201, kit.URL, "POST", "/api/v1/role-bindings", `{"role":"developer","account":"alice","scope":"payments/*"}`)
+	token := text(expect(t, 201, kit.URL, "POST", "/api/v1/tokens", `{"account":"alice"}`).at("token"))
+	got := bearing(t, token, kit.URL, "GET", "/api/v1/access/can?question=lease:issue+payments/production/orders-ro&question=account:create+account&question=connection:list+connection&question=account:get+account/alice", "")
+	var allowed []string
+	for _, one := range got.at("items").([]any) {
+		allowed = append(allowed, fmt.Sprint(one.(map[string]any)["action"], " ", one.(map[string]any)["allowed"]))
+	}
+	if want := "lease:issue true, account:create false, connection:list false, account:get true"; strings.Join(allowed, ", ") != want {
+		t.Errorf("%d %v, want %s", got.status, allowed, want)
+	}
+	for _, question := range []string{"lease:isue+payments/production/orders-ro", "lease:issue+a/b/c/d", "lease:issue"} {
+		if got := bearing(t, token, kit.URL, "GET", "/api/v1/access/can?question="+question, ""); got.status != 422 || got.field() != "question" {
+			t.Errorf("%s: %d %s", question, got.status, got.text)
+		}
+	}
+}
+
+// A token that ends when it is idle is told so, and goes on while it is renewed.
+func TestIdleTokens(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	expect(t, 201, kit.URL, "POST", "/api/v1/accounts", `{"name":"alice","kind":"user"}`)
+	expect(t, 204, kit.URL, "POST", "/api/v1/accounts/alice/password", `{"password":"`+longPassword+`"}`)
+	in := noToken(t, kit.URL, "/api/v1/auth/password", `{"username":"alice","password":"`+longPassword+`","description":"console","idle_ttl":"30m"}`)
+	if in.status != 200 || in.at("idle_ttl") != 1800.0 || in.at("idle_ends_at") == nil || in.at("description") != "console" {
+		t.Fatalf("signing in: %d %s", in.status, in.text)
+	}
+	token := text(in.at("token"))
+	if got := bearing(t, token, kit.URL, "POST", "/api/v1/tokens/self/renew", ""); got.status != 200 || got.at("accessor") != in.at("accessor") {
+		t.Errorf("renewing: %d %s", got.status, got.text)
+	}
+	if got := bearing(t, token, kit.URL, "POST", "/api/v1/tokens", `{"ttl":"1h","idle_ttl":"1h"}`); got.status != 201 || got.at("idle_ttl") != 1800.0 {
+		t.Errorf("a token made with it: %d %s", got.status, got.text)
+	}
+	if got := noToken(t, kit.URL, "/api/v1/auth/password", `{"username":"alice","password":"`+longPassword+`","idle_ttl":"0s"}`); got.status != 422 || got.field() != "idle_ttl" {
+		t.Errorf("idle for no time: %d %s", got.status, got.text)
+	}
+}

@@ -54,14 +54,20 @@ func (r *routes) signIn() {
 }
 
 func (s *Server) signInClient(ctx context.Context, c *call, in *ClientSignIn) (*body[types.Token], error) {
-	return s.signInBy(ctx, c, fsm.MethodClient, in.Body.ClientID, in.Body.ClientSecret)
+	return s.signInBy(ctx, c, fsm.MethodClient, in.Body.ClientID, in.Body.ClientSecret, broker.SignInSpec{})
 }
 
 func (s *Server) signInPassword(ctx context.Context, c *call, in *PasswordSignIn) (*body[types.Token], error) {
-	return s.signInBy(ctx, c, fsm.MethodPassword, in.Body.Username, in.Body.Password)
+	idle, err := positive("idle_ttl", in.Body.IdleTTL)
+	if err != nil {
+		return nil, err
+	}
+	return s.signInBy(ctx, c, fsm.MethodPassword, in.Body.Username, in.Body.Password,
+		broker.SignInSpec{Description: in.Body.Description, IdleTTL: idle})
 }
 
-func (s *Server) signInBy(ctx context.Context, c *call, method, name, secret string) (*body[types.Token], error) {
+// signInBy makes a token by a proof; the spec says what it is to be besides.
+func (s *Server) signInBy(ctx context.Context, c *call, method, name, secret string, spec broker.SignInSpec) (*body[types.Token], error) {
 	proven, err := s.config.Credentials.SignIn(ctx, method, access.Proof{Name: fsm.AccountName(name), Secret: secret, Address: c.client})
 	if err != nil {
 		return nil, err
@@ -71,10 +77,10 @@ func (s *Server) signInBy(ctx context.Context, c *call, method, name, secret str
 	if err != nil {
 		return nil, err
 	}
-	made, err := s.config.Broker.SignIn(ctx, c.request(false), broker.SignInSpec{
-		Account: proven.Account, Hash: hash, Method: method, TTL: proven.TTL, CIDRs: proven.CIDRs, Groups: proven.Groups,
-		ClientSecret: proven.ClientSecret, Password: proven.Password,
-	})
+	spec.Account, spec.Hash, spec.Method = proven.Account, hash, method
+	spec.TTL, spec.CIDRs, spec.Groups = proven.TTL, proven.CIDRs, proven.Groups
+	spec.ClientSecret, spec.Password = proven.ClientSecret, proven.Password
+	made, err := s.config.Broker.SignIn(ctx, c.request(false), spec)
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,7 @@ type Broker interface {
 	DeleteGroup(ctx context.Context, request broker.Request, name fsm.GroupName, ifVersion uint64) error
 	MakeToken(context.Context, broker.Request, broker.TokenSpec) (fsm.Token, error)
 	DeleteToken(context.Context, broker.Request, fsm.TokenAccessor) ([]fsm.Token, error)
+	RenewToken(context.Context, broker.Request, fsm.TokenAccessor) (fsm.Token, error)
 	NewClientSecretID() (fsm.ClientSecretID, error)
 	CreateClientSecret(context.Context, broker.Request, broker.ClientSecretSpec) (fsm.ClientSecret, error)
 	DeleteClientSecret(context.Context, broker.Request, fsm.AccountName, fsm.ClientSecretID) error

@@ -63,12 +63,18 @@ type OwnTokenDelete struct{ Write }
 
 func (OwnTokenDelete) resource() Resource { return Resource{Kind: access.KindToken} }
 
+// OwnTokenRenew asks for the time to begin anew for which a token is good without being renewed.
+type OwnTokenRenew struct{ Asked }
+
+func (OwnTokenRenew) resource() Resource { return Resource{Kind: access.KindToken} }
+
 func (r *routes) tokens() {
 	s := r.server
 	register(r, route{id: "token-list", action: "token:list", method: http.MethodGet, path: "/tokens", summary: "List the tokens that one may see, oldest first", chosen: true}, s.listTokens)
 	register(r, route{id: "token-create", action: "token:create", method: http.MethodPost, path: "/tokens", summary: "Make a token; one for the own account stays within the bounds of the one it is made with", status: http.StatusCreated}, s.createToken)
 	// Everybody may look at what he has in his hand, and throw it away.
 	register(r, route{id: "token-get-own", action: "token:get", method: http.MethodGet, path: "/tokens/self", summary: "Get the token that is asked with", chosen: true}, s.getOwnToken)
+	register(r, route{id: "token-renew-own", action: "token:get", method: http.MethodPost, path: "/tokens/self/renew", summary: "Renew the token that is asked with, where it ends when it is idle", chosen: true}, s.renewOwnToken)
 	register(r, route{id: "token-delete-own", action: "token:delete", method: http.MethodDelete, path: "/tokens/self", summary: "Delete the token that is asked with, and those made with it", chosen: true}, s.deleteOwnToken)
 	register(r, route{id: "token-get", action: "token:get", method: http.MethodGet, path: "/tokens/{accessor}", summary: "Get a token, which is never shown again"}, s.getToken)
 	register(r, route{id: "token-delete", action: "token:delete", method: http.MethodDelete, path: "/tokens/{accessor}", summary: "Delete a token, and those made with it"}, s.deleteToken)
@@ -104,12 +110,17 @@ func (s *Server) createToken(ctx context.Context, c *call, in *TokenCreate) (*cr
 	if err != nil {
 		return nil, err
 	}
+	idle, err := positive("idle_ttl", in.Body.IdleTTL)
+	if err != nil {
+		return nil, err
+	}
 	text, hash, err := s.config.Credentials.NewToken()
 	if err != nil {
 		return nil, err
 	}
 	made, err := s.config.Broker.MakeToken(ctx, c.request(in.DryRun), broker.TokenSpec{
 		Hash: hash, Account: in.owner(c.identity.Account), TTL: ttl, MaxUses: in.Body.Uses, CIDRs: in.Body.CIDRs, Description: in.Body.Description,
+		IdleTTL: idle,
 	})
 	if err != nil {
 		return nil, err
@@ -129,6 +140,14 @@ func (s *Server) getToken(_ context.Context, c *call, in *TokenGet) (*body[types
 
 func (s *Server) getOwnToken(_ context.Context, c *call, _ *OwnTokenGet) (*body[types.Token], error) {
 	return s.oneToken(c, c.identity.Token)
+}
+
+func (s *Server) renewOwnToken(ctx context.Context, c *call, _ *OwnTokenRenew) (*body[types.Token], error) {
+	renewed, err := s.config.Broker.RenewToken(ctx, c.request(false), c.identity.Token)
+	if err != nil {
+		return nil, err
+	}
+	return &body[types.Token]{s.tokenOf(renewed)}, nil
 }
 
 func (s *Server) oneToken(c *call, accessor fsm.TokenAccessor) (*body[types.Token], error) {
@@ -165,8 +184,9 @@ func (s *Server) tokenOf(k fsm.Token) types.Token {
 	return types.Token{
 		Accessor: string(k.Accessor), Account: string(k.Account), Description: k.Description, Method: k.Method,
 		MadeBy: string(k.MadeBy), Parent: string(k.Parent), MaxUses: int(k.MaxUses), Uses: int(k.Used), CIDRs: k.CIDRs,
-		Groups: textsOf(k.Groups), State: credentialState(k.MaxUses, k.Used, k.ExpiresAt, s.config.Now()),
+		Groups: textsOf(k.Groups), State: credentialState(k.MaxUses, k.Used, k.EndsAt(), s.config.Now()),
 		CreatedAt: k.CreatedAt.Time(), ExpiresAt: endingAt(k.ExpiresAt),
+		IdleTTL: types.Duration(k.IdleTTL), IdleEndsAt: endingAt(k.IdleEndsAt),
 	}
 }
 

@@ -98,6 +98,8 @@ type SignInSpec struct {
 	Groups       []fsm.GroupName
 	ClientSecret fsm.ClientSecretID // that was shown; empty: something else was
 	Password     uint64             // the version of the password that was shown; zero: something else was
+	Description  string             // of the token
+	IdleTTL      time.Duration      // for how long it is good without being renewed; zero: it need not be
 }
 
 // SignIn makes a token for whoever has shown who they are. Like SetPassword it binds no key: repeated, it makes another
@@ -115,14 +117,17 @@ func (b *Broker) SignIn(ctx context.Context, req Request, spec SignInSpec) (fsm.
 	if spec.TTL == 0 {
 		spec.TTL = DefaultTokenTTL(account.Kind)
 	}
+	var ps problems
+	ps.text("description", spec.Description, maxDescription)
+	ps.tokenTTL("idle_ttl", spec.IdleTTL, account.Kind)
 	accessor, err := b.newAccessor()
 	if err != nil {
 		return fsm.Token{}, err
 	}
-	return change[fsm.Token](ctx, b, req, nil, &fsm.SignIn{
+	return change[fsm.Token](ctx, b, req, ps, &fsm.SignIn{
 		Token: fsm.Token{
 			Accessor: accessor, Hash: spec.Hash, Account: spec.Account, ExpiresAt: fsm.At(b.Now().Add(min(spec.TTL, MaxTokenTTL(account.Kind)))),
-			CIDRs: spec.CIDRs, Method: spec.Method, Groups: spec.Groups,
+			CIDRs: spec.CIDRs, Method: spec.Method, Groups: spec.Groups, Description: spec.Description, IdleTTL: spec.IdleTTL,
 		},
 		ClientSecret: spec.ClientSecret, Password: spec.Password,
 	})

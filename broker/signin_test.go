@@ -210,3 +210,29 @@ func TestBadGroupsAndAccounts(t *testing.T) {
 		}
 	})
 }
+
+// People click more often than the log needs to know.
+func TestATokenIsRenewedWhenThatMovesItsEndByMuch(t *testing.T) {
+	inHouse(t, func(t *testing.T, h *house) {
+		in, err := h.b.SignIn(t.Context(), broker.Request{}, broker.SignInSpec{Account: "alice", Hash: []byte("y"), Description: "console", IdleTTL: 30 * time.Minute})
+		if err != nil || in.Description != "console" || in.IdleEndsAt.Sub(in.CreatedAt) != 30*time.Minute {
+			t.Fatalf("%+v, %v", in, err)
+		}
+		renew := func(after time.Duration, entries int, refused fsm.Code) {
+			t.Helper()
+			time.Sleep(after)
+			before := len(h.log.entries)
+			got, err := h.b.RenewToken(t.Context(), alice(), in.Accessor)
+			if refusal(err) != refused || len(h.log.entries)-before != entries {
+				t.Errorf("%v, %d entries, %v", got, len(h.log.entries)-before, err)
+			}
+		}
+		renew(2*time.Minute, 0, "")
+		renew(2*time.Minute, 1, "")
+		renew(29*time.Minute, 1, "")
+		renew(31*time.Minute, 1, fsm.CodeTokenRefused)
+		if _, err := h.b.SignIn(t.Context(), broker.Request{}, broker.SignInSpec{Account: "alice", Hash: []byte("z"), IdleTTL: 400 * 24 * time.Hour}); refusal(err) != fsm.CodeInvalid {
+			t.Errorf("idle for a year: %v", err)
+		}
+	})
+}

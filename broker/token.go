@@ -15,6 +15,7 @@ type TokenSpec struct {
 	MaxUses     int             // requests that it is good for; zero: any number
 	CIDRs       []string        // networks that it is good from; none: from anywhere
 	Description string
+	IdleTTL     time.Duration // for how long it is good without being renewed; zero: it need not be
 }
 
 // The bounds of tokens.
@@ -55,11 +56,12 @@ func (b *Broker) MakeToken(ctx context.Context, req Request, spec TokenSpec) (fs
 	var ps problems
 	ps.text("description", spec.Description, maxDescription)
 	ps.tokenTTL("ttl", spec.TTL, account.Kind)
+	ps.tokenTTL("idle_ttl", spec.IdleTTL, account.Kind)
 	ps.uses("uses", spec.MaxUses)
 	ps.cidrs("cidrs", spec.CIDRs)
 	token := fsm.Token{
 		Hash: spec.Hash, Account: spec.Account, Description: spec.Description, MaxUses: uint32(spec.MaxUses), CIDRs: spec.CIDRs,
-		MadeBy: req.Actor.Account, Method: fsm.MethodToken,
+		MadeBy: req.Actor.Account, Method: fsm.MethodToken, IdleTTL: spec.IdleTTL,
 	}
 	if spec.TTL == 0 {
 		spec.TTL = DefaultTokenTTL(account.Kind)
@@ -102,6 +104,22 @@ func (b *Broker) UseToken(ctx context.Context, req Request, accessor fsm.TokenAc
 	req.Key, req.DryRun = nil, false
 	_, err := change[fsm.Token](ctx, b, req, nil, &fsm.UseToken{Accessor: accessor})
 	return err
+}
+
+// RenewToken has the time begin anew for which a token is good without being renewed. What would move its end by little
+// is answered with the token as it is: people click more often than the log needs to know.
+func (b *Broker) RenewToken(ctx context.Context, req Request, accessor fsm.TokenAccessor) (fsm.Token, error) {
+	req.Key, req.DryRun = nil, false
+	var known fsm.Token
+	var ok bool
+	if err := b.State.Peek(func(v *fsm.View) { known, ok = v.Token(accessor) }); err != nil {
+		return known, err
+	}
+	now := fsm.At(b.Now())
+	if ok && !known.Over(now) && (known.IdleEndsAt == known.ExpiresAt || now.Add(known.IdleTTL-known.IdleTTL/10) < known.IdleEndsAt) {
+		return known, nil
+	}
+	return change[fsm.Token](ctx, b, req, nil, &fsm.RenewToken{Accessor: accessor})
 }
 
 func (b *Broker) newAccessor() (fsm.TokenAccessor, error) {

@@ -86,6 +86,7 @@ var handlers = map[CommandType]handler{
 	TypeDeleteGroup:        on("delete_group", applyDeleteGroup, nil),
 	TypeDeleteToken:        on("delete_token", applyDeleteToken, nil),
 	TypeUseToken:           on("use_token", applyUseToken, nil),
+	TypeRenewToken:         on("renew_token", applyRenewToken, nil),
 	TypeCreateClientSecret: on("create_client_secret", applyCreateClientSecret, recallClientSecret),
 	TypeDeleteClientSecret: on("delete_client_secret", applyDeleteClientSecret, nil),
 	TypeSignIn:             on("sign_in", applySignIn, nil),

@@ -35,8 +35,14 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 		p.Locks++
 	}
 	for _, key := range t.oldest(bucketTokensByEnd, t.now(), c.Limit) {
-		k, _ := t.Token(TokenAccessor(key))
-		t.forgetToken(k)
+		k, ok := t.Token(TokenAccessor(key))
+		switch {
+		case !ok: // it went with another
+		case k.EndsAt() != k.ExpiresAt: // before its time: what was made with it may be good for longer
+			t.dropToken(k)
+		default:
+			t.forgetToken(k)
+		}
 		p.Tokens++
 	}
 	for _, key := range t.oldest(bucketClientSecretsByEnd, t.now(), c.Limit) {

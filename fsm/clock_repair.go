@@ -107,17 +107,24 @@ func (r repair) lease(l Lease) Lease {
 	return l
 }
 
-// tokens moves the ends of tokens that were made in the time that never was.
+// tokens moves the ends of tokens that were made or renewed in the time that never was.
 func (r repair) tokens() uint64 {
 	var list []Token
 	tokens.scan(r.tx, nil, func(one Token) bool {
-		if one.CreatedAt > r.to {
+		if one.CreatedAt > r.to || one.IdleEndsAt > r.to.Add(one.IdleTTL) {
 			list = append(list, one)
 		}
 		return true
 	})
 	var moved uint64
 	for _, one := range list {
+		one.IdleEndsAt = min(one.IdleEndsAt, r.to.Add(one.IdleTTL))
+		if one.CreatedAt <= r.to { // it was only renewed then
+			one.Version = r.meta.Index
+			tokens.put(r.txn, one)
+			moved++
+			continue
+		}
 		if one.ExpiresAt > one.CreatedAt {
 			one.ExpiresAt = r.back(one.ExpiresAt)
 			moved++

@@ -119,6 +119,7 @@ const (
 	TypeSetPassword        CommandType = 69
 	TypeStoreWrapped       CommandType = 76
 	TypeTakeWrapped        CommandType = 77
+	TypeRenewToken         CommandType = 90
 )
 
 // Command is one entry of the log. Time, ids and names come with it, so that applying it is pure.

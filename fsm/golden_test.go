@@ -91,6 +91,7 @@ var newBody = map[string]func() Body{
 	"delete_group":         func() Body { return new(DeleteGroup) },
 	"delete_token":         func() Body { return new(DeleteToken) },
 	"use_token":            func() Body { return new(UseToken) },
+	"renew_token":          func() Body { return new(RenewToken) },
 	"create_client_secret": func() Body { return new(CreateClientSecret) },
 	"delete_client_secret": func() Body { return new(DeleteClientSecret) },
 	"sign_in":              func() Body { return new(SignIn) },

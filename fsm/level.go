@@ -7,7 +7,7 @@ import (
 
 // lastOfLevel1 is the last type of command that every version reads. Later ones stand in the table of
 // handlers with the level that they came with; see since.
-const lastOfLevel1 CommandType = 89
+const lastOfLevel1 CommandType = 90
 
 // since marks a command that came with a feature level above 1. It is proposed only while the level in
 // force is at least that.

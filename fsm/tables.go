@@ -62,7 +62,7 @@ var (
 			filedWhere(bucketTokensByMaker, func(r *Token) (string, bool) { return string(r.MadeBy), r.madeForAnother() }),
 			filedWhere(bucketTokensByParent, func(r *Token) (string, bool) { return string(r.Parent), r.Parent != "" }),
 			filedWhere(bucketTokensByHost, func(r *Token) (string, bool) { return "", r.fromHost() }),
-			filedAt(bucketTokensByEnd, func(r *Token) (Instant, bool) { return r.ExpiresAt, r.ExpiresAt != 0 }),
+			filedAt(bucketTokensByEnd, func(r *Token) (Instant, bool) { return r.EndsAt(), r.EndsAt() != 0 }),
 		},
 	}
 	groups = table[Group]{

@@ -3,6 +3,7 @@ package fsm
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // The methods by which tokens come into being.
@@ -31,14 +32,38 @@ type Token struct {
 	Method  string        `cbor:"12,keyasint,omitempty"`
 	Groups  []GroupName   `cbor:"13,keyasint,omitempty"` // that the proof brought, beside those of the account
 	Parent  TokenAccessor `cbor:"14,keyasint,omitempty"` // that it was made with, for the same account
+
+	IdleTTL    time.Duration `cbor:"15,keyasint,omitempty"` // for how long it is good without being renewed; zero: it need not be
+	IdleEndsAt Instant       `cbor:"16,keyasint,omitempty"` // when that is over
 }
 
 func (k *Token) madeForAnother() bool { return k.MadeBy != "" && k.MadeBy != k.Account }
 func (k *Token) fromHost() bool       { return k.Method == MethodInit || k.Method == MethodHost }
 
+// EndsAt is when the token's time is over, unless it is renewed before. Zero: never.
+func (k Token) EndsAt() Instant {
+	if k.IdleEndsAt != 0 && (k.ExpiresAt == 0 || k.IdleEndsAt < k.ExpiresAt) {
+		return k.IdleEndsAt
+	}
+	return k.ExpiresAt
+}
+
 // Over reports whether a token's time is over, or it is used up.
 func (k Token) Over(now Instant) bool {
-	return k.ExpiresAt != 0 && now >= k.ExpiresAt || k.MaxUses > 0 && k.Used >= k.MaxUses
+	end := k.EndsAt()
+	return end != 0 && now >= end || k.MaxUses > 0 && k.Used >= k.MaxUses
+}
+
+// renewed is the token with all of its idle time before it.
+func (k Token) renewed(now Instant) Token {
+	if k.IdleTTL == 0 {
+		return k
+	}
+	k.IdleEndsAt = max(k.IdleEndsAt, now.Add(k.IdleTTL))
+	if k.ExpiresAt != 0 {
+		k.IdleEndsAt = min(k.IdleEndsAt, k.ExpiresAt)
+	}
+	return k
 }
 
 // CreateToken makes an access token for an account. One with a parent lives no longer than that and is good from nowhere
@@ -58,9 +83,16 @@ type UseToken struct {
 	Accessor TokenAccessor `cbor:"1,keyasint"`
 }
 
+// RenewToken has the time begin anew for which a token is good without being renewed. One that need not be stays as it
+// is. Value: Token.
+type RenewToken struct {
+	Accessor TokenAccessor `cbor:"1,keyasint"`
+}
+
 func (*CreateToken) commandType() CommandType { return TypeCreateToken }
 func (*DeleteToken) commandType() CommandType { return TypeDeleteToken }
 func (*UseToken) commandType() CommandType    { return TypeUseToken }
+func (*RenewToken) commandType() CommandType  { return TypeRenewToken }
 
 func (k Token) ref() string { return string(k.Accessor) }
 
@@ -103,6 +135,9 @@ func (t *txn) badToken(k Token) *Refusal {
 	if _, err := networks(k.CIDRs); err != nil {
 		return &Refusal{Code: CodeInvalid, Field: "cidrs", Message: err.Error()}
 	}
+	if k.IdleTTL < 0 {
+		return &Refusal{Code: CodeInvalid, Field: "idle_ttl", Message: "a length of time is not negative"}
+	}
 	have := 0
 	eachRow(t.tx, bucketTokensByAccount, []byte(k.Account), nil, false, func([]byte) bool {
 		have++
@@ -126,6 +161,9 @@ func (t *txn) bequeath(k *Token) *Refusal {
 	if parent.ExpiresAt != 0 && (k.ExpiresAt == 0 || k.ExpiresAt > parent.ExpiresAt) {
 		k.ExpiresAt = parent.ExpiresAt
 	}
+	if parent.IdleTTL != 0 && (k.IdleTTL == 0 || k.IdleTTL > parent.IdleTTL) {
+		k.IdleTTL = parent.IdleTTL
+	}
 	switch {
 	case len(parent.CIDRs) == 0:
 	case len(k.CIDRs) == 0:
@@ -139,7 +177,8 @@ func (t *txn) bequeath(k *Token) *Refusal {
 
 // makeToken writes a token that badToken has nothing against.
 func (t *txn) makeToken(k Token, details map[string]string) Token {
-	k.CreatedAt, k.Version, k.Used = t.now(), t.meta.Index, 0
+	k.CreatedAt, k.Version, k.Used, k.IdleEndsAt = t.now(), t.meta.Index, 0, 0
+	k = k.renewed(t.now())
 	tokens.put(t, k)
 	if details == nil {
 		details = map[string]string{}
@@ -150,6 +189,9 @@ func (t *txn) makeToken(k Token, details map[string]string) Token {
 	}
 	if k.Method != "" {
 		details["method"] = k.Method
+	}
+	if k.IdleTTL != 0 {
+		details["idle_ttl"] = FormatTTL(k.IdleTTL)
 	}
 	if k.MaxUses > 0 {
 		details["uses"] = fmt.Sprint(k.MaxUses)
@@ -206,7 +248,7 @@ func (t *txn) dropTokens(list []Token) {
 func applyUseToken(t *txn, c *UseToken) (Token, *Refusal) {
 	k, ok := t.Token(c.Accessor)
 	if !ok || k.Over(t.now()) {
-		return k, &Refusal{Code: CodeTokenRefused, Message: "the token is not valid any more: it was deleted, its time is over, or it is used up"}
+		return k, tokenRefused()
 	}
 	if k.MaxUses == 0 {
 		return k, nil
@@ -218,6 +260,25 @@ func applyUseToken(t *txn, c *UseToken) (Token, *Refusal) {
 		t.record(Event{Type: EventTokenUsedUp, Subject: string(k.Accessor), Details: map[string]string{"account": string(k.Account)}})
 	}
 	return k, nil
+}
+
+// applyRenewToken writes no event: it happens every few minutes while somebody is at work.
+func applyRenewToken(t *txn, c *RenewToken) (Token, *Refusal) {
+	k, ok := t.Token(c.Accessor)
+	if !ok || k.Over(t.now()) {
+		return k, tokenRefused()
+	}
+	renewed := k.renewed(t.now())
+	if renewed.IdleEndsAt == k.IdleEndsAt {
+		return k, nil
+	}
+	renewed.Version = t.meta.Index
+	tokens.put(t, renewed)
+	return renewed, nil
+}
+
+func tokenRefused() *Refusal {
+	return &Refusal{Code: CodeTokenRefused, Message: "the token is not valid any more: it was deleted, its time is over, or it is used up"}
 }
 
 // Token returns the token of that accessor.

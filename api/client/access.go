@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"broker/api/types"
 )
@@ -14,6 +15,21 @@ func (c *Client) Explain(ctx context.Context, spec types.ExplainSpec, options ..
 	var out types.Explanation
 	err := c.do(ctx, "explaining what "+spec.Account+" may do", &call{method: http.MethodPost, path: accessPath + "/explain", body: spec, answer: &out}, options...)
 	return out, err
+}
+
+// Question asks whether one may do something.
+type Question struct{ Action, Resource string }
+
+// Can says what the client's own account may do, by its token: an answer to each question, in their order. 200 questions at the most,
+// and no more than fit into a URL.
+func (c *Client) Can(ctx context.Context, questions []Question, options ...Option) ([]types.Answer, error) {
+	var out types.Page[types.Answer]
+	query := url.Values{}
+	for _, one := range questions {
+		query.Add("question", one.Action+" "+one.Resource)
+	}
+	err := c.do(ctx, "asking what one may do", &call{method: http.MethodGet, path: accessPath + "/can", query: query, answer: &out}, options...)
+	return out.Items, err
 }
 
 // WhoCan says who may do something.

@@ -107,6 +107,13 @@ func (c *Client) GetToken(ctx context.Context, accessor string, options ...Optio
 	return out, err
 }
 
+// RenewToken renews the token that the client uses, where that ends when it is idle.
+func (c *Client) RenewToken(ctx context.Context, options ...Option) (types.Token, error) {
+	var out types.Token
+	err := c.do(ctx, "renewing the token", &call{method: http.MethodPost, path: tokensPath + "/self/renew", answer: &out}, options...)
+	return out, err
+}
+
 // DeleteToken deletes a token by its accessor, with those made with it, and returns all that are gone; "self" is the one
 // that is asked with.
 func (c *Client) DeleteToken(ctx context.Context, accessor string, options ...Option) ([]types.Token, error) {

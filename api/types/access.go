@@ -33,6 +33,14 @@ type Ground struct {
 	Forbids bool   `json:"forbids,omitempty"`
 }
 
+// Answer says whether whoever asks may do something.
+type Answer struct {
+	Action   string    `json:"action"`
+	Resource string    `json:"resource"`
+	Allowed  bool      `json:"allowed"`
+	MaxTTL   *Duration `json:"max_ttl,omitempty" doc:"The longest life of leases that it is allowed for; absent: as long as the secret allows"`
+}
+
 // WhoCanSpec asks who may do something.
 type WhoCanSpec struct {
 	Action   string `json:"action" example:"lease:issue"`

@@ -45,6 +45,8 @@ type Token struct {
 	State       string     `json:"state" enum:"valid,used,expired"`
 	CreatedAt   time.Time  `json:"created_at"`
 	ExpiresAt   *time.Time `json:"expires_at,omitempty" doc:"Absent: it does not expire"`
+	IdleTTL     Duration   `json:"idle_ttl,omitempty" doc:"How long it is good without being renewed; absent: it need not be"`
+	IdleEndsAt  *time.Time `json:"idle_ends_at,omitempty" doc:"When it ends unless it is renewed before"`
 }
 
 // TokenSpec says what token to make.
@@ -54,6 +56,7 @@ type TokenSpec struct {
 	Uses        int       `json:"uses,omitempty" minimum:"0" maximum:"1000000" doc:"Requests that it is good for; any number unless said"`
 	CIDRs       []string  `json:"cidrs,omitempty" doc:"Networks that it is good from, e.g. 10.1.0.0/16; any unless said"`
 	Description string    `json:"description,omitempty" maxLength:"1000"`
+	IdleTTL     *Duration `json:"idle_ttl,omitempty" doc:"End it when it was not renewed for so long; unless said it need not be"`
 }
 
 // ClientSecret is what a program signs in with.
@@ -111,6 +114,9 @@ func (ClientSignIn) Format(f fmt.State, _ rune) { fmt.Fprint(f, redactedText) }
 type PasswordSignIn struct {
 	Username string `json:"username" maxLength:"128" doc:"The account's name"`
 	Password string `json:"password" maxLength:"4096"`
+
+	Description string    `json:"description,omitempty" maxLength:"1000" doc:"Of the token"`
+	IdleTTL     *Duration `json:"idle_ttl,omitempty" doc:"End the token when it was not renewed for so long; unless said it need not be"`
 }
 
 // Format writes "[redacted]" for every verb.

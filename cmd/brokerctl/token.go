@@ -26,7 +26,7 @@ accessor names it without giving access.`,
 func (a *app) tokenCreate() *cobra.Command {
 	var change changeFlags
 	var spec types.TokenSpec
-	var life string
+	var life, idle string
 	cmd := &cobra.Command{
 		Use:   "create",
 		Short: "Make a token, which is shown this once",
@@ -35,6 +35,9 @@ func (a *app) tokenCreate() *cobra.Command {
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if spec.TTL, err = ttl("ttl", life); err != nil {
+				return err
+			}
+			if spec.IdleTTL, err = ttl("idle-ttl", idle); err != nil {
 				return err
 			}
 			c, err := a.client()
@@ -55,6 +58,7 @@ func (a *app) tokenCreate() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&spec.Account, "account", "", "whose it is (default: your own)")
 	cmd.Flags().StringVar(&life, "ttl", "", "how long it is valid (default: 12h for people, 24h for services)")
+	cmd.Flags().StringVar(&idle, "idle-ttl", "", "end it when it was not renewed for so long (default: it need not be renewed)")
 	cmd.Flags().IntVar(&spec.Uses, "uses", 0, "requests that it is good for; 0: any number")
 	cmd.Flags().StringSliceVar(&spec.CIDRs, "cidr", nil, "network that it is good from; repeatable (default: any)")
 	cmd.Flags().StringVar(&spec.Description, "description", "", "what it is for")
@@ -124,6 +128,7 @@ func (a *app) tokenGet() *cobra.Command {
 				{"Groups", strings.Join(found.Groups, " ")},
 				{"Created", a.full(found.CreatedAt)},
 				{"Expires", endText(a, found.ExpiresAt)},
+				{"Ends when idle", idleText(a, found)},
 			})
 		},
 	}
@@ -153,6 +158,14 @@ func (a *app) tokenDelete() *cobra.Command {
 	}
 	change.addTo(cmd, true)
 	return cmd
+}
+
+// idleText tells when a token ends that is not renewed, where it has to be.
+func idleText(a *app, k types.Token) string {
+	if k.IdleEndsAt == nil {
+		return ""
+	}
+	return a.when(*k.IdleEndsAt) + ", unless renewed (" + k.IdleTTL.String() + ")"
 }
 
 // endText tells an end that not everything has.
