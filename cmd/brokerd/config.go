@@ -83,6 +83,7 @@ type config struct {
 	FailureRate        int      `koanf:"failure_rate"`
 	AccountRate        int      `koanf:"account_rate"`
 	VaultStandbyStatus int      `koanf:"vault_standby_status"`
+	Console            string   `koanf:"console"`
 	TrustedProxies     []string `koanf:"trusted_proxies"`
 	ProxyProtocol      bool     `koanf:"proxy_protocol"`
 
@@ -286,6 +287,8 @@ func (c config) complete() (config, error) {
 		return c, wrong("api_cert_file: it is of no use with api_tls off")
 	case c.JoinToken != "" && c.JoinTokenFile != "":
 		return c, wrong("join_token and join_token_file: one of them")
+	case c.Console != "" && c.Console != "on" && c.Console != "off":
+		return c, wrong("console: %q is neither on nor off", c.Console)
 	case !slices.Contains([]string{"default", "lan", "wan"}, c.Timing):
 		return c, wrong("timing: %q is none of default, lan, wan", c.Timing)
 	case !slices.Contains([]string{"json", "text"}, c.LogFormat):

@@ -21,6 +21,7 @@ func frontFlags(f *pflag.FlagSet) {
 	f.Int("failure-rate", 10, "how many requests a second without a valid token one such address may make, twice as many at once, likewise; 0: any number")
 	f.Int("account-rate", 1000, "how many requests a second one account may make at this node, twice as many at once, from wherever; 0: any number")
 	f.Int("vault-standby-status", 200, "what /v1/sys/health answers at a node that does not lead, but serves; 429: what Vault answers, for load balancers that are to choose the leader")
+	f.String("console", "on", "whether this node serves the web console, at / of the API's address: on or off")
 	f.StringSlice("trusted-proxies", nil, "addresses or networks of load balancers and proxies that are believed when they say who asks (X-Forwarded-For), e.g. 10.1.0.0/24 (default: none)")
 	f.Bool("proxy-protocol", false, "trusted proxies begin every connection with a header of the PROXY protocol, version 1 or 2, which tells who asks")
 }

@@ -177,7 +177,12 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	if strings.HasSuffix(c.APIListen, ":0") {
 		n.url = strings.Replace(c.APIAdvertise, c.APIListen, listener.Addr().String(), 1)
 	}
-	n.http = api.HTTPServer(server, log)
+	handler, closePages, err := n.withConsole(server)
+	if err != nil {
+		return n, errors.Join(err, listener.Close())
+	}
+	n.http = api.HTTPServer(handler, log)
+	n.http.RegisterOnShutdown(closePages)
 	n.http.RegisterOnShutdown(n.state.EndExports) // a slow client must not hold up a stop
 	n.http.RegisterOnShutdown(server.EndStreams)
 	if n.metricsServer, err = serveMetrics(c.MetricsListen, n.metrics.Handler(), log); err != nil {

@@ -1,0 +1,202 @@
+package console
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"broker/api/client"
+	"broker/api/types"
+)
+
+// errForm is returned for a form whose errors stand at its fields already.
+var errForm = errors.New("the form has errors")
+
+// form is what somebody filled in, with what is wrong with it.
+type form struct {
+	Values  url.Values
+	Errors  map[string]string // by the field's name
+	Problem *problemView      // what is wrong with no field; nil: nothing
+	Key     string            // the idempotency key of what it does
+	Status  int               // to answer with
+}
+
+// form returns what was sent, or a new one with these values: names and values in turn.
+func (p *page) form(values url.Values) *form {
+	f := &form{Values: values, Errors: map[string]string{}, Status: http.StatusOK}
+	if f.Values == nil {
+		f.Values = p.r.URL.Query()
+	}
+	if p.posted() {
+		if err := p.r.ParseForm(); err != nil {
+			f.Problem = &problemView{Title: "The form cannot be read", Detail: "It is too large, or was cut off."}
+			f.Status = http.StatusBadRequest
+		}
+		f.Values = p.r.PostForm
+	}
+	if f.Key = f.get("idempotency_key"); f.Key == "" {
+		f.Key = rand.Text()
+	}
+	return f
+}
+
+func (f *form) get(name string) string { return f.Values.Get(name) }
+
+// on reports whether a box is ticked.
+func (f *form) on(name string) bool { return f.get(name) != "" }
+
+// duration reads a length of time; nil: none was given. What cannot be read becomes an error at the field.
+func (f *form) duration(name string) *types.Duration {
+	text := strings.TrimSpace(f.get(name))
+	if text == "" {
+		return nil
+	}
+	d, err := types.ParseDuration(text)
+	if err != nil {
+		f.Errors[name] = types.DurationRule
+		return nil
+	}
+	return &d
+}
+
+// labels reads lines or commas of key=value.
+func (f *form) labels(name string) map[string]string {
+	out := map[string]string{}
+	for _, one := range strings.FieldsFunc(f.get(name), func(r rune) bool { return r == '\n' || r == ',' || r == '\r' }) {
+		one = strings.TrimSpace(one)
+		if one == "" {
+			continue
+		}
+		key, value, ok := strings.Cut(one, "=")
+		if !ok {
+			f.Errors[name] = "key=value, one a line"
+			return nil
+		}
+		out[strings.TrimSpace(key)] = strings.TrimSpace(value)
+	}
+	return out
+}
+
+// valid reports whether no field was found wrong so far.
+func (f *form) valid() bool {
+	if len(f.Errors) > 0 {
+		f.Status = http.StatusUnprocessableEntity
+	}
+	return len(f.Errors) == 0
+}
+
+// once makes a call that is repeated do nothing twice: each form has a key from when it was shown.
+func (f *form) once() client.Option { return client.WithIdempotencyKey(f.Key) }
+
+// version is of what the form changes, as it was when the form was shown.
+func (f *form) version() client.Option {
+	n, _ := strconv.ParseUint(f.get("version"), 10, 64)
+	return client.IfVersion(n)
+}
+
+// refused takes in why a call failed: at the field, or above all. It reports false for what is not about the form: the
+// session is over, the thing is not there.
+func (f *form) refused(err error) bool {
+	if errors.Is(err, errForm) {
+		f.Status = http.StatusUnprocessableEntity
+		return true
+	}
+	if err == nil || isUnauthenticated(err) || client.Code(err) == "not_found" && problemOf(err).Field == "" {
+		return false
+	}
+	v := problemOf(err)
+	f.Status = v.Status
+	if !v.Unknown {
+		f.Key = rand.Text() // nothing was done under the one before
+	}
+	var problem *types.Problem
+	if errors.As(err, &problem) && len(problem.Errors) > 0 {
+		for _, one := range problem.Errors {
+			f.Errors[one.Field] = one.Message
+		}
+		v.Title, v.Detail = "Some of it is not right", ""
+		for _, one := range problem.Errors {
+			v.Fields = append(v.Fields, fieldProblem{one.Field, one.Message})
+		}
+	}
+	f.Problem = &v
+	return true
+}
+
+// choice is one of what a field may be.
+type choice struct{ Value, Label string }
+
+// field is an input with everything that belongs to it.
+type field struct {
+	ID, Name, Label, Type   string
+	Value, Help, Error      string
+	Placeholder, Suffix     string
+	Autocomplete, InputMode string
+	Required, Focus, Mono   bool
+	Checked                 bool
+	Presets                 []choice // values to take with a click
+	Options                 []choice // of a select
+	Rows                    int      // of a text area
+}
+
+// fieldOf is a field of a form. Options are names and values in turn: type, help, placeholder, suffix, autocomplete,
+// required, focus, mono, presets, options, rows, value.
+func fieldOf(f *form, name, label string, options ...any) (field, error) {
+	out := field{ID: "f-" + strings.NewReplacer(".", "-", " ", "-").Replace(name), Name: name, Label: label, Type: "text", Value: f.get(name), Error: f.Errors[name]}
+	set, err := dict(options...)
+	if err != nil {
+		return out, err
+	}
+	for key, value := range set {
+		text, _ := value.(string)
+		yes, _ := value.(bool)
+		switch key {
+		case "type":
+			out.Type = text
+		case "help":
+			out.Help = text
+		case "placeholder":
+			out.Placeholder = text
+		case "suffix":
+			out.Suffix = text
+		case "autocomplete":
+			out.Autocomplete = text
+		case "value":
+			out.Value = fmt.Sprint(value)
+		case "required":
+			out.Required = yes
+		case "focus":
+			out.Focus = yes
+		case "mono":
+			out.Mono = yes
+		case "presets":
+			out.Presets = value.([]choice)
+		case "options":
+			out.Options = value.([]choice)
+		case "rows":
+			out.Rows = value.(int)
+		default:
+			return out, fmt.Errorf("field %s: there is no option %q", name, key)
+		}
+	}
+	out.Checked = out.Type == "checkbox" && f.on(name)
+	if out.Type == "password" {
+		out.Value = "" // what was typed in secret is not sent back
+	}
+	return out, nil
+}
+
+// ttlPresets are lengths of time to choose from, up to the most that may be; zero: any.
+func ttlPresets(most types.Duration) []choice {
+	var list []choice
+	for _, one := range []choice{{"15m", "15 min"}, {"1h", "1 h"}, {"12h", "12 h"}, {"24h", "24 h"}, {"720h", "30 d"}, {"2160h", "90 d"}} {
+		if d, err := types.ParseDuration(one.Value); err == nil && (most == 0 || d <= most) {
+			list = append(list, one)
+		}
+	}
+	return list
+}

@@ -1,0 +1,54 @@
+package console
+
+import (
+	"broker/api/client"
+)
+
+// place is an entry of the navigation.
+type place struct {
+	Section, Label, Path, Icon string
+	Key                        string // that leads there, after g
+	action, resource           string // without which it is not offered; empty: everybody sees what he may there
+	Here                       bool
+}
+
+func places() []place {
+	return []place{
+		{Section: "secrets", Label: "Secrets", Path: "/ui/", Icon: "key", Key: "s"},
+		{Section: "leases", Label: "Leases", Path: "/ui/leases", Icon: "ticket", Key: "l"},
+		{Section: "connections", Label: "Connections", Path: "/ui/connections", Icon: "plug", Key: "c", action: "connection:list", resource: "connection"},
+		{Section: "locks", Label: "Locks", Path: "/ui/locks", Icon: "lock", action: "lock:list", resource: "lock"},
+		{Section: "operations", Label: "Operations", Path: "/ui/operations", Icon: "gear"},
+		{Section: "accounts", Label: "Access", Path: "/ui/accounts", Icon: "people", Key: "a"},
+		{Section: "history", Label: "History", Path: "/ui/history", Icon: "clock", Key: "h"},
+		{Section: "audit", Label: "Audit", Path: "/ui/audit", Icon: "shield", action: "audit:get", resource: "audit"},
+		{Section: "cluster", Label: "Cluster", Path: "/ui/cluster", Icon: "nodes", Key: "n"},
+	}
+}
+
+// Places are what the navigation offers the session on a screen.
+func (p *page) Places(section string) []place {
+	var asked []client.Question
+	for _, one := range places() {
+		if one.action != "" {
+			asked = append(asked, client.Question{Action: one.action, Resource: one.resource})
+		}
+	}
+	if p.Account != "" {
+		_ = p.ask(asked...) // what is not known to be allowed is not offered
+	}
+	var list []place
+	for _, one := range places() {
+		if !p.console.has(one.Path) || one.action != "" && !p.may[client.Question{Action: one.action, Resource: one.resource}] {
+			continue
+		}
+		one.Here = one.Section == section
+		list = append(list, one)
+	}
+	return list
+}
+
+// has reports whether there is a screen at the path.
+func (c *Console) has(path string) bool {
+	return c.screens[path] || path == "/ui/" && c.screens["/ui/{$}"]
+}

@@ -1,0 +1,349 @@
+// What makes pages live: one stream of events that has parts of the page loaded again, counted times, dialogs, copying
+// and keys. Everything works without it, by links and forms.
+"use strict";
+(() => {
+  const body = document.body;
+  const $ = (selector, from = document) => from.querySelector(selector);
+  const $$ = (selector, from = document) => [...from.querySelectorAll(selector)];
+  let index = Number(body.dataset.index) || 0; // of the newest state that was seen
+  let ahead = Number(body.dataset.now) - Date.now(); // of the broker's clock
+
+  // ---- Talking with the console.
+
+  // ask fetches a part of a page. It returns the text, or null when there is nothing to show for it.
+  async function ask(url, part, { live = 0, form } = {}) {
+    const headers = { "Console-Part": part };
+    if (live) headers["Console-Live"] = String(live);
+    const answer = await fetch(url, { method: form ? "POST" : "GET", body: form, headers, credentials: "same-origin", redirect: "follow" });
+    const now = Number(answer.headers.get("Console-Now"));
+    if (now) ahead = now - Date.now();
+    index = Math.max(index, Number(answer.headers.get("Console-Index")) || 0);
+    const go = answer.headers.get("Console-Go");
+    if (go) { leave(go); return null; }
+    const done = answer.headers.get("Console-Done");
+    if (done) { finished(JSON.parse(decodeURIComponent(done))); return null; }
+    return { text: await answer.text(), ok: answer.ok };
+  }
+
+  function leave(path) {
+    closeDialog();
+    location.assign(path);
+  }
+
+  function finished({ message, go }) {
+    closeDialog();
+    if (go) {
+      leave(go);
+      return;
+    }
+    if (message) say(message);
+    refresh(); // the stream has it refreshed too; without one this is all there is
+  }
+
+  function say(message) {
+    const toast = document.createElement("div");
+    toast.className = "toast";
+    toast.textContent = message;
+    $("#toasts").append(toast);
+    setTimeout(() => toast.remove(), 6000);
+  }
+
+  // ---- Live parts: elements with an id and data-live, the beginnings of the types of events that they show.
+
+  const wanted = new Set();
+  let timer = 0, loading = false, latest = 0;
+
+  function happened(type, at) {
+    latest = Math.max(latest, at);
+    for (const part of $$("[data-live]")) {
+      if (part.dataset.live.split(",").some((prefix) => type === prefix || type.startsWith(prefix + ".") || prefix === "*")) wanted.add(part.id);
+    }
+    schedule();
+  }
+
+  function schedule() {
+    if (wanted.size && !timer && !loading) timer = setTimeout(load, 300);
+  }
+
+  function refresh() {
+    for (const part of $$("[data-live]")) wanted.add(part.id);
+    schedule();
+  }
+
+  async function load() {
+    timer = 0;
+    loading = true;
+    const parts = [...wanted];
+    wanted.clear();
+    try {
+      const answer = await ask(location.href, "content", { live: Math.max(latest, index, 1) });
+      if (answer?.ok) replace(answer.text, parts);
+    } catch { for (const id of parts) wanted.add(id); }
+    loading = false;
+    if (wanted.size && !timer) timer = setTimeout(load, connected ? 1000 : 5000);
+  }
+
+  // replace changes parts of the page into what they are now, and leaves alone what people are at.
+  function replace(text, parts) {
+    const now = new DOMParser().parseFromString(text, "text/html");
+    for (const id of parts) {
+      const from = document.getElementById(id), to = now.getElementById(id);
+      if (!from || !to) continue;
+      Idiomorph.morph(from, to, {
+        morphStyle: "outerHTML", ignoreActiveValue: true,
+        callbacks: {
+          beforeNodeMorphed: (node) => !(node instanceof Element && (node.matches("[data-keep]") || node.matches("input, textarea, select") && dirty(node))),
+          beforeAttributeUpdated: (name, node) => !(name === "open" || name === "aria-expanded" || name === "hidden" && node.matches("[data-menu-of]")),
+        },
+      });
+      count(from);
+    }
+  }
+
+  function dirty(input) {
+    if (input.type === "checkbox" || input.type === "radio") return input.checked !== input.defaultChecked;
+    if (input.tagName === "SELECT") return [...input.options].some((one) => one.selected !== one.defaultSelected);
+    return input.value !== input.defaultValue;
+  }
+
+  // ---- The stream.
+
+  let connected = true, away = 0, poll = 0, stream = null;
+
+  function follow() {
+    stream = new EventSource("/ui/events?after=" + index);
+    stream.addEventListener("on", (e) => { came(); leads(e); });
+    stream.addEventListener("beat", (e) => { came(); leads(e); });
+    stream.addEventListener("news", (e) => {
+      came();
+      const { type, index: at } = JSON.parse(e.data);
+      happened(type, at);
+      document.dispatchEvent(new CustomEvent("console:news", { detail: JSON.parse(e.data) }));
+    });
+    stream.addEventListener("off", () => went());
+    stream.addEventListener("over", (e) => {
+      stream.close();
+      const { code } = JSON.parse(e.data);
+      if (code === "unauthenticated") location.reload(); // which leads to where one can sign in
+      went();
+      setTimeout(follow, 5000);
+    });
+    stream.onerror = () => {
+      went();
+      if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+    };
+  }
+
+  // leads has the page loaded again when a leader comes or goes, which the bar above it tells.
+  function leads(e) {
+    const leader = JSON.parse(e.data).leader, told = !$("[data-stale]");
+    if (leader !== told) bars();
+  }
+
+  async function bars() {
+    const answer = await fetch(location.href, { headers: { "Console-Live": String(index || 1) } });
+    if (!answer.ok) return;
+    const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const from = $("[data-stale]"), to = $("[data-stale]", now);
+    if (from && !to) from.remove();
+    else if (!from && to) $("#bars").prepend(document.adoptNode(to));
+    refresh();
+  }
+
+  function came() {
+    if (!connected) refresh();
+    connected = true;
+    clearInterval(poll);
+    poll = 0;
+    $("#not-live").hidden = true;
+    body.dataset.connected = "";
+  }
+
+  function went() {
+    if (poll) return;
+    connected = false;
+    away = Date.now();
+    delete body.dataset.connected;
+    poll = setInterval(() => {
+      $("#not-live-since").textContent = new Date(away).toLocaleTimeString();
+      $("#not-live").hidden = false;
+      refresh();
+    }, 5000);
+  }
+
+  // ---- Times, counted as the console says them.
+
+  function relative(seconds) {
+    const s = Math.abs(seconds);
+    let text;
+    if (s < 1) return "now";
+    if (s < 60) text = `${s} s`;
+    else if (s < 600) text = `${Math.floor(s / 60)} min ${s % 60} s`;
+    else if (s < 3600) text = `${Math.floor(s / 60)} min`;
+    else if (s < 36000) text = `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+    else if (s < 172800) text = `${Math.floor(s / 3600)} h`;
+    else text = `${Math.floor(s / 86400)} days`;
+    return seconds > 0 ? `in ${text}` : `${text} ago`;
+  }
+
+  function count(from = document) {
+    const now = Date.now() + ahead;
+    for (const one of $$("time[data-relative]", from)) {
+      const text = relative(Math.round((Date.parse(one.dateTime) - now) / 1000));
+      if (one.textContent !== text) one.textContent = text;
+    }
+  }
+
+  // ---- Dialogs: a link with data-dialog is shown in one; its form is sent from there.
+
+  const dialog = $("#dialog");
+  let opener = null;
+
+  async function open(url, from) {
+    opener = from;
+    try {
+      fill(await ask(url, "dialog"));
+    } catch {
+      location.assign(url);
+    }
+  }
+
+  function fill(answer) {
+    if (!answer) return;
+    dialog.innerHTML = answer.text; // the console's own page, escaped there
+    if (!dialog.open) dialog.showModal();
+    $("[aria-invalid=true], [autofocus]", dialog)?.focus();
+    count(dialog);
+  }
+
+  function closeDialog() {
+    if (dialog.open) dialog.close();
+  }
+
+  dialog.addEventListener("close", () => {
+    dialog.replaceChildren(); // what it showed may be secret
+    if (opener?.isConnected) opener.focus();
+    opener = null;
+  });
+  addEventListener("pagehide", () => { if ($("[data-masked]")) { dialog.replaceChildren(); $$("[data-masked] input").forEach((one) => { one.value = ""; }); } });
+
+  document.addEventListener("submit", async (e) => {
+    const form = e.target;
+    if (form.method === "dialog") return;
+    const button = e.submitter;
+    if (!form.closest("#dialog")) {
+      if (form.method === "post") hold(form, button);
+      return;
+    }
+    e.preventDefault();
+    if (form.dataset.sending) return;
+    form.dataset.sending = "";
+    button?.setAttribute("aria-busy", "true");
+    const sent = new URLSearchParams(new FormData(form, button));
+    try {
+      fill(form.method === "post" ? await ask(form.action, "dialog", { form: sent }) : await ask(form.action + "?" + sent, "dialog"));
+    } catch {
+      say("No answer came. Sending it again is safe: nothing is done twice.");
+    }
+    delete form.dataset.sending;
+    button?.removeAttribute("aria-busy");
+  });
+
+  // hold keeps a form from being sent twice by a double click.
+  function hold(form, button) {
+    if (form.dataset.sending) return;
+    form.dataset.sending = "";
+    setTimeout(() => { if (button) button.disabled = true; });
+    setTimeout(() => { delete form.dataset.sending; if (button) button.disabled = false; }, 10000);
+  }
+
+  // ---- Clicks.
+
+  document.addEventListener("click", (e) => {
+    const link = e.target.closest("a[data-dialog]");
+    if (link && !e.metaKey && !e.ctrlKey && !e.shiftKey && e.button === 0) {
+      e.preventDefault();
+      open(link.href, link);
+      return;
+    }
+    const at = (name) => e.target.closest(`[data-${name}]`);
+    let one;
+    if ((one = at("close")) && one.closest("dialog")) {
+      e.preventDefault();
+      one.closest("dialog").close();
+    } else if ((one = at("copy"))) copy(one, one.dataset.copy);
+    else if ((one = at("copy-from"))) copy(one, $("#" + CSS.escape(one.dataset.copyFrom)).value);
+    else if ((one = at("show"))) show(one);
+    else if ((one = at("preset"))) preset(one);
+    else if ((one = at("menu"))) {
+      const menu = document.getElementById(one.dataset.menu);
+      one.setAttribute("aria-expanded", String(menu.classList.toggle("open")));
+    } else if (at("help")) $("#help").showModal();
+    else if (e.target === dialog) closeDialog(); // beside it
+  });
+
+  async function copy(button, text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch { // not in every browser, nor everywhere
+      const area = document.createElement("textarea");
+      area.value = text;
+      (button.closest("dialog") ?? body).append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    }
+    button.classList.add("ok");
+    setTimeout(() => button.classList.remove("ok"), 1500);
+    say("Copied.");
+  }
+
+  function show(button) {
+    const input = $("#" + CSS.escape(button.dataset.show));
+    const shown = input.type === "password";
+    input.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
+  }
+
+  function preset(button) {
+    const input = $("#" + CSS.escape(button.dataset.for));
+    input.value = button.dataset.preset;
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  // A form with data-auto is sent when something is chosen.
+  document.addEventListener("change", (e) => {
+    if (e.target.matches("form[data-auto] select")) e.target.form.requestSubmit();
+  });
+
+  // ---- Keys.
+
+  let g = 0;
+  document.addEventListener("keydown", (e) => {
+    if (e.metaKey || e.ctrlKey || e.altKey || e.target.matches("input, textarea, select, [contenteditable]") || $("dialog[open]")) return;
+    if (Date.now() - g < 1500) {
+      g = 0;
+      const link = $(`a[data-go="${CSS.escape(e.key)}"]`);
+      if (link) {
+        e.preventDefault();
+        link.click();
+        return;
+      }
+    }
+    if (e.key === "g") g = Date.now();
+    else if (e.key === "?") $("#help").showModal();
+    else if (e.key === "/") {
+      const search = $("[role=search] input:not([type=hidden])");
+      if (search) {
+        e.preventDefault();
+        search.focus();
+        search.select();
+      }
+    }
+  });
+
+  count();
+  setInterval(count, 1000);
+  if ("signedIn" in body.dataset) follow();
+})();
