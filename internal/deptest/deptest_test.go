@@ -43,6 +43,7 @@ func TestEachRuleCanFail(t *testing.T) {
 		{"api sees no cluster and no concrete provider", "api", "broker/providers/postgres"},
 		{"what stands before the API imports nothing of ours", "api/front", "broker/fsm"},
 		{"the console is a client like any other", "api/console", "broker/api"},
+		{"the kit of the console sees clients and test servers", "api/console/consoletest", "broker/api/console"},
 		{"another face of the API sees what that sees", "api/vault", "broker/cluster"},
 		{"the client sees wire types only", "api/client/contexts", "broker/api"},
 		{"telemetry sees what it shows", "telemetry", "broker/providers/postgres"},

@@ -27,7 +27,7 @@ var serverLibraries = []string{
 var shows = []string{"github.com/prometheus", "go.opentelemetry.io/otel/sdk", "go.opentelemetry.io/otel/exporters"}
 
 // kits are for tests: nothing that ships reaches them.
-var kits = []string{"cluster/clustertest", "api/apitest", "providers/providertest", "providers/*/*", "broker/crashtest", "internal/...", "e2e/..."}
+var kits = []string{"cluster/clustertest", "api/apitest", "providers/providertest", "providers/*/*", "broker/crashtest", "internal/...", "e2e/...", "api/console/consoletest"}
 
 // Rules returns who may see whom. The first rule that covers a package is its rule.
 func Rules() []Rule {
@@ -75,6 +75,8 @@ func Rules() []Rule {
 		{Name: "no provider imports another", For: []string{"providers/*"}, May: []string{"providers"}},
 		{Name: "a provider's test server sees the kit of servers", For: []string{"providers/*/*"}, Kits: true, May: []string{"internal/testserver"}},
 		{Name: "the kit of clusters sees cluster only", For: []string{"cluster/clustertest"}, May: []string{"cluster", "cluster/trust"}},
+		{Name: "the kit of the console sees clients and test servers", For: []string{"api/console/consoletest"}, Kits: true,
+			May: []string{"api/types", "api/client", "providers/*/*", "internal/testserver"}},
 		{Name: "the kit of the API is a server without a cluster", For: []string{"api/apitest"}, Kits: true,
 			May: []string{"access", "access/audit", "access/audit/chain", "api", "api/types", "api/front", "api/vault", "broker", "broker/wheel", "cluster/trust", "fsm", "providers", "providers/providertest", "seal"}},
 		{Name: "scripts and tests of processes see clients and test servers", For: []string{"scripts/...", "e2e/..."}, Kits: true,
