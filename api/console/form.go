@@ -23,11 +23,13 @@ type form struct {
 	Problem *problemView      // what is wrong with no field; nil: nothing
 	Key     string            // the idempotency key of what it does
 	Status  int               // to answer with
+
+	page *page
 }
 
-// form returns what was sent, or a new one with these values: names and values in turn.
+// form returns what was sent, or a new one with these values; nil: those of the address.
 func (p *page) form(values url.Values) *form {
-	f := &form{Values: values, Errors: map[string]string{}, Status: http.StatusOK}
+	f := &form{Values: values, Errors: map[string]string{}, Status: http.StatusOK, page: p}
 	if f.Values == nil {
 		f.Values = p.r.URL.Query()
 	}
@@ -122,6 +124,9 @@ func (f *form) refused(err error) bool {
 		for _, one := range problem.Errors {
 			v.Fields = append(v.Fields, fieldProblem{one.Field, one.Message})
 		}
+	}
+	if v.Changed != nil {
+		*v.Changed = f.page.whoChanged(v.version)
 	}
 	f.Problem = &v
 	return true

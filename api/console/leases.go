@@ -85,7 +85,7 @@ func (c *Console) listLeases(p *page) error {
 	if f.get("cursor") != "" {
 		view.First = p.with("cursor", "")
 	}
-	return p.show(screen{Title: "Leases", Section: "leases", Template: "leases", Data: view})
+	return p.show(screen{Title: "Leases", Section: "leases", Template: "leases", Data: view, Status: f.Status})
 }
 
 // tab is one of several ways to look at a screen.

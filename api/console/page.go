@@ -23,6 +23,8 @@ const (
 	headerNow   = "Console-Now"   // the console's time in Unix milliseconds, to count down by
 	headerDone  = "Console-Done"  // a dialog did what it is for: JSON with a message and where to go, if anywhere
 	headerGo    = "Console-Go"    // leave the page for this one
+
+	headerProblem = "Console-Problem" // the answer tells a problem: what somebody was at stays
 )
 
 // page is one request of a browser, as screens see it. What begins with a capital is for templates too.
@@ -54,7 +56,7 @@ func (c *Console) page(handle func(*page) error) http.Handler {
 		}
 		run := func(stale bool, timeout time.Duration) (err error) {
 			defer c.recovered(r, &err)
-			ctx, cancel := context.WithTimeout(r.Context(), timeout)
+			ctx, cancel := context.WithTimeout(client.OnWait(r.Context(), patient), timeout)
 			defer cancel()
 			p, err := c.newPage(ctx, w, r, token, stale)
 			if err == nil {
@@ -86,6 +88,12 @@ func (c *Console) page(handle func(*page) error) http.Handler {
 
 // changeTimeout bounds what a form does.
 const changeTimeout = 25 * time.Second
+
+// patient has a call that is under way end by itself, and one that found no leader not begin again for long: somebody
+// waits in front of the screen.
+func patient(waited time.Duration, unanswered error) bool {
+	return unanswered == nil || waited < 2*time.Second
+}
 
 // openPage serves what nobody has to be signed in for.
 func (c *Console) openPage(handle func(*page) error) http.Handler {

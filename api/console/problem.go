@@ -1,9 +1,11 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"broker/api/client"
 	"broker/api/types"
@@ -26,12 +28,17 @@ type problemView struct {
 	Reload  bool // another try may well succeed
 
 	Changed *changed // what a form was about is not what it was any more
+	version uint64   // that it has
 }
 
 type fieldProblem struct{ Field, Message string }
 
-// changed says who changed something meanwhile.
-type changed struct{ By, At string }
+// changed says who changed something meanwhile, as far as whoever asks may know.
+type changed struct {
+	By   string
+	At   timeView
+	Path string // where it can be seen as it is now
+}
 
 func isUnauthenticated(err error) bool { return client.Code(err) == "unauthenticated" }
 
@@ -80,14 +87,24 @@ func problemOf(err error) problemView {
 		v.Detail = "The leader gave no answer in time. Sending the form again is safe: nothing is done twice."
 	case "version_mismatch":
 		v.Title, v.Changed = "It was changed meanwhile", &changed{}
-		if by, ok := problem.Extra["changed_by"].(string); ok {
-			v.Changed.By = by
-		}
-		if at, ok := problem.Extra["changed_at"].(string); ok {
-			v.Changed.At = at
-		}
+		v.Detail = "What you typed is still here. Nothing of it was done."
+		v.version, _ = strconv.ParseUint(fmt.Sprint(problem.Extra["version"]), 10, 64)
 	}
 	return v
+}
+
+// whoChanged finds out by whom and when something got its version: versions are indexes of the log, and so are events'.
+func (p *page) whoChanged(version uint64) changed {
+	out := changed{At: timeView{None: true}, Path: p.Path()}
+	if version == 0 {
+		return out
+	}
+	found, err := p.Client.ListEvents(p.ctx, client.EventQuery{After: strconv.FormatUint(version-1, 10)}, client.ListOptions{Limit: 1})
+	if err != nil || len(found.Items) == 0 || found.Items[0].Index != version {
+		return out // it is not this person's to know
+	}
+	out.By, out.At = cmp.Or(found.Items[0].Actor, "the broker itself"), timeOf(p.Now(), found.Items[0].At)
+	return out
 }
 
 // showProblem answers with a page, or a dialog, that tells what is wrong.
@@ -96,5 +113,6 @@ func (p *page) showProblem(err error) error {
 	if v.Status >= http.StatusInternalServerError && v.Code == "internal_error" {
 		p.console.log.ErrorContext(p.ctx, "a page failed", "path", p.r.URL.Path, "error", err)
 	}
+	p.w.Header().Set(headerProblem, v.Code)
 	return p.show(screen{Title: v.Title, Template: "problem", Data: v, Status: v.Status, Bare: p.Account == ""})
 }

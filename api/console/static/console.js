@@ -22,7 +22,7 @@
     if (go) { leave(go); return null; }
     const done = answer.headers.get("Console-Done");
     if (done) { finished(JSON.parse(decodeURIComponent(done))); return null; }
-    return { text: await answer.text(), ok: answer.ok };
+    return { text: await answer.text(), ok: answer.ok, problem: answer.headers.has("Console-Problem") };
   }
 
   function leave(path) {
@@ -210,10 +210,30 @@
 
   function fill(answer) {
     if (!answer) return;
+    if (answer.problem && $("form", dialog)) {
+      trouble(answer.text);
+      return;
+    }
     dialog.innerHTML = answer.text; // the console's own page, escaped there
     if (!dialog.open) dialog.showModal();
     $("[aria-invalid=true], [autofocus]", dialog)?.focus();
     count(dialog);
+  }
+
+  // trouble tells above a form why it could not be sent, and leaves what was typed.
+  function trouble(text) {
+    const told = new DOMParser().parseFromString(text, "text/html");
+    $("[data-trouble]", dialog)?.remove();
+    const box = document.createElement("div");
+    box.className = "alert bad";
+    box.dataset.trouble = "";
+    box.setAttribute("role", "alert");
+    const inner = document.createElement("div"), title = document.createElement("p");
+    title.className = "alert-title";
+    title.textContent = $("#dialog-title", told)?.textContent ?? "";
+    inner.append(title, ...$$(".problem > p:not(.actions)", told));
+    box.append(inner);
+    $(".dialog-head", dialog).after(box);
   }
 
   function closeDialog() {
