@@ -30,8 +30,9 @@ func places() []place {
 func (p *page) Places(section string) []place {
 	var asked []client.Question
 	for _, one := range places() {
-		if one.action != "" {
-			asked = append(asked, client.Question{Action: one.action, Resource: one.resource})
+		q := client.Question{Action: one.action, Resource: one.resource}
+		if _, known := p.may[q]; !known && one.action != "" && p.console.has(one.Path) {
+			asked = append(asked, q)
 		}
 	}
 	if p.Account != "" {

@@ -51,7 +51,7 @@
   // ---- Live parts: elements with an id and data-live, the beginnings of the types of events that they show.
 
   const wanted = new Set();
-  let timer = 0, loading = false, latest = 0;
+  let timer = 0, loading = false, latest = 0, loaded = 0;
 
   function happened(type, at) {
     latest = Math.max(latest, at);
@@ -62,7 +62,7 @@
   }
 
   function schedule() {
-    if (wanted.size && !timer && !loading) timer = setTimeout(load, 300);
+    if (wanted.size && !timer && !loading) timer = setTimeout(load, Math.max(0, loaded + 300 - Date.now()));
   }
 
   function refresh() {
@@ -73,6 +73,7 @@
   async function load() {
     timer = 0;
     loading = true;
+    loaded = Date.now();
     const parts = [...wanted];
     wanted.clear();
     try {
@@ -80,7 +81,7 @@
       if (answer?.ok) replace(answer.text, parts);
     } catch { for (const id of parts) wanted.add(id); }
     loading = false;
-    if (wanted.size && !timer) timer = setTimeout(load, connected ? 1000 : 5000);
+    if (wanted.size && !timer) timer = setTimeout(load, connected ? 300 : 5000);
   }
 
   // replace changes parts of the page into what they are now, and leaves alone what people are at.
@@ -245,6 +246,8 @@
     if (opener?.isConnected) opener.focus();
     opener = null;
   });
+  // What is shown once, with data-hold in it, is closed by its button alone.
+  dialog.addEventListener("cancel", (e) => { if ($("[data-hold]", dialog)) e.preventDefault(); });
   addEventListener("pagehide", () => { if ($("[data-masked]")) { dialog.replaceChildren(); $$("[data-masked] input").forEach((one) => { one.value = ""; }); } });
 
   document.addEventListener("submit", async (e) => {
@@ -280,7 +283,7 @@
   // ---- Clicks.
 
   document.addEventListener("click", (e) => {
-    const link = e.target.closest("a[data-dialog]");
+    const link = e.target.closest("a[data-dialog], #dialog a[data-reload]");
     if (link && !e.metaKey && !e.ctrlKey && !e.shiftKey && e.button === 0) {
       e.preventDefault();
       open(link.href, link);
@@ -299,7 +302,6 @@
       const menu = document.getElementById(one.dataset.menu);
       one.setAttribute("aria-expanded", String(menu.classList.toggle("open")));
     } else if (at("help")) $("#help").showModal();
-    else if (e.target === dialog) closeDialog(); // beside it
   });
 
   async function copy(button, text) {
