@@ -30,6 +30,13 @@ type KeepConfig struct {
 	// place of KeepReplaced, when that end comes near.
 	Single bool
 
+	// Resume are leases to go on with instead of a first one, as Release or Kept of another Keeper told them, also
+	// in another process. Keep asks the broker nothing then: the lease is looked at and renewed from the Keeper's own
+	// goroutine. Its values are not known any more; those of the lease that replaces it are. When all of them have
+	// an instant to be revoked at, a first lease is issued as usual. They must be of the same Secret and account;
+	// when Keep fails they stay as they are.
+	Resume []Kept
+
 	// Notify is told of what happens after the first lease. Calls come one at a time, from the Keeper's own
 	// goroutine, which renews nothing meanwhile: it must return soon, and must not call Close. Nil: nobody is told.
 	Notify func(KeepEvent)
@@ -75,9 +82,11 @@ type Keeper struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu      sync.Mutex
-	current types.Issued
-	failure error // of revoking at the end
+	mu       sync.Mutex
+	current  types.Issued
+	kept     []Kept
+	released bool
+	failure  error // of revoking at the end
 
 	// What follows belongs to the Keeper's goroutine.
 	held    *held    // the current lease
@@ -87,10 +96,11 @@ type Keeper struct {
 	nextTry time.Time
 	lost    bool // the current lease is over
 	ending  bool // of a single lease it was told
+	unseen  bool // the current lease was resumed and not looked at yet
 }
 
-// Keep gets a lease and returns the Keeper that holds it from then on. The lease, and those before it that still
-// live, are revoked when the Keeper is closed or the context ends, whichever is first.
+// Keep gets a lease, or goes on with one, and returns the Keeper that holds it from then on. The lease, and those before it that still
+// live, are revoked when the Keeper is closed or the context ends, whichever is first; Release leaves them alive.
 func (c *Client) Keep(ctx context.Context, config KeepConfig) (*Keeper, error) {
 	if _, _, err := SplitSecret(config.Secret); err != nil {
 		return nil, err
@@ -100,12 +110,17 @@ func (c *Client) Keep(ctx context.Context, config KeepConfig) (*Keeper, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	k := &Keeper{client: c, config: config, cancel: cancel, done: make(chan struct{})}
-	first, err := k.begin(ctx)
-	if err != nil {
-		cancel()
-		return nil, err
+	if current := k.resume(); current != nil {
+		k.hold(current)
+		k.unseen = true
+	} else {
+		first, err := k.begin(ctx)
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		k.hold(first)
 	}
-	k.hold(first)
 	go k.keep(ctx)
 	return k, nil
 }
@@ -113,7 +128,11 @@ func (c *Client) Keep(ctx context.Context, config KeepConfig) (*Keeper, error) {
 // begin gets the first lease.
 func (k *Keeper) begin(ctx context.Context) (*held, error) {
 	giveUp := time.Now().Add(k.config.Wait)
-	k.wanted = newRequest(k.config.Spec)
+	spec := k.config.Spec
+	if n := len(k.retired); n > 0 {
+		spec.Replaces = k.retired[n-1].issued.Lease.ID
+	}
+	k.wanted = newRequest(spec)
 	for round := 0; ; round++ {
 		got, err := k.issue(ctx, k.client.config.Timeout)
 		if err == nil || !Unavailable(err) || ctx.Err() != nil {
@@ -131,7 +150,8 @@ func (k *Keeper) begin(ctx context.Context) (*held, error) {
 	}
 }
 
-// Current returns the lease that is held now with its values. After KeepLost they are those of the lost one.
+// Current returns the lease that is held now with its values. After KeepLost they are those of the lost one; a lease
+// that was resumed has none.
 func (k *Keeper) Current() types.Issued {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -111,7 +111,16 @@ func (k *Keeper) revoke(ctx context.Context, h *held) error {
 	return err
 }
 
-// revokeAll ends everything that is held.
+// end revokes everything that is held, unless it is released.
+func (k *Keeper) end() {
+	k.mu.Lock()
+	released := k.released
+	k.mu.Unlock()
+	if !released {
+		k.revokeAll()
+	}
+}
+
 func (k *Keeper) revokeAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), revokeWait)
 	defer cancel()

@@ -23,11 +23,16 @@ func newHeld(issued types.Issued, askedAt time.Time, overlap time.Duration) *hel
 	h := &held{issued: issued, askedAt: askedAt}
 	h.move(issued.Lease)
 	h.ttl = h.endsAt.Sub(askedAt)
+	h.plan(overlap)
+	return h
+}
+
+// plan decides when the lease is replaced.
+func (h *held) plan(overlap time.Duration) {
 	// There has to be time for an outage of the broker and for the overlap after it, but half of the lease's
 	// life is used however short it is.
-	life := h.maxAt.Sub(askedAt)
+	life := h.maxAt.Sub(h.askedAt)
 	h.replaceAt = h.maxAt.Add(-min(overlap+h.ttl/3, life/2))
-	return h
 }
 
 // move takes over what the broker says of the lease.

@@ -6,8 +6,6 @@ import (
 	mathrand "math/rand/v2"
 	"slices"
 	"time"
-
-	"broker/api/types"
 )
 
 const (
@@ -28,7 +26,7 @@ func (k *Keeper) want() {
 // keep is the Keeper's goroutine: one act after the other until the context ends.
 func (k *Keeper) keep(ctx context.Context) {
 	defer close(k.done)
-	defer k.revokeAll()
+	defer k.end()
 	for {
 		timer := time.NewTimer(time.Until(k.nextAt()))
 		select {
@@ -39,6 +37,7 @@ func (k *Keeper) keep(ctx context.Context) {
 		}
 		k.act(ctx)
 		k.retire(ctx)
+		k.show()
 	}
 }
 
@@ -63,6 +62,8 @@ func (k *Keeper) dueAt() time.Time {
 		return time.Time{}
 	case k.lost: // a single one: there is nothing to do any more
 		return time.Now().Add(time.Hour)
+	case k.unseen:
+		return time.Time{}
 	case k.ending:
 		return renewAt
 	case k.held.replaceAt.Before(renewAt):
@@ -82,6 +83,8 @@ func (k *Keeper) act(ctx context.Context) {
 	switch {
 	case k.wanted != nil:
 		err = k.replace(ctx)
+	case k.unseen:
+		err = k.look(ctx)
 	case !now.Before(k.held.replaceAt) && !k.config.Single:
 		k.want()
 		err = k.replace(ctx)
@@ -100,7 +103,7 @@ func (k *Keeper) act(ctx context.Context) {
 // renewed tells how a renewal went.
 func (k *Keeper) renewed(err error) {
 	if err == nil {
-		k.show(k.held.issued)
+		k.show()
 		k.notify(KeepEvent{Kind: KeepRenewed, Lease: k.held.issued.Lease})
 		return
 	}
@@ -176,15 +179,16 @@ func (k *Keeper) replace(ctx context.Context) error {
 
 // hold makes a lease the current one.
 func (k *Keeper) hold(h *held) {
-	k.held, k.wanted, k.lost, k.ending = h, nil, false, false
-	k.show(h.issued)
+	k.held, k.wanted, k.lost, k.ending, k.unseen = h, nil, false, false, false
+	k.show()
 }
 
-// show has everybody see the current lease.
-func (k *Keeper) show(issued types.Issued) {
+// show has everybody see what is held.
+func (k *Keeper) show() {
+	kept := k.all()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.current = issued
+	k.current, k.kept = k.held.issued, kept
 }
 
 // retire revokes the leases before whose overlap is over. What cannot be revoked before it ends by itself is left to

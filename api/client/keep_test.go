@@ -61,8 +61,10 @@ func (l *ledger) RoundTrip(r *http.Request) (*http.Response, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	parts := strings.Split(r.URL.Path, "/")
-	switch last := parts[len(parts)-1]; last {
-	case "leases":
+	switch last := parts[len(parts)-1]; {
+	case r.Method == http.MethodGet:
+		return l.get(last)
+	case last == "leases":
 		return l.issue(r)
 	default:
 		return l.change(parts[len(parts)-2], last, r)
@@ -90,7 +92,7 @@ func (l *ledger) issue(r *http.Request) (*http.Response, error) {
 		}
 		lease = &types.Lease{
 			ID: fmt.Sprintf("L%d", len(l.leases)+1), State: "active", CreatedAt: l.now(), ExpiresAt: l.now().Add(ttl),
-			MaxExpiresAt: l.now().Add(longest), Renewable: longest > ttl,
+			MaxExpiresAt: l.now().Add(longest), Renewable: longest > ttl, Replaces: spec.Replaces,
 		}
 		l.leases = append(l.leases, lease)
 		l.keys[key] = lease
@@ -100,6 +102,14 @@ func (l *ledger) issue(r *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return l.answer(201, types.Issued{Lease: *lease, Values: types.Values{{Key: "USER", Value: "u" + lease.ID}}, Replayed: replayed})
+}
+
+func (l *ledger) get(id string) (*http.Response, error) {
+	at := slices.IndexFunc(l.leases, func(one *types.Lease) bool { return one.ID == id })
+	if at < 0 {
+		return l.problem(404, "not_found", nil)
+	}
+	return l.answer(200, l.leases[at])
 }
 
 func (l *ledger) change(id, verb string, r *http.Request) (*http.Response, error) {
@@ -160,7 +170,9 @@ func (d *diary) note(e client.KeepEvent) {
 // kept is a Keeper at a ledger in a bubble. The leases have 90 s and 10 minutes at the most.
 func kept(t *testing.T, l *ledger, change func(*client.KeepConfig)) (*client.Keeper, *diary) {
 	t.Helper()
-	l.keys = map[string]*types.Lease{}
+	if l.keys == nil {
+		l.keys = map[string]*types.Lease{}
+	}
 	if l.max == 0 {
 		l.max = 10 * time.Minute
 	}
