@@ -138,7 +138,7 @@ func (a *app) contextEnv() *cobra.Command {
 			if chosen.CACert != "" {
 				values = append(values, types.Value{Key: "BROKER_CACERT", Value: chosen.CACert})
 			}
-			lines, err := shellLines(values)
+			lines, err := values.ShellLines()
 			if err != nil {
 				return err
 			}

@@ -199,9 +199,9 @@ func (a *app) formatIssued(issued types.Issued, file bool) ([]byte, error) {
 		}
 		return []byte(value + "\n"), nil
 	case a.format == "env":
-		return shellLines(issued.Values)
+		return issued.Values.ShellLines()
 	case a.format == "dotenv", file && (a.format == "table" || a.format == "name"):
-		return dotenvLines(issued.Values)
+		return issued.Values.DotenvLines()
 	case a.format == "table":
 		err := a.tableOfIssued(&text, issued)
 		return text.Bytes(), err

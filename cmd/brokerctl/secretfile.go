@@ -6,9 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"broker/api/types"
 )
 
 // secretFile is a file on its way: it appears at its path complete or not at all, readable by its
@@ -62,34 +59,4 @@ func (f *secretFile) commit(content []byte) error {
 func (f *secretFile) abandon() {
 	_ = f.temp.Close()           // everything that matters was synced
 	_ = os.Remove(f.temp.Name()) // after a rename it is gone already
-}
-
-// shellLines returns export lines that a POSIX shell reads back as they were.
-func shellLines(values types.Values) ([]byte, error) {
-	var out strings.Builder
-	for _, one := range values {
-		if strings.ContainsRune(one.Value, 0) {
-			return nil, fmt.Errorf("the value of %s cannot be a variable: it holds a NUL", one.Key)
-		}
-		fmt.Fprintf(&out, "export %s='%s'\n", one.Key, strings.ReplaceAll(one.Value, "'", `'\''`))
-	}
-	return []byte(out.String()), nil
-}
-
-// dotenvLines returns lines of a .env file: in single quotes, which are taken as they stand, where
-// the value allows it, else in double quotes with escapes.
-func dotenvLines(values types.Values) ([]byte, error) {
-	var out strings.Builder
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`", "\n", `\n`, "\r", `\r`)
-	for _, one := range values {
-		if strings.ContainsRune(one.Value, 0) {
-			return nil, fmt.Errorf("the value of %s cannot be a variable: it holds a NUL", one.Key)
-		}
-		if strings.ContainsAny(one.Value, "'\n\r") {
-			fmt.Fprintf(&out, "%s=\"%s\"\n", one.Key, escape.Replace(one.Value))
-			continue
-		}
-		fmt.Fprintf(&out, "%s='%s'\n", one.Key, one.Value)
-	}
-	return []byte(out.String()), nil
 }

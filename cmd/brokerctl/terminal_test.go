@@ -187,21 +187,21 @@ func TestRough(t *testing.T) {
 
 func TestQuoting(t *testing.T) {
 	values := types.Values{{Key: "A", Value: `it's "$x" \ ` + "`y`"}, {Key: "B", Value: "two\nlines"}}
-	shell, err := shellLines(values)
+	shell, err := values.ShellLines()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := `export A='it'\''s "$x" \ ` + "`y`'\nexport B='two\nlines'\n"; string(shell) != want {
 		t.Errorf("shell lines are %s, want %s", shell, want)
 	}
-	dotenv, err := dotenvLines(values)
+	dotenv, err := values.DotenvLines()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := `A="it's \"\$x\" \\ \` + "`y\\`\"\n" + `B="two\nlines"` + "\n"; string(dotenv) != want {
 		t.Errorf("dotenv lines are %s, want %s", dotenv, want)
 	}
-	if _, err := shellLines(types.Values{{Key: "C", Value: "\x00canary"}}); err == nil || strings.Contains(err.Error(), "canary") {
+	if _, err := (types.Values{{Key: "C", Value: "\x00canary"}}).ShellLines(); err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("a NUL: %v", err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"broker/sdnotify"
 )
 
 // manager is a service manager's end of the socket.
@@ -96,14 +98,14 @@ func TestServiceManagerHearsWhyNot(t *testing.T) {
 // A node that hangs is not told to be alive.
 func TestServiceManagerHearsNothingOfAHangingNode(t *testing.T) {
 	m := newManager(t, 30*time.Millisecond)
-	n, err := newNotifier(os.Getenv)
+	n, err := sdnotify.New(os.Getenv)
 	must(t, err)
-	defer n.close()
+	defer n.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	hangs := make(chan struct{})
 	var watcher sync.WaitGroup
-	watcher.Go(func() { n.watch(ctx, func() string { <-hangs; return "well again" }) })
-	n.tell("MARK=1") // what came before it has been heard when this is
+	watcher.Go(func() { n.Watch(ctx, func() string { <-hangs; return "well again" }) })
+	n.Tell("MARK=1") // what came before it has been heard when this is
 	poll(t, "the mark", func() bool { return m.heard("MARK=1") })
 	if m.heard("WATCHDOG=1") {
 		t.Error("a hanging node is said to live")
@@ -115,14 +117,14 @@ func TestServiceManagerHearsNothingOfAHangingNode(t *testing.T) {
 }
 
 func TestWithoutAServiceManager(t *testing.T) {
-	n, err := newNotifier(func(string) string { return "" })
+	n, err := sdnotify.New(func(string) string { return "" })
 	if n != nil || err != nil {
 		t.Fatalf("%v, %v", n, err)
 	}
-	n.tell("READY=1")
-	n.watch(t.Context(), nil)
-	must(t, n.close())
-	if _, err := newNotifier(func(string) string { return "/nowhere/notify" }); err == nil {
+	n.Tell("READY=1")
+	n.Watch(t.Context(), nil)
+	must(t, n.Close())
+	if _, err := sdnotify.New(func(string) string { return "/nowhere/notify" }); err == nil {
 		t.Error("a socket that is not there is no error")
 	}
 }

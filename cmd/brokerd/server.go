@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"broker/fsm"
+	"broker/sdnotify"
 )
 
 func serverCommand() *cobra.Command {
@@ -45,17 +46,17 @@ a flag wins over a variable, a variable over the file.`,
 // serve runs a node until the context ends or the node cannot go on, and keeps the service manager informed.
 func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
 	log := c.logger()
-	manager, err := newNotifier(os.Getenv)
+	manager, err := sdnotify.New(os.Getenv)
 	if err != nil {
 		log.Warn("the service manager will not hear of this node", "error", err)
 	}
 	defer func() {
 		if err != nil {
-			manager.tell(status(err.Error()))
+			manager.Tell(sdnotify.Status(err.Error()))
 		}
-		err = errors.Join(err, manager.close())
+		err = errors.Join(err, manager.Close())
 	}()
-	manager.tell(status("starting"))
+	manager.Tell(sdnotify.Status("starting"))
 	n, err := startNode(ctx, c, log, stdout)
 	if err != nil {
 		return err
@@ -65,10 +66,10 @@ func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
 	defer deaf()
 	n.hearHangups(hearing)
 	n.log.Info("serving", "node", c.NodeID, "api", n.url)
-	manager.tell("READY=1", status("serving at "+n.url))
+	manager.Tell("READY=1", sdnotify.Status("serving at "+n.url))
 	watching, unwatch := context.WithCancel(context.Background())
 	var watcher sync.WaitGroup
-	watcher.Go(func() { manager.watch(watching, n.describe) })
+	watcher.Go(func() { manager.Watch(watching, n.describe) })
 	select {
 	case <-ctx.Done():
 		n.log.Info("stopping")
@@ -77,7 +78,7 @@ func serve(ctx context.Context, c config, stdout io.Writer) (err error) {
 		err = n.leaveCluster()
 	case err = <-n.failed:
 	}
-	manager.tell("STOPPING=1", status("finishing what runs, handing leadership over"))
+	manager.Tell("STOPPING=1", sdnotify.Status("finishing what runs, handing leadership over"))
 	unwatch()
 	n.stop()
 	watcher.Wait() // not before: a node that hangs has to hand over too

@@ -1,4 +1,5 @@
-package main
+// Package sdnotify tells the service manager how a program does, in the words of sd_notify(3). It knows nothing of ours.
+package sdnotify
 
 import (
 	"context"
@@ -10,16 +11,15 @@ import (
 	"time"
 )
 
-// notifier tells the service manager how the node does, in the words of sd_notify(3). A nil one tells
-// nobody.
-type notifier struct {
+// A Notifier tells the service manager how the program does. A nil one tells nobody.
+type Notifier struct {
 	conn net.Conn
 	// every is how often the manager wants to hear that the node lives; zero: it does not ask.
 	every time.Duration
 }
 
-// newNotifier returns nil where no service manager listens.
-func newNotifier(getenv func(string) string) (*notifier, error) {
+// New returns nil where no service manager listens.
+func New(getenv func(string) string) (*Notifier, error) {
 	path := getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return nil, nil
@@ -29,7 +29,7 @@ func newNotifier(getenv func(string) string) (*notifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reaching the service manager: %w", err)
 	}
-	n := &notifier{conn: conn}
+	n := &Notifier{conn: conn}
 	pid, usec := getenv("WATCHDOG_PID"), getenv("WATCHDOG_USEC")
 	if us, err := strconv.ParseInt(usec, 10, 64); err == nil && us > 0 && (pid == "" || pid == strconv.Itoa(os.Getpid())) {
 		n.every = time.Duration(us) * time.Microsecond / 3
@@ -37,8 +37,8 @@ func newNotifier(getenv func(string) string) (*notifier, error) {
 	return n, nil
 }
 
-// tell sends one message.
-func (n *notifier) tell(lines ...string) {
+// Tell sends one message.
+func (n *Notifier) Tell(lines ...string) {
 	if n == nil {
 		return
 	}
@@ -46,19 +46,19 @@ func (n *notifier) tell(lines ...string) {
 	_, _ = n.conn.Write([]byte(strings.Join(lines, "\n")))
 }
 
-// status is the line that people see.
-func status(text string) string { return "STATUS=" + strings.ReplaceAll(text, "\n", " ") }
+// Status is the line that people see.
+func Status(text string) string { return "STATUS=" + strings.ReplaceAll(text, "\n", " ") }
 
-// watch tells the manager again and again that the node lives, until ctx ends. describe says how it does;
+// Watch tells the manager again and again that the program lives, until ctx ends. describe says how it does;
 // when it hangs nothing is told, and the manager ends the process.
-func (n *notifier) watch(ctx context.Context, describe func() string) {
+func (n *Notifier) Watch(ctx context.Context, describe func() string) {
 	if n == nil || n.every == 0 {
 		return
 	}
 	tick := time.NewTicker(n.every)
 	defer tick.Stop()
 	for {
-		n.tell("WATCHDOG=1", status(describe()))
+		n.Tell("WATCHDOG=1", Status(describe()))
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -67,7 +67,8 @@ func (n *notifier) watch(ctx context.Context, describe func() string) {
 	}
 }
 
-func (n *notifier) close() error {
+// Close ends the connection.
+func (n *Notifier) Close() error {
 	if n == nil {
 		return nil
 	}
