@@ -107,7 +107,7 @@ func (a *app) root() *cobra.Command {
 
 		a.groupCommand(), a.tokenCommand(), a.logoutCommand(), a.unwrapCommand(),
 
-		a.runCommand(),
+		a.runCommand(), a.agentCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {

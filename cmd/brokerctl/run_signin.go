@@ -17,7 +17,8 @@ import (
 // runIdentity says by which account run signs in.
 type runIdentity struct{ clientID, clientSecretFile string }
 
-// signIn returns a client that is signed in and stays so, and what signs it out.
+// signIn returns a client that is signed in and stays so, and what signs it out. With a wait of zero it signs in when it is
+// first used.
 func (a *app) signIn(ctx context.Context, wait time.Duration, as runIdentity) (c *client.Client, signOut func(), err error) {
 	where, err := a.find()
 	if err != nil {
@@ -53,10 +54,12 @@ func (a *app) signIn(ctx context.Context, wait time.Duration, as runIdentity) (c
 			got, err := door.SignInClient(ctx, types.ClientSignIn{ClientID: id, ClientSecret: secret})
 			return got.Token, err
 		}
-		err = patiently(ctx, time.Now().Add(wait), func() (err error) {
-			config.Token, err = config.Refresh(ctx)
-			return err
-		})
+		if wait > 0 {
+			err = patiently(ctx, time.Now().Add(wait), func() (err error) {
+				config.Token, err = config.Refresh(ctx)
+				return err
+			})
+		}
 		if err != nil {
 			return nil, nil, err
 		}
