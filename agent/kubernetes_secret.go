@@ -60,6 +60,9 @@ func (k *kubernetes) writeSecret(ctx context.Context, o *Object, secret string, 
 	case found == nil:
 		method, path = http.MethodPost, k.path("/api/v1", "secrets", ObjectName{Namespace: o.Namespace})
 		out.Metadata = metadata{Name: o.Name, Namespace: k.space(o.ObjectName)}
+		if out.Type == "" {
+			out.Type = "Opaque"
+		}
 	case found.Metadata.Labels[managedBy] != managedByAgent:
 		return fmt.Errorf("the Secret %s is not the agent's: delete it, or label it %s=%s to have it overwritten", o.ObjectName, managedBy, managedByAgent)
 	default:

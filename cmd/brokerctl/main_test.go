@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 //	stick, unstick         have no login removed any more, or again
 //	stray NAME             put a login there that ends with this name and that no lease knows
 //	restored [drill]       have the cluster be one that was restored from a snapshot
+//	kubernetes             start an API server of Kubernetes; object PATH FILE [METHOD]: get an object, or post or delete one
 //	fail OP [refuse], heal have the calls of a kind find the system away, or be refused; or none
 //
 //	auditlog FILE NODE N [unanchored]  write an audit log of so many requests, and anchor it
@@ -147,6 +148,8 @@ func TestScripts(t *testing.T) {
 					ts.Value("kit").(*apitest.Kit).Anchor(t, args[1], head)
 				}
 			},
+			"kubernetes": kubernetes(t),
+			"object":     object,
 			"heal": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value("kit").(*apitest.Kit).Fake.Heal()
 			},

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// kubernetesToken is what the API server takes.
+const kubernetesToken = "of-a-service-account"
+
+// apiServer is as much of Kubernetes as an agent sees: objects with versions, and a token.
+type apiServer struct {
+	mu      sync.Mutex
+	version int
+	objects map[string]map[string]any // by path
+}
+
+var objectPath = regexp.MustCompile(`^/(api/v1|apis/coordination\.k8s\.io/v1)/namespaces/[a-z0-9-]+/(secrets|leases)(/[a-z0-9.-]+)?$`)
+
+func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	refuse := func(code int, reason string) {
+		w.WriteHeader(code)
+		_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "code": code, "reason": reason, "message": reason})
+	}
+	if r.Header.Get("Authorization") != "Bearer "+kubernetesToken {
+		refuse(http.StatusUnauthorized, "Unauthorized")
+		return
+	}
+	if !objectPath.MatchString(r.URL.Path) {
+		refuse(http.StatusNotFound, "NotFound")
+		return
+	}
+	path := r.URL.Path
+	var sent map[string]any
+	if r.Method == http.MethodPost || r.Method == http.MethodPut {
+		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+			refuse(http.StatusBadRequest, "BadRequest")
+			return
+		}
+		if r.Method == http.MethodPost {
+			path += "/" + sent["metadata"].(map[string]any)["name"].(string)
+		}
+	}
+	found, there := s.objects[path]
+	switch {
+	case r.Method == http.MethodPost && there:
+		refuse(http.StatusConflict, "AlreadyExists")
+		return
+	case r.Method != http.MethodPost && !there:
+		refuse(http.StatusNotFound, "NotFound")
+		return
+	case r.Method == http.MethodDelete:
+		delete(s.objects, path)
+	case sent != nil:
+		metadata := sent["metadata"].(map[string]any)
+		if there && metadata["resourceVersion"] != found["metadata"].(map[string]any)["resourceVersion"] {
+			refuse(http.StatusConflict, "Conflict")
+			return
+		}
+		s.version++
+		metadata["resourceVersion"] = strconv.Itoa(s.version)
+		s.objects[path] = sent
+	}
+	_ = json.NewEncoder(w).Encode(s.objects[path])
+}
+
+// kubernetes starts an API server and leaves its address, CA and token where the script finds them. By hand a real one
+// takes its place: its address, CA file and token file in KUBERNETES_TEST, separated by commas.
+func kubernetes(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, _ []string) {
+		var address string
+		var ca, token []byte
+		if real := os.Getenv("KUBERNETES_TEST"); real != "" {
+			parts := strings.Split(real, ",")
+			address, ca, token = parts[0], []byte(ts.ReadFile(parts[1])), []byte(ts.ReadFile(parts[2]))
+		} else {
+			server := httptest.NewTLSServer(&apiServer{objects: map[string]map[string]any{}})
+			t.Cleanup(server.Close)
+			address, token = server.URL, []byte(kubernetesToken+"\n")
+			ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		}
+		ts.Setenv("KUBERNETES", address)
+		ts.Check(os.WriteFile(ts.MkAbs("kubernetes-ca.pem"), ca, 0o600))
+		ts.Check(os.WriteFile(ts.MkAbs("kubernetes-token"), token, 0o600))
+	}
+}
+
+// object gets an object of Kubernetes into a file, or with a method does something else with it.
+func object(ts *testscript.TestScript, _ bool, args []string) {
+	method, path, file := http.MethodGet, args[0], args[1]
+	if len(args) == 3 {
+		method = args[2]
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(ts.ReadFile("kubernetes-ca.pem")))
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig.RootCAs = pool
+	var body io.Reader
+	if method == http.MethodPost {
+		body = bytes.NewReader([]byte(ts.ReadFile(file)))
+	}
+	request, err := http.NewRequest(method, ts.Getenv("KUBERNETES")+path, body)
+	ts.Check(err)
+	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(ts.ReadFile("kubernetes-token")))
+	request.Header.Set("Content-Type", "application/json")
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	ts.Check(err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if response.StatusCode/100 != 2 {
+		ts.Fatalf("%s %s: %s", method, path, text)
+	}
+	var read any
+	ts.Check(json.Unmarshal(text, &read))
+	text, err = json.MarshalIndent(read, "", "  ")
+	ts.Check(err)
+	if method != http.MethodPost {
+		ts.Check(os.WriteFile(ts.MkAbs(file), text, 0o600))
+	}
+}
