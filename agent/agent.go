@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) error {
 
 // period is one time of working, or waiting for it, with one configuration.
 func (a *agent) period(ctx context.Context) error {
-	stop, err := a.metrics.serve(ctx, a.Config.Metrics)
+	stop, err := a.metrics.serve(ctx, a.Config.Metrics, a.Log)
 	if err != nil {
 		return err
 	}
@@ -111,6 +111,9 @@ func (a *agent) period(ctx context.Context) error {
 		a.ready(others.Ready)
 	})
 	if err != nil {
+		if waiting {
+			err = fmt.Errorf("another agent works on the same state, and it did not end: %w", err)
+		}
 		return a.outcome(ctx, err)
 	}
 	defer keep.give()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func number(is bool) float64 {
 }
 
 // serve answers at an address until ctx ends.
-func (m *metrics) serve(ctx context.Context, address string) (done func(), err error) {
+func (m *metrics) serve(ctx context.Context, address string, log *slog.Logger) (done func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -85,6 +86,7 @@ func (m *metrics) serve(ctx context.Context, address string) (done func(), err e
 	if err != nil {
 		return nil, fmt.Errorf("listening for metrics: %w", err)
 	}
+	log.Info("serving metrics", "url", "http://"+listener.Addr().String())
 	routes := http.NewServeMux()
 	routes.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
 	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

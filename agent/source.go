@@ -67,6 +67,10 @@ func (s *source) keep(ctx context.Context, revoke func() bool) {
 			continue
 		}
 		failed = 0
+		select {
+		case <-s.again: // it was meant for the keeper before; whoever still wants values says so again
+		default:
+		}
 		s.set(keeper)
 		select {
 		case <-s.again:

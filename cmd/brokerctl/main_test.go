@@ -42,6 +42,8 @@ func TestMain(m *testing.M) {
 //	stray NAME             put a login there that ends with this name and that no lease knows
 //	restored [drill]       have the cluster be one that was restored from a snapshot
 //	kubernetes             start an API server of Kubernetes; object PATH FILE [METHOD]: get an object, or post or delete one
+//	manager FILE           listen as systemd does, and note there what is told
+//	fetch URL FILE         get a page into a file, once it answers with success
 //	fail OP [refuse], heal have the calls of a kind find the system away, or be refused; or none
 //
 //	auditlog FILE NODE N [unanchored]  write an audit log of so many requests, and anchor it
@@ -150,6 +152,8 @@ func TestScripts(t *testing.T) {
 			},
 			"kubernetes": kubernetes(t),
 			"object":     object,
+			"fetch":      fetch,
+			"manager":    manager(t),
 			"heal": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value("kit").(*apitest.Kit).Fake.Heal()
 			},

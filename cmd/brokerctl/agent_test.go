@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -97,6 +99,49 @@ func kubernetes(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		ts.Setenv("KUBERNETES", address)
 		ts.Check(os.WriteFile(ts.MkAbs("kubernetes-ca.pem"), ca, 0o600))
 		ts.Check(os.WriteFile(ts.MkAbs("kubernetes-token"), token, 0o600))
+	}
+}
+
+// manager listens as a service manager does, and writes what it hears into a file.
+func manager(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		path := ts.MkAbs("notify")
+		conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		ts.Check(err)
+		heard, err := os.Create(ts.MkAbs(args[0]))
+		ts.Check(err)
+		var hearing sync.WaitGroup
+		hearing.Go(func() {
+			buffer := make([]byte, 4096)
+			for {
+				n, err := conn.Read(buffer)
+				if err != nil {
+					return
+				}
+				_, _ = heard.Write(append(buffer[:n:n], '\n')) // the script misses what is not written
+			}
+		})
+		t.Cleanup(func() { conn.Close(); hearing.Wait(); heard.Close() })
+		ts.Setenv("NOTIFY_SOCKET", path)
+	}
+}
+
+// fetch gets a page into a file, once it answers with success.
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	for giveUp := time.Now().Add(30 * time.Second); ; {
+		response, err := http.Get(args[0])
+		ts.Check(err)
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		ts.Check(err)
+		if response.StatusCode == http.StatusOK {
+			ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o600))
+			return
+		}
+		if time.Now().After(giveUp) {
+			ts.Fatalf("%s: %s", response.Status, text)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
