@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"broker/api/client"
@@ -39,6 +40,7 @@ type agent struct {
 	Options
 	metrics *metrics
 	told    bool // the service manager knows that it is ready
+	secrets atomic.Int64
 
 	before *Config // the configuration before, for as long as the one in use has not begun to work
 }
@@ -71,6 +73,8 @@ func Run(ctx context.Context, o Options) error {
 		var next reloaded
 		switch {
 		case errors.As(err, &next):
+			a.Manager.Tell("RELOADING=1")
+			a.told = false
 			a.before, a.Config = a.Config, next.config
 			a.Log.Info("the configuration was read again")
 		case errors.Is(err, errTaken):
@@ -125,6 +129,7 @@ func (a *agent) period(ctx context.Context) error {
 	a.metrics.setActive(true)
 	defer a.metrics.setActive(false)
 	a.before = nil
+	a.secrets.Store(int64(len(a.Config.Secrets)))
 	s := newSession(a, c, keep, known, api)
 	return a.outcome(ctx, s.work(ctx))
 }
@@ -154,8 +159,6 @@ func (a *agent) hearHangups(ctx context.Context, end context.CancelCauseFunc) {
 		}
 		next, err := a.Load()
 		if err == nil {
-			a.Manager.Tell("RELOADING=1")
-			a.told = false
 			end(reloaded{next})
 			return
 		}
@@ -200,7 +203,7 @@ func (a *agent) describe() string {
 	case !a.metrics.active.Load():
 		return "another agent works; waiting"
 	case a.metrics.ready.Load():
-		return fmt.Sprintf("leases of %d secrets are kept", len(a.Config.Secrets))
+		return fmt.Sprintf("leases of %d secrets are kept", a.secrets.Load())
 	}
 	return "not everything is written yet"
 }
