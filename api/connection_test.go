@@ -162,3 +162,24 @@ func TestOrphansInPages(t *testing.T) {
 		t.Errorf("a cursor of another list: %d %s", got.status, got.text)
 	}
 }
+
+func TestDryRunsTellWhichSecretFieldsDiffer(t *testing.T) {
+	kit := apitest.Start(t, nil)
+	url := furnish(t, kit)
+	const path = "/api/v1/connections/orders-db"
+	for _, one := range []struct{ query, settings, want string }{
+		{"?dry_run=true", `{"password":"` + apitest.RootPassword + `"}`, ""},
+		{"?dry_run=true", `{"password":"guess"}`, "password"},
+		{"?dry_run=true", `{"system":"main"}`, ""},
+		{"", `{"password":"` + apitest.RootPassword + `"}`, ""},
+	} {
+		got := expect(t, 200, url, "PATCH", path+one.query, `{"skip_check":true,"settings":`+one.settings+`}`)
+		fields, _ := got.json["changed_secret_fields"].([]any)
+		if changed := len(fields) == 1 && fields[0] == one.want; changed != (one.want != "") || len(fields) > 1 {
+			t.Errorf("%s %s: %v differ, want %q", one.query, one.settings, fields, one.want)
+		}
+		if strings.Contains(got.text, "guess") || strings.Contains(got.text, apitest.RootPassword) {
+			t.Errorf("the answer has the value: %s", got.text)
+		}
+	}
+}

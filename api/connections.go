@@ -183,6 +183,9 @@ func (s *Server) updateConnection(ctx context.Context, c *call, in *ConnectionUp
 		return nil, err
 	}
 	shown, err := s.changedConnection(c, changed, warnings)
+	if err == nil && in.DryRun && len(in.Body.Settings) > 0 {
+		shown.ChangedSecretFields, err = s.config.Broker.ChangedSecrets(ctx, in.name(), in.Body.Settings)
+	}
 	return &body[types.Connection]{shown}, err
 }
 

@@ -22,6 +22,8 @@ type Broker interface {
 	// The strings are warnings for people.
 	CreateConnection(context.Context, broker.Request, broker.ConnectionSpec) (fsm.Connection, []string, error)
 	UpdateConnection(context.Context, broker.Request, broker.ConnectionChange) (fsm.Connection, []string, error)
+	// ChangedSecrets names the secret fields among the settings whose value is not the present one.
+	ChangedSecrets(ctx context.Context, name fsm.ConnectionName, given map[string]any) ([]string, error)
 	DeleteConnection(ctx context.Context, request broker.Request, name fsm.ConnectionName, ifVersion uint64) error
 	CheckConnection(context.Context, broker.Request, fsm.ConnectionName) (broker.CheckResult, error)
 	PauseConnection(context.Context, broker.Request, broker.PauseSpec) (fsm.Connection, error)

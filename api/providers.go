@@ -113,6 +113,7 @@ func fieldsOf(fields []providers.Field) []types.Field {
 			Max:      f.Max,
 			Locates:  f.Locates,
 
+			Derived:    f.Derived,
 			Statements: f.Statements,
 		})
 	}

@@ -22,6 +22,8 @@ type Connection struct {
 	BeingDeletedBy string     `json:"being_deleted_by,omitempty" doc:"The operation that deletes it"`
 
 	Rotation *Rotation `json:"rotation,omitempty" doc:"The newest exchange of its root credential"`
+
+	ChangedSecretFields []string `json:"changed_secret_fields,omitempty" doc:"In a dry run of a change: the secret fields that would have another value"`
 }
 
 // ConnectionSpec says what connection to make.

@@ -43,6 +43,7 @@ type Field struct {
 	Max      *int64    `json:"max,omitempty"`
 	Locates  bool      `json:"locates,omitempty" doc:"Says which system a connection points at"`
 
+	Derived    bool `json:"derived,omitempty" doc:"Worked out of other fields unless given"`
 	Statements bool `json:"statements,omitempty" doc:"Setting it needs connection:statements: the outside system carries it out as it is"`
 }
 
