@@ -21,6 +21,7 @@ const (
 	exitDenied      = 4
 	exitUnavailable = 5
 	exitConflict    = 6
+	exitDiffers     = 7
 )
 
 // usageError is returned when the command line is wrong; nothing was asked of the broker.
@@ -59,6 +60,9 @@ func (a *app) report(err error) int {
 	}
 	if errors.Is(err, errNotAllowed) {
 		return exitDenied // the answer says it all
+	}
+	if errors.Is(err, errDiffers) {
+		return exitDiffers // so does this one
 	}
 	var child *childExit
 	if errors.As(err, &child) {

@@ -50,7 +50,8 @@ in use (see "brokerctl context").
 When no node can be reached at all, commands give up after two seconds unless --timeout is given; they wait
 longer for a broker that is there and has no leader.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 not allowed, 5 unavailable, 6 conflict.`
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 not found, 4 not allowed, 5 unavailable, 6 conflict,
+7 differences (diff --exit-code).`
 
 const rootExample = `  brokerctl env create payments/production
   brokerctl connection create orders-db --provider postgres --environments 'payments/*' \
@@ -108,6 +109,8 @@ func (a *app) root() *cobra.Command {
 		a.groupCommand(), a.tokenCommand(), a.logoutCommand(), a.unwrapCommand(),
 
 		a.runCommand(), a.agentCommand(),
+
+		a.applyCommand(), a.diffCommand(), a.exportCommand(),
 	)
 	for _, noun := range root.Commands() {
 		if noun.HasSubCommands() && noun.RunE == nil {

@@ -66,8 +66,8 @@ func Rules() []Rule {
 		{Name: "what service managers are told with imports nothing of ours", For: []string{"sdnotify"}, Never: serverLibraries},
 		{Name: "the agent sees the client and wire types only", For: []string{"agent"}, May: []string{"api/types", "api/client", "sdnotify"}, Never: serverLibraries,
 			Save: []string{"github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/promhttp"}},
-		{Name: "brokerctl sees the client and wire types only", For: []string{"cmd/brokerctl"},
-			May: []string{"api/types", "api/client/...", "agent", "sdnotify", "snapshot", "access/audit/chain"}, Never: serverLibraries},
+		{Name: "brokerctl sees the client and wire types only", For: []string{"cmd/brokerctl", "cmd/brokerctl/internal/..."},
+			May: []string{"api/types", "api/client/...", "cmd/brokerctl/internal/...", "agent", "sdnotify", "snapshot", "access/audit/chain"}, Never: serverLibraries},
 		{Name: "brokerd sees everything but test kits", For: []string{"cmd/brokerd"},
 			May: []string{
 				"access", "access/audit", "access/audit/chain", "api", "api/types", "api/front", "api/console", "api/vault", "api/client", "api/client/contexts", "broker", "broker/wheel",

@@ -1,0 +1,337 @@
+package declare
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"broker/api/types"
+)
+
+// Verb is what is done about an object.
+type Verb string
+
+// The verbs.
+const (
+	Create Verb = "create"
+	Update Verb = "update"
+	Keep   Verb = "keep"
+	Delete Verb = "delete"
+)
+
+// Change is one field that is to have another value.
+type Change struct {
+	Path   string // such as description or settings.host
+	From   any    // nil: nothing
+	To     any    // nil: nothing, or the default
+	Secret string // of a secret field: where its new value comes from
+}
+
+// Action is what is done about one object.
+type Action struct {
+	Verb    Verb
+	Want    Object   // of Delete: none
+	Have    Object   // of Create: none
+	Changes []Change // of Update
+}
+
+// Object is what the action is about.
+func (a Action) Object() Object {
+	if a.Verb == Delete {
+		return a.Have
+	}
+	return a.Want
+}
+
+// State is what a plan begins from.
+type State struct {
+	Have      []Object
+	Providers map[string]types.Provider
+	Seen      map[string]bool   // the kinds that Have tells all of; of others references are not looked at
+	Prune     map[string]string // secrets with these labels that nobody wants are deleted; nil: none
+	Now       time.Time
+	Nearest   func(word string, known []string) string
+}
+
+// Plan compares what is wanted with what is there: what is to be done, in the order in which it can be done.
+func Plan(want []Object, s State) (actions []Action, problems []Problem) {
+	p := planner{State: s, have: map[string]Object{}, want: map[string]Object{}}
+	locks := map[string][]Object{}
+	for _, o := range s.Have {
+		if o.Kind == Lock {
+			locks[o.Name] = append(locks[o.Name], o)
+		}
+		if _, twice := p.have[o.key()]; !twice {
+			p.have[o.key()] = o
+		}
+	}
+	want = slices.Clone(want)
+	slices.SortStableFunc(want, func(a, b Object) int { return cmp.Compare(rank(a.Kind), rank(b.Kind)) })
+	for _, o := range want {
+		if before, twice := p.want[o.key()]; twice {
+			p.add(o.At, "%s %s is in %s already", o.Kind, o.Name, before.At)
+			continue
+		}
+		p.want[o.key()] = o
+	}
+	for i := range want {
+		want[i] = p.split(want[i])
+		p.want[want[i].key()] = want[i]
+	}
+	for _, o := range want {
+		p.refer(o)
+		have, there := p.have[o.key()]
+		for _, one := range locks[o.Name] {
+			if o.Kind == Lock && one.text("reason") == o.text("reason") {
+				have = one // of several with one scope, the one that is meant
+			}
+		}
+		switch {
+		case o.Kind == Lock && o.text("until") != "" && !p.Now.Before(instant(o.text("until"))):
+			actions = append(actions, Action{Verb: Keep, Want: o, Have: have}) // it is over
+		case !there:
+			p.checkNew(o)
+			actions = append(actions, Action{Verb: Create, Want: o})
+		case have.BeingEnded:
+			p.add(o.At, "%s %s is being deleted: wait until it is gone", o.Kind, o.Name)
+		default:
+			actions = append(actions, p.compare(o, have))
+		}
+	}
+	for _, o := range s.Have {
+		if _, wanted := p.want[o.key()]; s.Prune != nil && o.Kind == Secret && !wanted && !o.BeingEnded && labelled(o, s.Prune) {
+			actions = append(actions, Action{Verb: Delete, Have: o})
+		}
+	}
+	p.keys(want)
+	return actions, p.problems
+}
+
+func instant(text string) time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, text)
+	return at
+}
+
+func labelled(o Object, labels map[string]string) bool {
+	has := o.group("labels")
+	for key, value := range labels {
+		if has[key] != value {
+			return false
+		}
+	}
+	return len(labels) > 0
+}
+
+type planner struct {
+	State
+	have, want map[string]Object
+	problems   []Problem
+}
+
+func (p *planner) add(at Position, format string, arguments ...any) {
+	p.problems = append(p.problems, Problem{at, fmt.Sprintf(format, arguments...)})
+}
+
+// find returns an object that is wanted or there.
+func (p *planner) find(kind, name string) (Object, bool) {
+	key := Object{Kind: kind, Name: name}.key()
+	if o, ok := p.want[key]; ok {
+		return o, true
+	}
+	o, ok := p.have[key]
+	return o, ok
+}
+
+// provider returns the provider behind a connection or a secret, nil when nobody told.
+func (p *planner) provider(o Object) *types.Provider {
+	if o.Kind == Secret {
+		connection, ok := p.find(Connection, o.text("connection"))
+		if !ok {
+			return nil
+		}
+		o = connection
+	}
+	if found, ok := p.Providers[o.text("provider")]; ok && o.Kind == Connection {
+		return &found
+	}
+	return nil
+}
+
+// split moves secret settings away from the others, and puts values from elsewhere in their place.
+func (p *planner) split(o Object) Object {
+	o.Fields = maps.Clone(o.Fields)
+	o.Secrets = map[string]Sourced{}
+	for name, value := range o.Fields {
+		if source, ok := value.(Sourced); ok {
+			if source.absent {
+				p.add(o.Where(name), "%s: there is no %s", name, source.Origin)
+			}
+			o.Fields[name] = source.value
+		}
+	}
+	member := map[string]string{Connection: "settings", Secret: "options"}[o.Kind]
+	if member == "" {
+		return o
+	}
+	provider := p.provider(o)
+	if o.Kind == Connection && provider == nil {
+		var names []string
+		for name := range p.Providers {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		p.add(o.Where("provider"), "there is no provider %q%s", o.text("provider"), p.meant(o.text("provider"), names))
+	}
+	var fields []types.Field
+	if provider != nil {
+		fields = map[string][]types.Field{"settings": provider.Connection, "options": provider.Options}[member]
+	}
+	settings := maps.Clone(o.group(member))
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		path := member + "." + name
+		source, sourced := settings[name].(Sourced)
+		i := slices.IndexFunc(fields, func(f types.Field) bool { return f.Name == name })
+		switch {
+		case provider != nil && i < 0:
+			p.add(o.Where(path+"\x00name"), "provider %s has no field %q here%s", provider.Name, name, p.meant(name, fieldNames(fields)))
+		case provider != nil && fields[i].Secret && !sourced:
+			p.add(o.Where(path), "%s is secret and does not belong into a file: %s: {from_env: NAME} or {from_file: PATH}", name, name)
+		case provider != nil && fields[i].Secret:
+			o.Secrets[name] = source
+			delete(settings, name)
+		case sourced && source.absent:
+			p.add(o.Where(path), "%s: there is no %s", name, source.Origin)
+		case sourced:
+			settings[name] = source.value
+		}
+	}
+	if settings != nil {
+		o.Fields[member] = settings
+	}
+	return o
+}
+
+func (p *planner) meant(word string, known []string) string {
+	if near := p.Nearest(word, known); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	if len(known) == 0 || len(known) > 20 {
+		return ""
+	}
+	return "; there is " + strings.Join(known, ", ")
+}
+
+func fieldNames(fields []types.Field) []string {
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// checkNew tells what a connection that is not there yet lacks.
+func (p *planner) checkNew(o Object) {
+	provider := p.provider(o)
+	if provider == nil {
+		return
+	}
+	member, fields := "settings", provider.Connection
+	if o.Kind == Secret {
+		member, fields = "options", provider.Options
+	}
+	for _, f := range fields {
+		_, given := o.group(member)[f.Name]
+		source, secret := o.Secrets[f.Name]
+		switch {
+		case !f.Required || given || f.Default != nil || secret && !source.absent:
+		case secret:
+			p.add(o.Where(member+"."+f.Name), "%s: there is no %s, and %s %s is new", f.Name, source.Origin, o.Kind, o.Name)
+		case f.Secret:
+			p.add(o.At, "%s %s is new and has no %s.%s: %s: {from_env: NAME} or {from_file: PATH}", o.Kind, o.Name, member, f.Name, f.Name)
+		default:
+			p.add(o.At, "%s %s is new and has no %s.%s", o.Kind, o.Name, member, f.Name)
+		}
+	}
+}
+
+// compare finds what is different.
+func (p *planner) compare(want, have Object) Action {
+	action := Action{Verb: Keep, Want: want, Have: have}
+	if want.Kind != have.Kind {
+		p.add(want.At, "account %s is a %s, and that cannot be changed", want.Name, have.Kind)
+		return action
+	}
+	k, _ := kindOf(want.Kind)
+	provider := p.provider(want)
+	wanted, there := full(want, provider), full(have, provider)
+	for _, f := range k.Fields {
+		to, from := wanted[f.Name], there[f.Name]
+		if _, given := wanted[f.Name]; !given || equal(from, to) {
+			continue
+		}
+		switch {
+		case f.Fixed:
+			p.add(want.Where(f.Name), "the %s of %s %s is %v, and that cannot be changed: delete it first, or give this one another name", f.Name, want.Kind, want.Name, from)
+		case f.Type == Settings:
+			action.Changes = append(action.Changes, settingChanges(f.Name, from, to, want.group(f.Name), provider)...)
+		case f.Type == Length:
+			action.Changes = append(action.Changes, Change{Path: f.Name, From: lengthText(from), To: lengthText(to)})
+		default:
+			action.Changes = append(action.Changes, Change{Path: f.Name, From: from, To: to})
+		}
+	}
+	if len(action.Changes) > 0 {
+		action.Verb = Update
+	}
+	return action
+}
+
+// settingChanges tells which settings differ. One that is no longer given goes back to its default.
+func settingChanges(member string, from, to any, given map[string]any, provider *types.Provider) []Change {
+	before, _ := from.(map[string]any)
+	after, _ := to.(map[string]any)
+	derived := map[string]bool{}
+	if provider != nil {
+		for _, f := range provider.Connection {
+			derived[f.Name] = f.Derived || f.Secret
+		}
+	}
+	names := maps.Clone(before)
+	maps.Copy(names, after)
+	var out []Change
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		_, told := after[name]
+		if equal(before[name], after[name]) || !told && derived[name] && member == "settings" {
+			continue
+		}
+		change := Change{Path: member + "." + name, From: before[name]}
+		if _, ok := given[name]; ok {
+			change.To = after[name]
+		}
+		out = append(out, change)
+	}
+	return out
+}
+
+func equal(a, b any) bool {
+	if reflect.DeepEqual(a, b) {
+		return true
+	}
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}
+
+func sortedTexts(texts []string) []any {
+	slices.Sort(texts)
+	out := []any{}
+	for _, one := range slices.Compact(texts) {
+		out = append(out, one)
+	}
+	return out
+}
