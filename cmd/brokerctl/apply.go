@@ -178,7 +178,7 @@ func (a *app) plan(ctx context.Context, flags declareFlags, lenient, skipCheck b
 	if len(problems) > 0 {
 		return nil, nil, a.refuse(problems)
 	}
-	checking := checking{app: a, client: c, skipCheck: skipCheck}
+	checking := checking{app: a, client: c, skipCheck: skipCheck, lenient: lenient}
 	plan, problems, err = checking.check(ctx, plan)
 	if err == nil && len(problems) > 0 {
 		err = a.refuse(problems)

@@ -45,6 +45,8 @@ func TestMain(m *testing.M) {
 //	manager FILE           listen as systemd does, and note there what is told
 //	fetch URL FILE         get a page into a file, once it answers with success
 //	fail OP [refuse], heal have the calls of a kind find the system away, or be refused; or none
+//	another NAME           set a variable to the address of another broker, which holds nothing
+//	manysecrets DIR N      write a file for each of so many secrets
 //
 //	auditlog FILE NODE N [unanchored]  write an audit log of so many requests, and anchor it
 func TestScripts(t *testing.T) {
@@ -156,6 +158,17 @@ func TestScripts(t *testing.T) {
 			"manager":    manager(t),
 			"heal": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Value("kit").(*apitest.Kit).Fake.Heal()
+			},
+			"another": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Setenv(args[0], apitest.Start(t, func(c *api.Config) { c.Authorizer = c.Access.(*access.Decider) }).URL)
+			},
+			"manysecrets": func(ts *testscript.TestScript, _ bool, args []string) {
+				count, err := strconv.Atoi(args[1])
+				ts.Check(err)
+				for i := range count {
+					text := fmt.Sprintf("kind: secret\nenvironment: payments/production\nname: s%d\nconnection: orders-db\noutputs: [{key: USER_%d, source: username}]\n", i, i)
+					ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), fmt.Sprintf("s%d.yaml", i)), []byte(text), 0o600))
+				}
 			},
 			"restored": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Value("kit").(*apitest.Kit).Restore(t, len(args) > 0 && args[0] == "drill")

@@ -30,6 +30,13 @@ func Write(s State, kinds map[string]bool) ([]byte, error) {
 		if out.Len() > 0 {
 			out.WriteString("---\n")
 		}
+		if provider := p.provider(o); provider != nil && o.Kind == Connection {
+			for _, f := range provider.Connection {
+				if f.Secret && !slices.Contains(o.SecretFields, f.Name) {
+					fmt.Fprintf(&out, "# if it was given: settings: {%s: {from_env: %s}}\n", f.Name, Variable(o.Name, f.Name))
+				}
+			}
+		}
 		if err := p.write(&out, o); err != nil {
 			return nil, fmt.Errorf("writing %s %s: %w", o.Kind, o.Name, err)
 		}
