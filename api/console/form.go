@@ -111,6 +111,9 @@ func (f *form) refused(err error) bool {
 		return false
 	}
 	v := problemOf(err)
+	if !f.page.posted() && v.Status >= http.StatusInternalServerError {
+		return false // it is not about what was chosen; without a leader the page is made from what there is
+	}
 	f.Status = v.Status
 	if !v.Unknown {
 		f.Key = rand.Text() // nothing was done under the one before

@@ -18,7 +18,7 @@ import (
 // The headers by which console.js and the console talk.
 const (
 	headerPart  = "Console-Part"  // asked for: "content", the page without what is around it, or "dialog"
-	headerLive  = "Console-Live"  // of a refresh that nobody asked for: the index of the event behind it
+	headerLive  = "Console-Live"  // of a refresh that nobody asked for: the index of the event behind it; 0: as new as any
 	headerIndex = "Console-Index" // of the state that an answer is from
 	headerNow   = "Console-Now"   // the console's time in Unix milliseconds, to count down by
 	headerDone  = "Console-Done"  // a dialog did what it is for: JSON with a message and where to go, if anywhere
@@ -157,8 +157,9 @@ func (p *page) clientOf(token string) (*client.Client, error) {
 	case p.Stale:
 		config.Consistency = types.Stale
 	case p.Live:
-		config.Consistency = types.Session
-		way.minIndex, _ = strconv.ParseUint(p.r.Header.Get(headerLive), 10, 64)
+		if way.minIndex, _ = strconv.ParseUint(p.r.Header.Get(headerLive), 10, 64); way.minIndex > 0 {
+			config.Consistency = types.Session
+		}
 	}
 	config.Transport = way
 	return client.New(config)

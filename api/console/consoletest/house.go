@@ -145,7 +145,7 @@ func devcluster(args ...string) (string, error) {
 		return "", err
 	}
 	cmd := exec.Command(filepath.Join(root, "scripts/devcluster"), append(args, "--dir", shared.dir)...)
-	cmd.Env = append(os.Environ(), "DEVCLUSTER_BROKERD="+filepath.Join(shared.dir, "brokerd"), fmt.Sprintf("DEVCLUSTER_PORTS=%d", 32000+os.Getpid()%200*50))
+	cmd.Env = append(os.Environ(), "DEVCLUSTER_BROKERD="+filepath.Join(shared.dir, "brokerd"), fmt.Sprintf("DEVCLUSTER_PORTS=%d", 14000+os.Getpid()%110*50))
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }

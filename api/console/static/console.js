@@ -142,7 +142,7 @@
   }
 
   async function bars() {
-    const answer = await fetch(location.href, { headers: { "Console-Live": String(index || 1) } });
+    const answer = await fetch(location.href, { headers: { "Console-Live": "0" } });
     if (!answer.ok) return;
     const now = new DOMParser().parseFromString(await answer.text(), "text/html");
     const from = $("[data-stale]"), to = $("[data-stale]", now);
