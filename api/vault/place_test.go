@@ -3,6 +3,7 @@ package vault
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -59,6 +60,22 @@ func TestSemver(t *testing.T) {
 	for version, want := range map[string]string{"1.2.3": "1.2.3", "v1.2.3": "1.2.3", "v1.2.3-rc.1+x": "1.2.3-rc.1+x", "dev": "0.0.0", "": "0.0.0", "1.2": "0.0.0", "1.x.3": "0.0.0"} {
 		if got := semver(version); got != want {
 			t.Errorf("%q is told as %q, want %q", version, got, want)
+		}
+	}
+}
+
+// Who asks for what is not there is told what he may have meant.
+func TestHintOfRoute(t *testing.T) {
+	for path, want := range map[string]string{
+		"payments/production/orders-ro": "are at payments/production/creds/orders-ro",
+		"database/creds/orders-ro":      "app/env/creds/name",
+		"secret/data/app/db":            "app/env/creds/name",
+		"sys/capabilities-self":         "auth/approle",
+		"auth/kubernetes/login":         "auth/approle",
+		"":                              "app/env/creds/name",
+	} {
+		if got := hintOfRoute(path); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}
 }

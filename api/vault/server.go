@@ -206,7 +206,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 	case found == nil:
 		p := refuse("no handler for route " + strconv.Quote(strings.TrimPrefix(r.URL.Path, Prefix)))
 		p.Status, p.Code = http.StatusNotFound, codeNoRoute
-		p.Hint = "credentials of the secret app/env/name are at app/env/creds/name"
+		p.Hint = hintOfRoute(strings.Trim(strings.TrimPrefix(r.URL.Path, Prefix), "/"))
 		return p
 	}
 	s.config.Routed(r, Prefix+one.pattern)
@@ -225,6 +225,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return one.serve(s, w, found)
+}
+
+// hintOfRoute says what somebody may have meant by a path that is not served.
+func hintOfRoute(path string) string {
+	segments := strings.Split(path, "/")
+	switch {
+	case segments[0] == "sys" || segments[0] == "auth":
+		return "of Vault's own paths there are those that leases and signing in need: auth/approle, auth/userpass, auth/token, sys/leases, sys/health"
+	case len(segments) == 3 && segments[1] == credsSegment:
+		return "a mount is an environment, and its name has two parts: app/env/creds/name"
+	case len(segments) == 3:
+		return "credentials of the secret " + path + " are at " + segments[0] + "/" + segments[1] + "/" + credsSegment + "/" + segments[2]
+	}
+	return "credentials of the secret app/env/name are at app/env/creds/name; there is nothing else in a mount"
 }
 
 // semver returns a version that clients can parse.
