@@ -78,7 +78,7 @@ func (a *app) report(err error) int {
 	} else {
 		fmt.Fprintf(a.err, "error: %s\n", clean(err.Error()))
 	}
-	if hint := hintFor(err); hint != "" {
+	if hint := a.hintFor(err); hint != "" {
 		fmt.Fprintf(a.err, "hint: %s\n", clean(hint))
 	}
 	if id := problem.RequestID(); id != "" && tellsMore(problem.Status) {
@@ -128,7 +128,7 @@ func exitCode(err error) int {
 }
 
 // hintFor returns what can be done: what the error itself knows, else what its kind suggests.
-func hintFor(err error) string {
+func (a *app) hintFor(err error) string {
 	var (
 		usage       *usageError
 		hinted      *hintedError
@@ -148,12 +148,12 @@ func hintFor(err error) string {
 		return "is the broker running, and is BROKER_ADDR or the context right? (brokerctl context list)"
 	case !errors.As(err, &problem):
 		return ""
+	case problem.Code == "unauthenticated": // the broker's own hint is for who writes requests
+		return a.tokenHint()
 	case problem.Hint != "":
 		return problem.Hint
 	}
 	switch problem.Code {
-	case "unauthenticated":
-		return "give a token in BROKER_TOKEN, BROKER_TOKEN_FILE or a context"
 	case "lease_ttl_exceeds_max":
 		if left, ok := problem.Extra["renewable_ttl"].(float64); ok && left > 0 {
 			return "" // the message says how much is left
@@ -189,6 +189,22 @@ func hintFor(err error) string {
 		return "is the address right?"
 	}
 	return ""
+}
+
+// tokenHint says where a token comes from, and why one that was thought of is not taken.
+func (a *app) tokenHint() string {
+	if token, err := a.token(); token != "" || err != nil {
+		return "sign in again (brokerctl login URL), or give another token in BROKER_TOKEN or BROKER_TOKEN_FILE"
+	}
+	if first(a.address, a.getenv("BROKER_ADDR")) != "" {
+		if context, ok, err := a.chosenContext(); err == nil && ok && a.context == "" && context.Token != "" {
+			return "an address in --addr or BROKER_ADDR is never paired with the token of a context: leave it out, to use the context " + context.name
+		}
+	}
+	if first(a.getenv("BROKER_CLIENT_ID"), a.getenv("BROKER_CLIENT_SECRET"), a.getenv("BROKER_CLIENT_SECRET_FILE")) != "" {
+		return "a client secret is for signing in: brokerctl run and agent do so by themselves with BROKER_CLIENT_ID too, for other commands brokerctl login URL --client-id ID"
+	}
+	return "give a token in BROKER_TOKEN or BROKER_TOKEN_FILE, or sign in: brokerctl login URL"
 }
 
 // warn prints warnings on standard error.
