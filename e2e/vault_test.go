@@ -110,9 +110,19 @@ func (c *vaultClient) finish() {
 	}
 }
 
-// vaultPrograms builds the Go programs, and installs what the one for Node needs.
-func vaultPrograms(t *testing.T) (node string) {
+// vaultPrograms builds the Go programs, and installs what the one for Node needs. The one for Python needs a Python that
+// has hvac: the system's, where it is a package of the system's.
+func vaultPrograms(t *testing.T) (node, python string) {
 	t.Helper()
+	for _, one := range []string{"python3", "/usr/bin/python3"} {
+		if exec.Command(one, "-c", "import hvac").Run() == nil {
+			python = one
+			break
+		}
+	}
+	if python == "" {
+		t.Fatal("no Python here has hvac (scripts/need hvac installs it)")
+	}
 	build := exec.Command("go", "build", "-o", binDir+"/", "./vaultapi", "./openbao", "github.com/hashicorp/consul-template")
 	build.Dir = "clients"
 	if out, err := build.CombinedOutput(); err != nil {
@@ -145,7 +155,7 @@ func vaultPrograms(t *testing.T) (node string) {
 			t.Fatalf("installing node-vault (scripts/need node installs npm): %v\n%s", err, out)
 		}
 	}
-	return node
+	return node, python
 }
 
 // Programs that were written for Vault lease, renew and revoke through a follower, live through the ends of their leases
@@ -155,13 +165,13 @@ func TestVaultClients(t *testing.T) {
 		t.Skip("building other people's programs takes a minute: -e2e.clients, as scripts/soak has it")
 	}
 	t.Parallel()
-	node := vaultPrograms(t)
+	node, python := vaultPrograms(t)
 	h := newHouse(t)
 	admin := h.client()
 	leader, followers := h.leader()
 	url := h.addrs[followers[0]-1]
 	short, most, minute := types.Duration(4*time.Second), types.Duration(8*time.Second), types.Duration(time.Minute)
-	for i, name := range []string{"vaultapi", "openbao", "consul-template", "node", "mint"} {
+	for i, name := range []string{"vaultapi", "openbao", "consul-template", "node", "hvac", "mint"} {
 		spec := secretSpec(name, fmt.Sprintf("DB%d", i))
 		if spec.DefaultTTL, spec.MaxTTL = &short, &most; name == "mint" {
 			spec.DefaultTTL, spec.MaxTTL = &minute, &minute
@@ -184,6 +194,7 @@ func TestVaultClients(t *testing.T) {
 		begin("vaultapi", filepath.Join(binDir, "vaultapi")),
 		begin("openbao", filepath.Join(binDir, "openbao")),
 		begin("node", "node", filepath.Join(node, "lease.js")),
+		begin("hvac", python, filepath.Join("clients", "python", "lease.py")),
 	}
 	for _, c := range ours {
 		c.follow()
