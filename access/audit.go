@@ -16,7 +16,8 @@ var ErrNotRecorded = errors.New("the request could not be written into the audit
 // Package audit provides one. Its methods are safe for concurrent use.
 type Recorder interface {
 	// Request records that somebody is about to be served. An error, ErrNotRecorded mostly, means that it could not be
-	// written: the request is to be refused. It takes two seconds at the most.
+	// written: the request is to be refused. It takes two seconds at the most. When whoever asked has gone away before it
+	// was written the error is context.Canceled, which says nothing about the log.
 	Request(context.Context, RequestRecord) error
 
 	// Outcome records how a request ended. It never fails the request nor waits: what cannot be written is kept and

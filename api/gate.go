@@ -3,6 +3,7 @@ package api
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -177,8 +178,12 @@ func (s *Server) recordRequest(ctx context.Context, c *call, record access.Reque
 		return nil
 	}
 	if err := s.config.Audit.Request(ctx, record); err != nil {
-		s.log.ErrorContext(ctx, "a request was refused because the audit log cannot be written", "error", err)
 		c.recorded = true // or would be, if it could
+		if errors.Is(err, context.Canceled) {
+			s.log.DebugContext(ctx, "whoever made a request has gone away before it was recorded", "error", err)
+			return err
+		}
+		s.log.ErrorContext(ctx, "a request was refused because the audit log cannot be written", "error", err)
 		return problem(codeAuditUnavailable, "the audit log cannot be written at this node, so no request is served; the ends of leases go on")
 	}
 	c.recorded = true

@@ -1,8 +1,12 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -299,6 +303,25 @@ func TestRequestsAreRecorded(t *testing.T) {
 	there.failing = nil
 	if id := issue(t, url, ""); id == "" {
 		t.Error("it does not go on")
+	}
+}
+
+// A client that goes away before its request was recorded is no failure of the audit log.
+func TestGoneBeforeRecorded(t *testing.T) {
+	var log bytes.Buffer
+	there := &journalist{failing: fmt.Errorf("waiting for the audit log: %w", context.Canceled)}
+	kit := apitest.Start(t, func(c *api.Config) {
+		c.Audit, c.Logger = there, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	r := httptest.NewRequest("GET", "/api/v1/secrets", nil)
+	r.Header.Set("Authorization", "Bearer "+apitest.Token)
+	w := httptest.NewRecorder()
+	kit.Server.ServeHTTP(w, r)
+	if strings.Contains(w.Body.String(), "audit_unavailable") || !strings.Contains(w.Body.String(), `"timeout"`) {
+		t.Errorf("answer %d %s", w.Code, w.Body)
+	}
+	if said := log.String(); strings.Contains(said, "level=ERROR") || !strings.Contains(said, "gone away") {
+		t.Errorf("log:\n%s", said)
 	}
 }
 

@@ -101,8 +101,12 @@ func TestHangingDisk(t *testing.T) {
 	l.Outcome(t.Context(), outcome("1"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := l.Request(ctx, request("3")); !errors.Is(err, access.ErrNotRecorded) {
+	refused := l.Figures().Refused
+	if err := l.Request(ctx, request("3")); !errors.Is(err, context.Canceled) || errors.Is(err, access.ErrNotRecorded) {
 		t.Errorf("a client that is gone: %v", err)
+	}
+	if n := l.Figures().Refused - refused; n != 0 {
+		t.Errorf("a client that is gone counts as refused %d times", n)
 	}
 	d.mu.Lock()
 	d.hold = nil

@@ -217,6 +217,9 @@ func (l *Log) Request(ctx context.Context, r access.RequestRecord) error {
 	}
 	// Whoever writes it at this moment answers into the channel, which nobody reads, or fails and does not try again.
 	e.state.Store(givenUp)
+	if errors.Is(ctx.Err(), context.Canceled) && l.trouble.Load() == nil {
+		return fmt.Errorf("waiting for the audit log: %w", ctx.Err()) // that it was not written in time nobody can say
+	}
 	return l.refuse(why)
 }
 
