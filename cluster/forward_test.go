@@ -50,7 +50,7 @@ func TestForwardReachesTheLeader(t *testing.T) {
 	c := clustertest.New(t, 3, &clustertest.Options{Configure: echo})
 	leader := c.WaitLeader()
 	for _, n := range c.Followers(leader) {
-		status, answer, err := forward(within(t, 10*time.Second), n, "/api/v1/x?y=z", "body")
+		status, answer, err := forward(within(t, time.Minute), n, "/api/v1/x?y=z", "body")
 		want := fmt.Sprintf("POST /api/v1/x?y=z body by %s for %s (true) spoofed %q", leader.ID, n.ID, "")
 		if err != nil || status != http.StatusCreated || answer != want {
 			t.Errorf("from %s: %d %q %v, want %q", n.ID, status, answer, err, want)

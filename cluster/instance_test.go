@@ -22,7 +22,7 @@ func TestLostDiskDoesNotVote(t *testing.T) {
 	w.Isolate(behind)
 	var index uint64
 	clustertest.Eventually(t, "entries that only two nodes have", func() bool {
-		_, at, err := leader.Live().Propose(within(t, 5*time.Second), []byte("acknowledged"))
+		_, at, err := leader.Live().Propose(within(t, time.Minute), []byte("acknowledged"))
 		index = at
 		return err == nil
 	})
@@ -72,11 +72,11 @@ func TestDataOfEarlierMembership(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := old.Start(within(t, 10*time.Second)); err != nil {
+	if err := old.Start(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := old.Stop(within(t, 10*time.Second)); err != nil {
+		if err := old.Stop(within(t, time.Minute)); err != nil {
 			t.Error(err)
 		}
 	}()

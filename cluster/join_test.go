@@ -36,7 +36,7 @@ func start(t *testing.T, cfg cluster.Config) (*cluster.Node, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Start(within(t, 15*time.Second)); err != nil {
+	if err := n.Start(within(t, time.Minute)); err != nil {
 		return nil, err
 	}
 	t.Cleanup(func() { stop(t, n) })
@@ -54,7 +54,7 @@ func mustStart(t *testing.T, cfg cluster.Config) *cluster.Node {
 
 func stop(t *testing.T, n *cluster.Node) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := n.Stop(ctx); err != nil {
 		t.Errorf("stopping: %v", err)
@@ -87,11 +87,11 @@ func TestJoinOverPlainTCP(t *testing.T) {
 		t.Errorf("%d members, want 3", got)
 	}
 
-	_, index, err := one.Propose(within(t, 10*time.Second), []byte("x"))
+	_, index, err := one.Propose(within(t, time.Minute), []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := three.WaitApplied(within(t, 10*time.Second), index); err != nil {
+	if err := three.WaitApplied(within(t, time.Minute), index); err != nil {
 		t.Error(err)
 	}
 }
@@ -215,7 +215,7 @@ func TestJoinRefusals(t *testing.T) {
 	if got := len(one.Status().Members); got != 1 {
 		t.Errorf("%d members after refusals, want 1", got)
 	}
-	if _, _, err := one.Propose(within(t, 5*time.Second), []byte("x")); err != nil {
+	if _, _, err := one.Propose(within(t, time.Minute), []byte("x")); err != nil {
 		t.Errorf("the cluster does not work after refusals: %v", err)
 	}
 }

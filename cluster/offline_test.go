@@ -128,7 +128,7 @@ func TestHalfMadeDirectoryIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := node.Start(ctx); !errors.Is(err, cluster.ErrIdentity) {
 		t.Errorf("starting: %v", err)

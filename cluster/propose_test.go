@@ -26,7 +26,7 @@ func TestProposeReplicates(t *testing.T) {
 	leader := c.Leader()
 	var last uint64
 	for i := range 5 {
-		answer, index, err := leader.Live().Propose(within(t, 10*time.Second), fmt.Appendf(nil, "cmd %d", i))
+		answer, index, err := leader.Live().Propose(within(t, time.Minute), fmt.Appendf(nil, "cmd %d", i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestProposeReplicates(t *testing.T) {
 func TestProposeAtFollowerIsDefinite(t *testing.T) {
 	c := clustertest.New(t, 3)
 	for _, n := range c.Followers(c.Leader()) {
-		_, _, err := n.Live().Propose(within(t, 10*time.Second), []byte("x"))
+		_, _, err := n.Live().Propose(within(t, time.Minute), []byte("x"))
 		if !definitelyNot(err) || !errors.Is(err, cluster.ErrNotLeader) {
 			t.Errorf("at %s: got %v, want not committed since not the leader", n.ID, err)
 		}
@@ -105,7 +105,7 @@ func TestProposeInPartition(t *testing.T) {
 				default:
 				}
 				cmd := fmt.Sprintf("cut off %d/%d", w, i)
-				_, _, err := old.Live().Propose(within(t, 5*time.Second), []byte(cmd))
+				_, _, err := old.Live().Propose(within(t, time.Minute), []byte(cmd))
 				outcomes <- outcome{cmd, err}
 				if err != nil && definitelyNot(err) {
 					return // deposed by now
@@ -172,7 +172,7 @@ func TestProposalsShareBatches(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range many {
 		all.Go(func() {
-			if _, _, err := leader.Live().Propose(within(t, 10*time.Second), fmt.Appendf(nil, "%d", i)); err != nil {
+			if _, _, err := leader.Live().Propose(within(t, time.Minute), fmt.Appendf(nil, "%d", i)); err != nil {
 				t.Errorf("proposing: %v", err)
 			}
 		})

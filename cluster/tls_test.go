@@ -327,12 +327,12 @@ func TestTLSClusterOutlivesItsCertificates(t *testing.T) {
 			mustLead(t, n)
 		}
 	}
-	_, index, err := nodes[0].Propose(within(t, 10*time.Second), []byte("x"))
+	_, index, err := nodes[0].Propose(within(t, time.Minute), []byte("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
-		if err := n.WaitApplied(within(t, 10*time.Second), index); err != nil {
+		if err := n.WaitApplied(within(t, time.Minute), index); err != nil {
 			t.Errorf("%s: %v", n.NodeID(), err)
 		}
 	}

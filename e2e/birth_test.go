@@ -93,7 +93,7 @@ func (w *town) status(i int) (s struct {
 // waitWhole waits until all nodes vote, are reached, and one leads.
 func (w *town) waitWhole(i, size int) {
 	w.t.Helper()
-	eventually(w.t, 40*time.Second, fmt.Sprintf("all %d nodes vote and one leads", size), func() bool {
+	eventually(w.t, time.Minute, fmt.Sprintf("all %d nodes vote and one leads", size), func() bool {
 		s := w.status(i)
 		voters := 0
 		for _, n := range s.Nodes {

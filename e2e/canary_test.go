@@ -57,7 +57,7 @@ func TestCanary(t *testing.T) {
 	// A crash writes what every goroutine is at into the node's log.
 	_, followers := h.leader()
 	h.signal(followers[0], syscall.SIGQUIT)
-	eventually(t, 20*time.Second, "the node's last words", func() bool {
+	eventually(t, time.Minute, "the node's last words", func() bool {
 		return strings.Contains(string(mustRead(t, filepath.Join(h.dir, fmt.Sprintf("node%d", followers[0]), "log"))), "goroutine ")
 	})
 	h.mustDevcluster("down")

@@ -17,17 +17,18 @@ import (
 // The leader is killed while clients issue through followers. They succeed again within seconds;
 // afterwards ledger and database agree.
 func TestKillLeaderUnderLoad(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	leader, followers := h.leader()
 	l := startLoad(t, h, 6, followers...)
-	l.waitFor(20, 30*time.Second)
+	l.waitFor(20, time.Minute)
 	killedAt := time.Now()
 	h.mustDevcluster("kill", fmt.Sprint(leader))
-	l.waitFor(40, 20*time.Second)
+	l.waitFor(40, time.Minute)
 	l.stop()
 	gap := l.longestGap(killedAt)
 	t.Logf("nobody got a lease for %s", gap)
-	if gap > 5*time.Second {
+	if gap > 3*slow*time.Second {
 		t.Errorf("nobody got a lease for %s after the kill", gap)
 	}
 	h.mustDevcluster("start", fmt.Sprint(leader))
@@ -44,7 +45,7 @@ func TestOneNodeAlone(t *testing.T) {
 	h.mustDevcluster("kill", fmt.Sprint(leader))
 	h.mustDevcluster("kill", fmt.Sprint(followers[1]))
 	alone := h.client(followers[0])
-	eventually(t, 10*time.Second, "a stale read", func() bool {
+	eventually(t, time.Minute, "a stale read", func() bool {
 		got, err := alone.GetLease(t.Context(), issued.Lease.ID, client.WithConsistency(types.Stale))
 		return err == nil && got.State == "active"
 	})
@@ -56,7 +57,7 @@ func TestOneNodeAlone(t *testing.T) {
 	if err != nil || len(status.Members) != 3 {
 		t.Errorf("status: %+v, %v", status, err)
 	}
-	eventually(t, 10*time.Second, "no leader known, expiry suspended", func() bool {
+	eventually(t, time.Minute, "no leader known, expiry suspended", func() bool {
 		status, err := alone.GetClusterAt(t.Context(), h.addrs[followers[0]-1])
 		return err == nil && status.Leader == "" && status.ExpirySuspendedSince != nil
 	})
@@ -81,11 +82,11 @@ func TestDatabaseDown(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	c := h.client()
-	short, long := h.mustIssue(c, 3*time.Second), h.mustIssue(c, time.Hour)
+	short, long := h.mustIssue(c, 10*time.Second), h.mustIssue(c, time.Hour)
 	if err := h.pg.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ttl := types.Duration(time.Hour)
 	_, err := c.IssueLease(ctx, secretName, types.IssueSpec{TTL: &ttl})
@@ -97,15 +98,15 @@ func TestDatabaseDown(t *testing.T) {
 	if err != nil || (revoked.State != "revoking" && revoked.State != "stuck") {
 		t.Errorf("revoking while the database is down: %+v, %v", revoked, err)
 	}
-	eventually(t, 10*time.Second, "the short lease is revoking", func() bool {
+	eventually(t, time.Minute, "the short lease is revoking", func() bool {
 		l, err := c.GetLease(t.Context(), short.Lease.ID)
 		return err == nil && (l.State == "revoking" || l.State == "stuck")
 	})
 	if err := h.pg.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 70*time.Second, "all logins gone", func() bool { return len(h.logins()) == 0 })
-	eventually(t, 10*time.Second, "nothing live", func() bool { return len(h.leases(c, "pending", "active", "revoking")) == 0 })
+	eventually(t, 2*time.Minute, "all logins gone", func() bool { return len(h.logins()) == 0 })
+	eventually(t, time.Minute, "nothing live", func() bool { return len(h.leases(c, "pending", "active", "revoking")) == 0 })
 }
 
 // A leased user made a table; after revoking, its rows are there and belong to the database's owner.

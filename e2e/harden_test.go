@@ -54,7 +54,7 @@ func TestCrashTellsNoSecret(t *testing.T) {
 				}
 				return nil
 			}
-			eventually(t, 30*time.Second, "it serves", func() bool {
+			eventually(t, time.Minute, "it serves", func() bool {
 				text, err := os.ReadFile(tokenFile)
 				token = strings.TrimSpace(string(text))
 				return err == nil && ask("/api/v1/seal") == nil

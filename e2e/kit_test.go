@@ -65,10 +65,10 @@ type house struct {
 	rootPassword string
 }
 
-// newHouse starts three nodes and an outside database, and makes the secret of the examples.
-func newHouse(t *testing.T) *house {
+// newHouse starts three nodes, with variables of their own, and an outside database, and makes the secret of the examples.
+func newHouse(t *testing.T, env ...string) *house {
 	t.Helper()
-	h := newCluster(t)
+	h := newCluster(t, env...)
 	h.pg = postgrestest.Start(t)
 	h.rootPassword = h.pg.MustPrepare(t)
 	c := h.client()
@@ -156,10 +156,11 @@ func (h *house) as(token string, nodes ...int) *client.Client {
 
 func (h *house) devcluster(args ...string) (string, error) {
 	cmd := exec.Command("../scripts/devcluster", append(args, "--dir", h.dir)...)
-	cmd.Env = append(append(os.Environ(), fmt.Sprintf("DEVCLUSTER_PORTS=%d", h.ports)), h.env...)
-	if os.Getenv("DEVCLUSTER_BROKERD") == "" { // a test may have chosen another version
+	cmd.Env = append(os.Environ(), fmt.Sprintf("DEVCLUSTER_PORTS=%d", h.ports))
+	if os.Getenv("DEVCLUSTER_BROKERD") == "" {
 		cmd.Env = append(cmd.Env, "DEVCLUSTER_BROKERD="+filepath.Join(binDir, "brokerd"))
 	}
+	cmd.Env = append(cmd.Env, h.env...) // a test may have chosen another version
 	out, err := cmd.CombinedOutput()
 	return strings.TrimSpace(string(out)), err
 }

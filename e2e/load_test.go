@@ -87,7 +87,7 @@ func (l *load) longestGap(from time.Time) (longest time.Duration) {
 func (l *load) checkLedger() {
 	l.t.Helper()
 	c := l.h.client()
-	eventually(l.t, 20*time.Second, "nothing pending or revoking", func() bool { return len(l.h.leases(c, "pending", "revoking")) == 0 })
+	eventually(l.t, time.Minute, "nothing pending or revoking", func() bool { return len(l.h.leases(c, "pending", "revoking")) == 0 })
 	live := map[string]bool{}
 	for _, lease := range l.h.leases(c, "active") {
 		live[lease.Username] = true

@@ -3,3 +3,5 @@
 package e2e
 
 const raceFlag = "-race=false"
+
+const slow = 1

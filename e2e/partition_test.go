@@ -167,13 +167,13 @@ func (b *battlefield) judge() {
 func (b *battlefield) last(length time.Duration) {
 	b.t.Helper()
 	from := b.now()
-	eventually(b.t, length+10*time.Second, "time passes", func() bool { return b.now()-from >= length })
+	eventually(b.t, length+time.Minute, "time passes", func() bool { return b.now()-from >= length })
 }
 
 // load is the crew at work, and clients that press, while all nodes reach each other.
 func (b *battlefield) load(what string, pressing int) {
 	b.t.Helper()
-	eventually(b.t, 30*time.Second, "some leases", func() bool { return b.count(issuing, wasDone) > 20 })
+	eventually(b.t, time.Minute, "some leases", func() bool { return b.count(issuing, wasDone) > 20 })
 	before, _ := b.terms()
 	from, issued := b.now(), b.count(issuing, wasDone)
 	relieve := b.press(pressing)
@@ -261,7 +261,7 @@ func (b *battlefield) flap() {
 // whole waits until every node issues again.
 func (b *battlefield) whole(after string, at time.Duration) {
 	b.t.Helper()
-	eventually(b.t, 30*time.Second, "after "+after+" every node issues again", func() bool {
+	eventually(b.t, time.Minute, "after "+after+" every node issues again", func() bool {
 		back := map[int]bool{}
 		for _, d := range b.list() {
 			if d.verb == issuing && d.outcome == wasDone && d.call > at {

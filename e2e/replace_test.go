@@ -47,7 +47,7 @@ func TestReplaceRunningCluster(t *testing.T) {
 	}
 
 	for n := 1; n <= 3; n++ {
-		eventually(t, 20*time.Second, fmt.Sprintf("node %d has the snapshot's state", n), func() bool {
+		eventually(t, time.Minute, fmt.Sprintf("node %d has the snapshot's state", n), func() bool {
 			own, err := h.client(n).GetCluster(t.Context())
 			return err == nil && own.Restored != nil && own.AppliedIndex >= 1_000_000_000 && len(own.Members) == 3
 		})
@@ -60,7 +60,7 @@ func TestReplaceRunningCluster(t *testing.T) {
 	}
 	// The mark outlives the leader, and a node that starts again knows whom to believe.
 	h.mustDevcluster("kill", fmt.Sprint(leader))
-	eventually(t, 20*time.Second, "another node leads", func() bool {
+	eventually(t, time.Minute, "another node leads", func() bool {
 		own, err := h.client(followers...).GetCluster(t.Context())
 		return err == nil && own.Leader != "" && own.Leader != fmt.Sprintf("node%d", leader)
 	})
@@ -74,13 +74,13 @@ func TestReplaceRunningCluster(t *testing.T) {
 	}
 	ttl := types.Duration(time.Hour)
 	must(t)(c.ReleaseSnapshot(t.Context(), types.SnapshotReleaseSpec{Unknown: "adopt", TTL: &ttl, Reason: "a test"}))
-	eventually(t, 20*time.Second, "it issues again", func() bool { _, err := h.issue(c, time.Hour); return err == nil })
+	eventually(t, time.Minute, "it issues again", func() bool { _, err := h.issue(c, time.Hour); return err == nil })
 	must(t)(c.RevokeLease(t.Context(), kept.Lease.ID, types.RevokeSpec{}))
-	eventually(t, 20*time.Second, "a lease from before is ended", func() bool { return !h.logins()[kept.Lease.Username] })
+	eventually(t, time.Minute, "a lease from before is ended", func() bool { return !h.logins()[kept.Lease.Username] })
 	if err := h.logIn(later); err != nil {
 		t.Errorf("the adopted login: %v", err)
 	}
-	eventually(t, 20*time.Second, "all three nodes agree again", func() bool {
+	eventually(t, time.Minute, "all three nodes agree again", func() bool {
 		seen := map[uint64]bool{}
 		for n := 1; n <= 3; n++ {
 			own, err := h.client(n).GetCluster(t.Context())

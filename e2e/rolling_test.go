@@ -190,14 +190,14 @@ func (m *hammer) longestGap(from, to time.Time) (longest time.Duration) {
 // Every node is restarted, the leader each time, while clients without retries work through nodes that a load
 // balancer takes for ready: no request fails, and hand-overs are short.
 func TestRollingRestartUnderLoad(t *testing.T) {
-	t.Setenv("DEVCLUSTER_DRAIN_TIME", "500ms")
-	h := newHouse(t)
+	t.Parallel()
+	h := newHouse(t, "DEVCLUSTER_DRAIN_TIME=500ms")
 	b := startBalancer(t, h.addrs)
 	m := startHammer(t, h, b, 9)
 	goesOn := func() {
 		t.Helper()
 		before := m.leases()
-		eventually(t, 20*time.Second, "leases go on being issued", func() bool { return m.leases() > before+20 })
+		eventually(t, time.Minute, "leases go on being issued", func() bool { return m.leases() > before+20 })
 	}
 	var gaps []time.Duration
 	seen := map[int]bool{}
@@ -212,7 +212,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		t.Logf("node %d, which led, stopped within %s; nobody got a lease for %s", leader, time.Since(began).Round(time.Millisecond), gap.Round(time.Millisecond))
 		gaps = append(gaps, gap)
 		h.mustDevcluster("start", fmt.Sprint(leader))
-		eventually(t, 20*time.Second, "the node is ready again", b.ready[leader-1].Load)
+		eventually(t, time.Minute, "the node is ready again", b.ready[leader-1].Load)
 	}
 	for n := 1; n <= 3; n++ {
 		if seen[n] {
@@ -220,7 +220,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		}
 		h.mustDevcluster("stop", fmt.Sprint(n))
 		h.mustDevcluster("start", fmt.Sprint(n))
-		eventually(t, 20*time.Second, "the node is ready again", b.ready[n-1].Load)
+		eventually(t, time.Minute, "the node is ready again", b.ready[n-1].Load)
 		goesOn()
 	}
 	m.stop()
@@ -229,7 +229,7 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 	t.Logf("hand-over gaps %v, median %s", gaps, gaps[len(gaps)/2].Round(time.Millisecond))
 	// An idle machine takes half of the 300 ms that are wanted; one that does much else at the same time takes longer
 	// for every lease, so the bound here is wider; what clients must never see is a request that fails.
-	if median := gaps[len(gaps)/2]; median > 2*time.Second {
+	if median := gaps[len(gaps)/2]; median > slow*time.Second {
 		t.Errorf("the median hand-over took %s", median)
 	}
 }

@@ -67,13 +67,13 @@ func TestSealRotation(t *testing.T) {
 	if err != nil || !began.Running() {
 		t.Fatalf("%+v, %v", began, err)
 	}
-	eventually(t, 10*time.Second, "only the node that is down is waited for", func() bool {
+	eventually(t, time.Minute, "only the node that is down is waited for", func() bool {
 		now, err := c.GetSeal(t.Context())
 		return err == nil && fmt.Sprint(now.Missing) == fmt.Sprintf("[node%d]", followers[0])
 	})
 	h.mustDevcluster("kill", fmt.Sprint(leader))
 	h.mustDevcluster("start", fmt.Sprint(followers[0]))
-	eventually(t, 20*time.Second, "the next leader goes on, and the dead one alone has the old key", func() bool {
+	eventually(t, time.Minute, "the next leader goes on, and the dead one alone has the old key", func() bool {
 		now, err := h.client(followers...).GetSeal(t.Context())
 		return err == nil && !now.Running() && fmt.Sprint(now.Keeping) == fmt.Sprintf("[node%d]", leader)
 	})
@@ -84,7 +84,7 @@ func TestSealRotation(t *testing.T) {
 			return err == nil && !now.Running() && len(now.Keeping) == 0 && now.Done == now.Total && now.Total > 3
 		}
 	}
-	eventually(t, 20*time.Second, "the exchange is over", over(c))
+	eventually(t, time.Minute, "the exchange is over", over(c))
 
 	for n := 1; n <= 3; n++ {
 		if keys := sealingKeysIn(t, filepath.Join(h.dataDir(n), "keyring.json")); len(keys) != 1 || keys[0] == old {
@@ -95,7 +95,7 @@ func TestSealRotation(t *testing.T) {
 		t.Errorf("a lease from before: %v", err)
 	}
 	must(t)(c.RevokeLease(t.Context(), before.Lease.ID, types.RevokeSpec{}))
-	eventually(t, 10*time.Second, "the revoked login is gone", func() bool { return !h.logins()[before.Lease.Username] })
+	eventually(t, time.Minute, "the revoked login is gone", func() bool { return !h.logins()[before.Lease.Username] })
 	after := h.mustIssue(c, time.Hour)
 	h.mustDevcluster("stop", fmt.Sprint(followers[1]))
 	h.mustDevcluster("start", fmt.Sprint(followers[1]))
@@ -158,10 +158,10 @@ func (h *house) replaceByOlder(c *client.Client, file, shares string) {
 	if _, err := c.RotateSeal(t.Context()); err == nil || !strings.Contains(err.Error(), "restored") {
 		t.Errorf("an exchange in a restored cluster: %v", err)
 	}
-	eventually(t, 20*time.Second, "what differs is told", func() bool { _, err := c.DiffSnapshot(t.Context()); return err == nil })
+	eventually(t, time.Minute, "what differs is told", func() bool { _, err := c.DiffSnapshot(t.Context()); return err == nil })
 	ttl := types.Duration(time.Hour)
 	must(t)(c.ReleaseSnapshot(t.Context(), types.SnapshotReleaseSpec{Unknown: "adopt", TTL: &ttl, Reason: "a test"}))
-	eventually(t, 20*time.Second, "it issues again", func() bool { _, err := h.issue(c, time.Hour); return err == nil })
+	eventually(t, time.Minute, "it issues again", func() bool { _, err := h.issue(c, time.Hour); return err == nil })
 	seal, err := c.GetSeal(t.Context())
 	if err != nil || seal.Running() || seal.Done != seal.Total {
 		t.Errorf("the seal of the replaced state: %+v, %v", seal, err)

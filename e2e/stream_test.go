@@ -87,27 +87,27 @@ func TestStreamAcrossKills(t *testing.T) {
 		"of the leader":                h.followAll(following, after, &running, leader, followers[1], followers[0]),
 	}
 	for what, f := range streams {
-		eventually(t, 10*time.Second, "a stream "+what, func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.addresses) > 0 })
+		eventually(t, time.Minute, "a stream "+what, func() bool { f.mu.Lock(); defer f.mu.Unlock(); return len(f.addresses) > 0 })
 	}
 	l := startLoad(t, h, 4, followers...)
 	running.Go(func() { revokeBehind(following, l) })
-	l.waitFor(10, 30*time.Second)
+	l.waitFor(10, time.Minute)
 	h.mustDevcluster("kill", fmt.Sprint(leader))
-	l.waitFor(25, 30*time.Second)
+	l.waitFor(25, time.Minute)
 	h.mustDevcluster("start", fmt.Sprint(leader))
 	// A majority without the next one to be killed.
-	eventually(t, 20*time.Second, "the old leader is back", func() bool {
+	eventually(t, time.Minute, "the old leader is back", func() bool {
 		status, err := c.GetClusterAt(t.Context(), h.addrs[leader-1])
 		return err == nil && status.Leader != "" && status.AppliedIndex >= c.Index()
 	})
 	h.mustDevcluster("kill", fmt.Sprint(followers[0]))
-	l.waitFor(40, 30*time.Second)
+	l.waitFor(40, time.Minute)
 	h.mustDevcluster("start", fmt.Sprint(followers[0]))
 	l.stop()
 
 	want := h.history(c, after)
 	for what, f := range streams {
-		eventually(t, 20*time.Second, "the newest event in the stream "+what, func() bool { return f.has(want[len(want)-1]) })
+		eventually(t, time.Minute, "the newest event in the stream "+what, func() bool { return f.has(want[len(want)-1]) })
 		f.mu.Lock()
 		if d := cmp.Diff(want, f.positions[:min(len(want), len(f.positions))]); d != "" || f.err != nil {
 			t.Errorf("the stream %s (-want +got): %v\n%s", what, f.err, d)
@@ -129,16 +129,16 @@ func TestStreamOfANodeThatStops(t *testing.T) {
 	var running sync.WaitGroup
 	defer func() { end(); running.Wait() }()
 	f := h.followAll(following, "0", &running, leader, followers[0])
-	eventually(t, 10*time.Second, "a stream", func() bool { return f.servedBy(h.addrs[leader-1]) })
+	eventually(t, time.Minute, "a stream", func() bool { return f.servedBy(h.addrs[leader-1]) })
 	begun := time.Now()
 	h.mustDevcluster("stop", fmt.Sprint(leader))
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > 20*time.Second {
 		t.Errorf("stopping took %s", took)
 	}
 	c := h.client(followers...)
 	must(t)(c.CreateEnvironment(t.Context(), types.EnvironmentSpec{Name: "payments/production"}))
 	want := h.history(c, "0")
-	eventually(t, 10*time.Second, "the newest event", func() bool { return f.has(want[len(want)-1]) })
+	eventually(t, time.Minute, "the newest event", func() bool { return f.has(want[len(want)-1]) })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if d := cmp.Diff(want, f.positions); d != "" || f.err != nil {

@@ -133,7 +133,7 @@ func (p *pressure) waitFor(t *testing.T, systems []*foreign, more int) {
 		before[f.name] = p.count(f.name)
 	}
 	for _, f := range systems {
-		eventually(t, 40*time.Second, fmt.Sprintf("%d more leases of %s", more, f.name), func() bool { return p.count(f.name) >= before[f.name]+more })
+		eventually(t, time.Minute, fmt.Sprintf("%d more leases of %s", more, f.name), func() bool { return p.count(f.name) >= before[f.name]+more })
 	}
 }
 
@@ -228,7 +228,7 @@ func (h *house) leaveBehind(systems []*foreign) {
 		lost[f.name] = issued
 	}
 	for _, f := range systems {
-		eventually(t, 30*time.Second, f.name+" has no login without a lease", func() bool { return !f.found(t)[lost[f.name].Lease.Username] })
+		eventually(t, time.Minute, f.name+" has no login without a lease", func() bool { return !f.found(t)[lost[f.name].Lease.Username] })
 		if err := f.LogIn(t.Context(), f.values(lost[f.name])); err == nil {
 			t.Errorf("%s: a swept login still logs in", f.name)
 		}

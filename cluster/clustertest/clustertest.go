@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds every wait of the kit.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Options change what New builds. The zero value, and nil, is a cluster of
 // Journals without gossip that lead by waiting.

@@ -51,7 +51,7 @@ func (s session) watch(terminal bool, args ...string) *watching {
 // until waits until the output matches a pattern.
 func (w *watching) until(pattern string) {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for !regexp.MustCompile(pattern).MatchString(w.text()) {
 		if time.Now().After(deadline) {
 			w.t.Fatalf("no %q in\n%s", pattern, w.text())

@@ -174,7 +174,7 @@ func TestFullAuditDisk(t *testing.T) {
 	}
 	var problem *types.Problem
 	poll(t, "a request to be refused", func() bool { // the last page of the file may have room
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := people.GetLease(ctx, issued.Lease.ID)
 		return errors.As(err, &problem)

@@ -79,7 +79,7 @@ func TestWrongConfiguration(t *testing.T) {
 		"port":                   {[]string{"dev", "--port", "70000"}, 2, "--port"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			var stdout, stderr bytes.Buffer
 			code := run(ctx, c.args, &stdout, &stderr)

@@ -195,7 +195,7 @@ func must(t *testing.T, err error) {
 // expectTrouble runs a node on a directory, which has to end with that exit code and those words.
 func expectTrouble(t *testing.T, dir string, args []string, code int, says ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	all := append([]string{"server", "--node-id", "n1", "--data-dir", dir, "--api-listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--gossip-listen", "off", "--log-level", "error"}, args...)
 	var stdout, stderr bytes.Buffer

@@ -352,7 +352,7 @@ func mustRead(t *testing.T, path string) string {
 // eventually polls until the condition holds; otherwise it says so, with what else there is to say.
 func eventually(t *testing.T, what string, holds func() bool, otherwise ...func()) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !holds(); {
+	for deadline := time.Now().Add(time.Minute); !holds(); {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-t.Context().Done():

@@ -152,7 +152,7 @@ func query[T any](t *testing.T, server *postgrestest.Server, database, sql strin
 // eventually polls until condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
