@@ -191,7 +191,7 @@ func (m *hammer) longestGap(from, to time.Time) (longest time.Duration) {
 // balancer takes for ready: no request fails, and hand-overs are short.
 func TestRollingRestartUnderLoad(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, "DEVCLUSTER_DRAIN_TIME=500ms")
+	h := newHouse(t, "DEVCLUSTER_DRAIN_TIME=3s")
 	b := startBalancer(t, h.addrs)
 	m := startHammer(t, h, b, 9)
 	goesOn := func() {

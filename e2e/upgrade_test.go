@@ -39,7 +39,7 @@ func previousBroker() string {
 func TestUpgradeUnderLoad(t *testing.T) {
 	t.Parallel()
 	previous, next := previousBroker(), nextBroker(t)
-	h := newHouse(t, "DEVCLUSTER_DRAIN_TIME=500ms", "BROKERD_UPGRADE=hold", "DEVCLUSTER_BROKERD="+previous)
+	h := newHouse(t, "DEVCLUSTER_DRAIN_TIME=3s", "BROKERD_UPGRADE=hold", "DEVCLUSTER_BROKERD="+previous)
 	runs := func(program string) { h.env[len(h.env)-1] = "DEVCLUSTER_BROKERD=" + program }
 	b := startBalancer(t, h.addrs)
 	m := startHammer(t, h, b, 6)
