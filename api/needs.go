@@ -159,6 +159,7 @@ type View interface {
 	Account(fsm.AccountName) (fsm.Account, bool)
 	Accounts(after fsm.AccountName, limit int) []fsm.Account
 	LiveLeasesOf(fsm.AccountName) uint64
+	LiveLeases(fsm.SecretName) uint64
 	AllOrphans(after fsm.Orphan, limit int) []fsm.Orphan
 	JoinTokens(after fsm.JoinTokenID, limit int) []fsm.JoinToken
 	Authorities() []fsm.Authority

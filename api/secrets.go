@@ -148,7 +148,7 @@ func (s *Server) pageOfSecrets(c *call, env fsm.EnvironmentName, in Paged) (*bod
 			func(one fsm.Secret) string { return string(one.Name) },
 			func(one *fsm.Secret) bool { return sight.sees("secret:list", secretResource(one)) })
 		for _, one := range list {
-			converted, err := secretOf(one)
+			converted, err := secretOf(view, one)
 			if err != nil {
 				return err
 			}
@@ -199,7 +199,7 @@ func (s *Server) getSecret(_ context.Context, c *call, in *SecretGet) (*body[typ
 		}
 		c.setVersion(found.Version)
 		var err error
-		out.Body, err = secretOf(found)
+		out.Body, err = secretOf(view, found)
 		return err
 	})
 	return &out, err
@@ -279,7 +279,7 @@ func outputsFrom(outputs []types.Output) []fsm.Output {
 	return out
 }
 
-func secretOf(secret fsm.Secret) (types.Secret, error) {
+func secretOf(view View, secret fsm.Secret) (types.Secret, error) {
 	env, short := secret.Name.Split()
 	out := types.Secret{
 		Name:        short,
@@ -295,6 +295,7 @@ func secretOf(secret fsm.Secret) (types.Secret, error) {
 		Disabled:    secret.Disabled,
 		MaxLeases:   secret.MaxLeases,
 		IssueRate:   rateOf(secret.IssueRate),
+		LiveLeases:  view.LiveLeases(secret.Name),
 		CreatedAt:   secret.CreatedAt.Time(),
 		UpdatedAt:   secret.UpdatedAt.Time(),
 		Version:     secret.Version,

@@ -96,7 +96,11 @@ func (s *Server) previewOf(secret fsm.Secret, account fsm.AccountName) (*types.S
 // shownSecret shows a secret that the broker has just made or changed; of one that would be, also what its leases would do.
 func (s *Server) shownSecret(c *call, secret fsm.Secret, warnings []string, dryRun bool) (types.Secret, error) {
 	c.setVersion(secret.Version)
-	shown, err := secretOf(secret)
+	var shown types.Secret
+	err := s.view(c, func(view View) (err error) {
+		shown, err = secretOf(view, secret)
+		return err
+	})
 	shown.Warnings = warnings
 	if err == nil && dryRun {
 		shown.Preview, err = s.previewOf(secret, c.identity.Account)

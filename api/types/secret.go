@@ -17,6 +17,7 @@ type Secret struct {
 	Disabled    bool              `json:"disabled"`
 	MaxLeases   uint64            `json:"max_leases,omitempty" doc:"Live at one time; absent: no limit"`
 	IssueRate   string            `json:"issue_rate,omitempty" example:"10/1m" doc:"Leases in a length of time; absent: no limit"`
+	LiveLeases  uint64            `json:"live_leases" doc:"Pending, active and revoking"`
 	CreatedAt   time.Time         `json:"created_at"`
 	UpdatedAt   time.Time         `json:"updated_at"`
 	Version     uint64            `json:"version" doc:"Changes with every change; send it as If-Match"`
