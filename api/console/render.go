@@ -88,20 +88,23 @@ func (p *page) execute(name string, v view) (string, error) {
 // the screen's.
 func parseTemplates(files *static) (*template.Template, error) {
 	t := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
-		"static":     files.path,
-		"icon":       func(name string) iconView { return iconView{Name: name, Sprite: files.path("icons.svg")} },
-		"dict":       dict,
-		"field":      fieldOf,
-		"time":       func(p *page, at any) timeView { return timeOf(p.Now(), at) },
-		"duration":   durationText,
-		"count":      count,
-		"pill":       pillOf,
-		"secretPath": secretPath,
-		"envPath":    func(name string) string { return "/ui/environments/" + name },
-		"short":      short,
-		"join":       strings.Join,
-		"add":        func(a, b int) int { return a + b },
-		"initial":    initial,
+		"static":       files.path,
+		"icon":         func(name string) iconView { return iconView{Name: name, Sprite: files.path("icons.svg")} },
+		"dict":         dict,
+		"field":        fieldOf,
+		"time":         func(p *page, at any) timeView { return timeOf(p.Now(), at) },
+		"duration":     durationText,
+		"count":        count,
+		"pill":         pillOf,
+		"secretPath":   secretPath,
+		"envPath":      func(name string) string { return "/ui/environments/" + name },
+		"short":        short,
+		"join":         strings.Join,
+		"add":          func(a, b int) int { return a + b },
+		"initial":      initial,
+		"scopeParts":   scopeParts,
+		"scopeText":    scopeText,
+		"accountState": accountState,
 	})
 	err := fs.WalkDir(templateFiles, "templates", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ".html" {
