@@ -89,6 +89,7 @@ func (c *Console) routes() {
 	c.liveRoutes()
 	c.get("/ui/{$}", func(p *page) error { return p.redirect("/ui/leases") }) // where all secrets are to be seen
 	c.leaseRoutes()
+	c.connectionRoutes()
 	c.lockRoutes()
 	c.operationRoutes()
 	c.accountRoutes()

@@ -105,6 +105,8 @@ func parseTemplates(files *static) (*template.Template, error) {
 		"scopeParts":   scopeParts,
 		"scopeText":    scopeText,
 		"accountState": accountState,
+		"afterSweep":   afterSweep,
+		"liveText":     liveText,
 	})
 	err := fs.WalkDir(templateFiles, "templates", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || path.Ext(name) != ".html" {
