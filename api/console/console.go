@@ -94,6 +94,10 @@ func (c *Console) routes() {
 	c.operationRoutes()
 	c.accountRoutes()
 	c.tokenRoutes()
+	c.groupRoutes()
+	c.roleRoutes()
+	c.policyRoutes()
+	c.accessRoutes()
 	c.styleguideRoutes()
 }
 
