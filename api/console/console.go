@@ -98,6 +98,8 @@ func (c *Console) routes() {
 	c.roleRoutes()
 	c.policyRoutes()
 	c.accessRoutes()
+	c.historyRoutes()
+	c.auditRoutes()
 	c.styleguideRoutes()
 }
 
