@@ -281,12 +281,14 @@ func outputsFrom(outputs []types.Output) []fsm.Output {
 
 func secretOf(view View, secret fsm.Secret) (types.Secret, error) {
 	env, short := secret.Name.Split()
+	connection, _ := view.Connection(secret.Connection)
 	out := types.Secret{
 		Name:        short,
 		Environment: string(env),
 		FullName:    string(secret.Name),
 		Description: secret.Description,
 		Connection:  string(secret.Connection),
+		Provider:    connection.Provider,
 		Options:     map[string]any{},
 		DefaultTTL:  types.Duration(secret.DefaultTTL),
 		MaxTTL:      types.Duration(secret.MaxTTL),

@@ -97,7 +97,8 @@ func (s *Server) previewOf(secret fsm.Secret, account fsm.AccountName) (*types.S
 func (s *Server) shownSecret(c *call, secret fsm.Secret, warnings []string, dryRun bool) (types.Secret, error) {
 	c.setVersion(secret.Version)
 	var shown types.Secret
-	err := s.view(c, func(view View) (err error) {
+	err := s.config.State.View(func(view View) error {
+		var err error
 		shown, err = secretOf(view, secret)
 		return err
 	})

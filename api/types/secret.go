@@ -9,6 +9,7 @@ type Secret struct {
 	FullName    string            `json:"full_name" example:"payments/production/orders-ro"`
 	Description string            `json:"description"`
 	Connection  string            `json:"connection"`
+	Provider    string            `json:"provider" example:"postgres" doc:"That of the connection, which one may not be allowed to read"`
 	Options     map[string]any    `json:"options" doc:"The provider's options"`
 	DefaultTTL  Duration          `json:"default_ttl"`
 	MaxTTL      Duration          `json:"max_ttl"`
