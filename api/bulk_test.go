@@ -5,8 +5,47 @@ import (
 	"testing"
 	"time"
 
+	"broker/access"
+	"broker/api"
 	"broker/api/apitest"
 )
+
+// Leases that are named are asked about one by one: their holder may revoke them, and nobody else those of others.
+func TestRevokeNamed(t *testing.T) {
+	kit := apitest.Start(t, func(c *api.Config) { c.Authorizer = c.Access.(*access.Decider) })
+	url := furnish(t, kit)
+	expect(t, 201, url, "POST", "/api/v1/accounts", `{"name":"alice","kind":"user"}`)
+	expect(t, 201, url, "POST", "/api/v1/role-bindings", `{"role":"developer","account":"alice","scope":"payments/*"}`)
+	made := expect(t, 201, url, "POST", "/api/v1/tokens", `{"account":"alice"}`)
+	hers := []string{"Authorization", "Bearer " + made.json["token"].(string)}
+	var ids []string
+	for range 3 {
+		got := expect(t, 201, url, "POST", issuePath, `{}`, hers...)
+		ids = append(ids, got.at("lease", "id").(string))
+	}
+	his := issue(t, url, `{}`)
+	both := `{"selector":{"id":["` + ids[0] + `","` + ids[2] + `"]}}`
+	if got := expect(t, 200, url, "GET", "/api/v1/leases?id="+ids[2]+"&id="+ids[0], "", hers...); !strings.Contains(got.text, ids[0]) || strings.Contains(got.text, ids[1]) {
+		t.Errorf("the list of the named: %s", got.text)
+	}
+	for _, chosen := range []string{his, ids[0] + `","` + his} {
+		if got := ask(t, url, "POST", "/api/v1/leases/revoke", `{"selector":{"id":["`+chosen+`"]}}`, hers...); got.status != 403 {
+			t.Errorf("somebody else's lease: %d %s", got.status, got.text)
+		}
+	}
+	if got := ask(t, url, "POST", "/api/v1/leases/revoke", `{"selector":{"account":"alice"}}`, hers...); got.status != 403 {
+		t.Errorf("whatever the account has: %d %s", got.status, got.text)
+	}
+	done := finished(t, url, operationOf(t, expect(t, 202, url, "POST", "/api/v1/leases/revoke", both, hers...)))
+	if done.json["total"] != 2.0 || done.json["done"] != 2.0 {
+		t.Errorf("the operation: %s", done.text)
+	}
+	for id, state := range map[string]string{ids[0]: "revoked", ids[1]: "active", ids[2]: "revoked", his: "active"} {
+		if got := expect(t, 200, url, "GET", "/api/v1/leases/"+id, ""); got.json["state"] != state {
+			t.Errorf("%s is %v, want %s", id, got.json["state"], state)
+		}
+	}
+}
 
 // finished waits until an operation runs no more, and returns it.
 func finished(t *testing.T, url, id string) answer {

@@ -13,6 +13,7 @@ import (
 // LeaseList asks for the leases that a selector selects.
 type LeaseList struct {
 	Paged
+	IDs           []string  `query:"id,explode" doc:"Leases by their ids; any of them"`
 	Environments  []string  `query:"environment,explode" doc:"app/env, app/* or *; any of them"`
 	Secret        string    `query:"secret" doc:"Full name: app/env/name"`
 	Connection    string    `query:"connection"`
@@ -69,7 +70,7 @@ func (s *Server) listLeases(_ context.Context, c *call, in *LeaseList) (*body[ty
 // selector returns what the query chooses.
 func (in *LeaseList) selector() types.LeaseSelector {
 	return types.LeaseSelector{
-		Environment: split(in.Environments), Secret: in.Secret, Connection: in.Connection, Account: in.Account,
+		ID: split(in.IDs), Environment: split(in.Environments), Secret: in.Secret, Connection: in.Connection, Account: in.Account,
 		Username: in.Username, Label: in.Labels, State: split(in.States), Token: in.Token, Operation: in.Operation,
 		IssuedAfter: in.IssuedAfter, IssuedBefore: in.IssuedBefore, ExpiresAfter: in.ExpiresAfter, ExpiresBefore: in.ExpiresBefore,
 	}

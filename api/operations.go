@@ -57,6 +57,9 @@ func (in LeaseBulk) resource() Resource {
 	on := Resource{Kind: access.KindLease}
 	if selector, err := selectorFrom("", in.Body.Selector, time.Time{}); err == nil {
 		on.Environment, on.Secret = placeOfSelector(selector)
+		if len(selector.IDs) > 0 {
+			on = Resource{Kind: access.KindLease, Name: string(selector.IDs[0])} // the others are demanded besides
+		}
 	}
 	return on
 }

@@ -90,8 +90,16 @@ func placeOfSelector(selector fsm.LeaseSelector) (fsm.Pattern, string) {
 }
 
 // beneath returns what is asked of whoever acts on all that a selector may choose: the action on each of its places, and
-// on every environment and secret that is there now, since a policy may forbid one of them.
+// on every environment and secret that is there now, since a policy may forbid one of them. Leases that are named are
+// asked about one by one, so that their holder may act on them.
 func beneath(view View, action Action, kind access.Kind, selector fsm.LeaseSelector) []ask {
+	if len(selector.IDs) > 0 {
+		var asks []ask
+		for _, id := range selector.IDs {
+			asks = append(asks, ask{action, complete(view, Resource{Kind: access.KindLease, Name: string(id)}).As(kind)})
+		}
+		return asks
+	}
 	if selector.Secret != "" {
 		env, secret := selector.Secret.Split()
 		return []ask{{action, complete(view, Resource{Kind: access.KindSecret, Environment: fsm.Pattern(env), Secret: secret}).As(kind)}}

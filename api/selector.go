@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -30,6 +31,12 @@ func selectorFrom(prefix string, in types.LeaseSelector, now time.Time) (fsm.Lea
 		ExpiresAfter:  fsm.At(in.ExpiresAfter),
 		ExpiresBefore: fsm.At(in.ExpiresBefore),
 		Now:           fsm.At(now),
+	}
+	if len(in.ID) > types.MaxPage {
+		return out, invalid(prefix+"id", fmt.Sprintf("must be %d at the most", types.MaxPage))
+	}
+	for _, id := range in.ID {
+		out.IDs = append(out.IDs, fsm.LeaseID(id))
 	}
 	for _, text := range in.Environment {
 		if !fsm.ValidPattern(text) {
@@ -80,6 +87,9 @@ func selectorOf(in fsm.LeaseSelector) types.LeaseSelector {
 		IssuedBefore:  in.IssuedBefore.Time(),
 		ExpiresAfter:  in.ExpiresAfter.Time(),
 		ExpiresBefore: in.ExpiresBefore.Time(),
+	}
+	for _, id := range in.IDs {
+		out.ID = append(out.ID, string(id))
 	}
 	for _, pattern := range in.Environments {
 		out.Environment = append(out.Environment, string(pattern))

@@ -23,6 +23,7 @@ type LeaseSelector struct {
 	ExpiresBefore Instant           `cbor:"12,keyasint,omitempty"`
 	Operation     OperationID       `cbor:"13,keyasint,omitempty"` // the one that revokes them
 	SecretLabels  bool              `cbor:"14,keyasint,omitempty"` // a label counts, too, when the lease's secret has it
+	IDs           []LeaseID         `cbor:"15,keyasint,omitempty"` // any of them
 	Now           Instant           `cbor:"-"`                     // for the shown words
 }
 
@@ -60,6 +61,19 @@ func (v *View) Leases(sel LeaseSelector, p LeasePage) []Lease {
 	}
 	if p.Limit <= 0 {
 		return nil
+	}
+	if len(sel.IDs) > 0 {
+		ids := sel.sortedIDs()
+		if p.Order == NewestFirst {
+			slices.Reverse(ids)
+		}
+		for _, id := range ids {
+			past := p.After == "" || id > p.After && p.Order == OldestFirst || id < p.After && p.Order == NewestFirst
+			if past && !visit([]byte(id)) {
+				break
+			}
+		}
+		return list
 	}
 	if bucket, derived, ok := sel.index(); ok {
 		eachRow(v.tx, bucket, derived, []byte(p.After), p.Order == NewestFirst, visit)
@@ -115,6 +129,9 @@ func (v *View) eachIn(states []LeaseState, sel LeaseSelector, after LeaseID, vis
 	ids := union(in)
 	narrow := sel
 	narrow.States = nil // the states are walked as it is
+	if len(sel.IDs) > 0 {
+		ids = common(ids, sel.named())
+	}
 	if bucket, derived, ok := narrow.index(); ok {
 		ids = common(ids, v.filed(bucket, derived))
 	}
@@ -123,6 +140,23 @@ func (v *View) eachIn(states []LeaseState, sel LeaseSelector, after LeaseID, vis
 		if l, ok := leases.read(v, id); ok && chosen(&l) && !visit(l) {
 			return
 		}
+	}
+}
+
+// sortedIDs are the leases that are named, each once.
+func (s *LeaseSelector) sortedIDs() []LeaseID {
+	return slices.Compact(slices.Sorted(slices.Values(s.IDs)))
+}
+
+// named walks the leases that are named.
+func (s *LeaseSelector) named() walk {
+	ids := s.sortedIDs()
+	return func(from []byte) []byte {
+		at, _ := slices.BinarySearch(ids, LeaseID(from))
+		if at == len(ids) {
+			return nil
+		}
+		return []byte(ids[at])
 	}
 }
 
@@ -193,7 +227,8 @@ func (s *LeaseSelector) matches(l *Lease) bool {
 	if len(s.States) > 0 && !slices.Contains(s.States, l.Shown(s.Now)) && !slices.Contains(s.States, string(l.State)) {
 		return false
 	}
-	return (s.Secret == "" || s.Secret == l.Secret) &&
+	return (len(s.IDs) == 0 || slices.Contains(s.IDs, l.ID)) &&
+		(s.Secret == "" || s.Secret == l.Secret) &&
 		(s.Connection == "" || s.Connection == l.Connection) &&
 		(s.Account == "" || s.Account == l.Account) &&
 		(s.Username == "" || s.Username == l.Username) &&

@@ -16,6 +16,7 @@ func leasePath(id string) string { return leasesPath + "/" + url.PathEscape(id) 
 
 // LeaseSelector selects leases; empty fields select all.
 type LeaseSelector struct {
+	IDs           []string // any of them
 	Environments  []string // names or patterns: app/env, app/*, *
 	Secret        string   // full name
 	Connection    string
@@ -33,6 +34,9 @@ type LeaseSelector struct {
 }
 
 func (s LeaseSelector) addTo(values url.Values) {
+	for _, id := range s.IDs {
+		values.Add("id", id)
+	}
 	for _, environment := range s.Environments {
 		values.Add("environment", environment)
 	}
@@ -62,7 +66,7 @@ func (s LeaseSelector) addTo(values url.Values) {
 // Wire returns the selector as bodies of requests hold it, without the order.
 func (s LeaseSelector) Wire() types.LeaseSelector {
 	out := types.LeaseSelector{
-		Environment: s.Environments, Secret: s.Secret, Connection: s.Connection, Account: s.Account, Username: s.Username,
+		ID: s.IDs, Environment: s.Environments, Secret: s.Secret, Connection: s.Connection, Account: s.Account, Username: s.Username,
 		State: s.States, Token: s.Token, Operation: s.Operation,
 		IssuedAfter: s.IssuedAfter, IssuedBefore: s.IssuedBefore, ExpiresAfter: s.ExpiresAfter, ExpiresBefore: s.ExpiresBefore,
 	}

@@ -5,6 +5,7 @@ import "time"
 // LeaseSelector chooses leases, by the words of the query of GET /leases. Empty fields choose all; all
 // given ones must hold.
 type LeaseSelector struct {
+	ID            []string  `json:"id,omitempty" doc:"Leases by their ids; any of them, 1000 at the most"`
 	Environment   []string  `json:"environment,omitempty" doc:"app/env, app/* or *; any of them"`
 	Secret        string    `json:"secret,omitempty" doc:"Full name: app/env/name"`
 	Connection    string    `json:"connection,omitempty"`

@@ -118,6 +118,11 @@ func selectorText(s types.LeaseSelector) string {
 			parts = append(parts, noun+" "+value)
 		}
 	}
+	if len(s.ID) > 3 {
+		add("leases", number(len(s.ID))+" by their ids")
+	} else {
+		add("lease", strings.Join(s.ID, ","))
+	}
 	add("environment", strings.Join(s.Environment, ","))
 	add("secret", s.Secret)
 	add("connection", s.Connection)
