@@ -118,7 +118,9 @@ const mostRows = 50_000
 
 // accessReportFile is the report as a file, for whoever reviews it.
 func (c *Console) accessReportFile(p *page) error {
-	rows, _, err := every(mostRows, func(list client.ListOptions) (types.Page[types.AccessRow], error) { return p.Client.AccessReport(p.ctx, list) })
+	rows, _, err := every(mostRows, func(list client.ListOptions) (types.Page[types.AccessRow], error) {
+		return p.Client.AccessReport(p.ctx, list)
+	})
 	if err != nil {
 		return err
 	}

@@ -225,7 +225,9 @@ func (c *Console) sweep(p *page) error {
 			return err
 		}
 	}
-	connections, _, err := every(1000, func(list client.ListOptions) (types.Page[types.Connection], error) { return p.Client.ListConnections(p.ctx, list) })
+	connections, _, err := every(1000, func(list client.ListOptions) (types.Page[types.Connection], error) {
+		return p.Client.ListConnections(p.ctx, list)
+	})
 	if err != nil {
 		return err
 	}
