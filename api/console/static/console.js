@@ -219,6 +219,7 @@
     if (!dialog.open) dialog.showModal();
     $("[aria-invalid=true], [autofocus]", dialog)?.focus();
     count(dialog);
+    needs(dialog);
   }
 
   // trouble tells above a form why it could not be sent, and leaves what was typed.
@@ -334,8 +335,14 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
+  // A button with data-needs works once the box of that id is ticked; the console refuses without it as well.
+  function needs(from = document) {
+    for (const button of $$("[data-needs]", from)) button.disabled = !document.getElementById(button.dataset.needs)?.checked;
+  }
+
   // A form with data-auto is sent when something is chosen.
   document.addEventListener("change", (e) => {
+    needs();
     if (e.target.matches("form[data-auto] select")) e.target.form.requestSubmit();
   });
 
@@ -366,6 +373,7 @@
   });
 
   count();
+  needs();
   setInterval(count, 1000);
   if ("signedIn" in body.dataset) follow();
 })();
