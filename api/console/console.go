@@ -87,7 +87,7 @@ func (c *Console) routes() {
 	c.mux.Handle("/", c.page(func(p *page) error { return errNoPage }))
 	c.signInRoutes()
 	c.liveRoutes()
-	c.get("/ui/{$}", func(p *page) error { return p.redirect("/ui/leases") }) // where all secrets are to be seen
+	c.secretRoutes()
 	c.leaseRoutes()
 	c.connectionRoutes()
 	c.lockRoutes()
