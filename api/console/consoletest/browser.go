@@ -271,6 +271,12 @@ func (b *Browser) At(path string) {
 	b.until("waiting to be at "+path, "location.pathname === "+quoted(path)+" ? 'ok' : 'the browser is at ' + location.pathname")
 }
 
+// Wait waits until a JavaScript expression is true.
+func (b *Browser) Wait(expression string) {
+	b.t.Helper()
+	b.until("waiting for "+expression, "("+expression+") ? 'ok' : 'it is not so'")
+}
+
 // Live waits until the page follows events.
 func (b *Browser) Live() {
 	b.t.Helper()

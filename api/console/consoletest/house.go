@@ -30,10 +30,11 @@ var shared struct {
 	once sync.Once
 	err  error
 
-	dir   string
-	pg    *postgrestest.Server
-	token string
-	addrs []string
+	dir      string
+	pg       *postgrestest.Server
+	password string // of its root account
+	token    string
+	addrs    []string
 
 	browser
 }
@@ -108,7 +109,16 @@ func start() (err error) {
 		}
 		shared.addrs = append(shared.addrs, "http://127.0.0.1:"+strings.Fields(string(ports))[0])
 	}
+	shared.password = password
 	return furnish(password)
+}
+
+// Root is how the root account of the outside system signs in.
+type Root struct{ Port, Database, Username, Password, Role string }
+
+// Root returns what a connection to the outside system is made with, and a role that leased users may be members of.
+func (h *House) Root() Root {
+	return Root{fmt.Sprint(shared.pg.Port), postgrestest.Database, postgrestest.RootName, shared.password, postgrestest.ReadRole}
 }
 
 // furnish makes a connection and the secret.
