@@ -11,13 +11,21 @@ import (
 
 func (c *Console) leaseRoutes() {
 	c.get("/ui/leases", c.listLeases)
+	c.get("/ui/environments/{app}/{env}/secrets/{name}/leases", c.listLeasesOfSecret)
+	c.form("/ui/leases/revoke", c.revokeLeases)
+	c.get("/ui/leases/{id}", c.showLease)
+	c.get("/ui/leases/{id}/events", c.exportLease)
+	c.form("/ui/leases/{id}/renew", c.renewLease)
 	c.form("/ui/leases/{id}/revoke", c.revokeLease)
+	c.form("/ui/leases/{id}/retry", c.retryLease)
+	c.form("/ui/leases/{id}/forget", c.forgetLease)
+	c.form("/ui/environments/{app}/{env}/secrets/{name}/generate", c.generate)
 }
 
 // leaseStates are what the list is filtered by; the first is what it begins with.
 func leaseStates() []choice {
 	return []choice{
-		{"live", "Live"}, {"active", "Active"}, {"stuck", "Stuck"}, {"overdue", "Overdue"}, {"revoking", "Revoking"}, {"ended", "Ended"}, {"all", "All"},
+		{"live", "Live"}, {"active", "Active"}, {"stuck", "Stuck"}, {"overdue", "Overdue"}, {"missing", "Missing"}, {"revoking", "Revoking"}, {"ended", "Ended"}, {"all", "All"},
 	}
 }
 
@@ -33,29 +41,133 @@ func statesOf(filter string) []string {
 	return []string{filter}
 }
 
+// leaseConditions are the fields of the filter besides the state.
+func leaseConditions() []string {
+	return []string{"secret", "account", "username", "connection", "label", "issued", "expires"}
+}
+
+// leaseSelector reads which leases are looked for.
+func (f *form) leaseSelector() client.LeaseSelector {
+	text := func(name string) string { return strings.TrimSpace(f.get(name)) }
+	s := client.LeaseSelector{
+		States: statesOf(f.get("state")), Account: text("account"), Username: text("username"), Connection: text("connection"), Labels: f.labels("label"),
+	}
+	// Where secrets live is as good as one of them.
+	if secret := text("secret"); secret == "*" || strings.Count(secret, "/") == 1 {
+		s.Environments = []string{secret}
+	} else {
+		s.Secret = secret
+	}
+	if within := f.duration("expires"); within != nil {
+		s.ExpiresBefore = f.page.Now().Add(within.Std())
+	}
+	if ago := f.duration("issued"); ago != nil {
+		s.IssuedAfter = f.page.Now().Add(-ago.Std())
+	}
+	return s
+}
+
+// leaseRow is a lease as the list shows it.
+type leaseRow struct {
+	types.Lease
+	Acts leaseActs
+}
+
+// leaseActs are what may be done with a lease now, by whoever looks at it.
+type leaseActs struct{ Renew, Revoke, Retry, Forget bool }
+
+// askLeases finds out what may be done with leases.
+func (p *page) askLeases(leases ...types.Lease) error {
+	var asked []client.Question
+	for _, l := range leases {
+		for _, action := range leaseActions(l) {
+			asked = append(asked, question(action, "lease/"+l.ID))
+		}
+	}
+	return p.ask(asked...)
+}
+
+// leaseActions are what a lease's state allows.
+func leaseActions(l types.Lease) []string {
+	switch {
+	case l.Ended():
+		return nil
+	case l.RevokingAt != nil:
+		return []string{"lease:retry", "lease:forget"}
+	case l.Renewable:
+		return []string{"lease:revoke", "lease:renew"}
+	}
+	return []string{"lease:revoke"}
+}
+
+func (p *page) actsOn(l types.Lease) leaseActs {
+	var acts leaseActs
+	for _, action := range leaseActions(l) {
+		may := p.May(action, "lease/"+l.ID)
+		switch action {
+		case "lease:renew":
+			acts.Renew = may
+		case "lease:revoke":
+			acts.Revoke = may
+		case "lease:retry":
+			acts.Retry = may && l.Attempts > 0
+		case "lease:forget":
+			acts.Forget = may && l.State == "stuck"
+		}
+	}
+	return acts
+}
+
 // leasesView is what the list of leases shows.
 type leasesView struct {
+	Of      string // the only secret whose leases these are; empty: of all
 	Filter  *form
 	States  []tab
-	Leases  []types.Lease
-	Next    string // the following page; empty: there is none
-	First   string // the first page; empty: this is it
-	Narrow  bool   // something is chosen
+	Leases  []leaseRow
+	Pages   pages
+	Narrow  bool // something is chosen
+	Issued  []choice
 	Expires []choice
-	Labels  string
+	Clear   string // the list without conditions
+
+	Choose     bool   // some of them may be revoked together
+	RevokeAll  string // the form that revokes all that are chosen by conditions; empty: not offered
+	Generate   bool
+	Operations []operationRow // that are revoking leases now
 }
 
 // leasePage is how many leases a page shows.
 const leasePage = 50
 
-func (c *Console) listLeases(p *page) error {
-	f := p.form(p.r.URL.Query())
-	selector := client.LeaseSelector{
-		States: statesOf(f.get("state")), Secret: f.get("secret"), Account: f.get("account"), Username: f.get("username"),
-		Connection: f.get("connection"), Labels: f.labels("label"),
+func (c *Console) listLeases(p *page) error { return c.showLeases(p, "") }
+
+func (c *Console) listLeasesOfSecret(p *page) error {
+	secret, err := p.Client.GetSecret(p.ctx, p.inSecret())
+	if err != nil {
+		return err
 	}
-	if within := f.duration("expires"); within != nil {
-		selector.ExpiresBefore = p.Now().Add(within.Std())
+	return c.showLeases(p, secret.FullName)
+}
+
+// inSecret is the full name of the secret that the page is below.
+func (p *page) inSecret() string {
+	return p.param("app") + "/" + p.param("env") + "/" + p.param("name")
+}
+
+// belowSecret is the way to what is below a secret.
+func belowSecret(name string) []crumb {
+	env, short, _ := client.SplitSecret(name)
+	return []crumb{{"Secrets", "/ui/"}, {env, "/ui/environments/" + env}, {short, secretPath(name)}}
+}
+
+func (c *Console) showLeases(p *page, of string) error {
+	f := p.form(p.r.URL.Query())
+	if of != "" {
+		f.Values.Del("secret")
+	}
+	selector := f.leaseSelector()
+	if of != "" {
+		selector.Secret = of
 	}
 	var found types.Page[types.Lease]
 	if f.valid() {
@@ -65,27 +177,63 @@ func (c *Console) listLeases(p *page) error {
 			return err
 		}
 	}
-	var asked []client.Question
-	for _, lease := range found.Items {
-		asked = append(asked, client.Question{Action: "lease:revoke", Resource: "lease/" + lease.ID}, client.Question{Action: "lease:renew", Resource: "lease/" + lease.ID})
-	}
-	if err := p.ask(asked...); err != nil {
+	if err := p.askLeases(found.Items...); err != nil {
 		return err
 	}
-	view := leasesView{
-		Filter: f, Leases: found.Items, States: p.tabs("state", leaseStates()),
+	v := leasesView{
+		Of: of, Filter: f, States: p.tabs("state", leaseStates()), Pages: p.pagesOf(found.NextCursor), Clear: p.Path(),
+		Issued:  []choice{{"", "Any time"}, {"1h", "In the last hour"}, {"24h", "In the last 24 h"}, {"7d", "In the last 7 days"}},
 		Expires: []choice{{"", "Any time"}, {"5m", "Within 5 min"}, {"1h", "Within 1 h"}, {"24h", "Within 24 h"}},
 	}
-	for _, name := range []string{"secret", "account", "username", "connection", "label", "expires"} {
-		view.Narrow = view.Narrow || f.get(name) != ""
+	for _, l := range found.Items {
+		row := leaseRow{l, p.actsOn(l)}
+		v.Leases = append(v.Leases, row)
+		v.Choose = v.Choose || row.Acts.Revoke
 	}
-	if found.NextCursor != "" {
-		view.Next = p.with("cursor", found.NextCursor)
+	for _, name := range leaseConditions() {
+		v.Narrow = v.Narrow || f.get(name) != ""
 	}
-	if f.get("cursor") != "" {
-		view.First = p.with("cursor", "")
+	if state := f.get("state"); v.Choose && (v.Narrow || of != "") && (state == "" || state == "live" || state == "active") {
+		v.RevokeAll = revokeAllPath(f.Values, of)
 	}
-	return p.show(screen{Title: "Leases", Section: "leases", Template: "leases", Data: view, Status: f.Status})
+	if err := p.revoking(&v); err != nil {
+		return err
+	}
+	s := screen{Title: "Leases", Section: "leases", Template: "leases", Data: v, Status: f.Status}
+	if of != "" {
+		s.Section, s.Crumbs, s.Title = "secrets", belowSecret(of), "Leases of "+of[strings.LastIndex(of, "/")+1:]
+		v.Generate = p.May("lease:issue", of)
+		s.Data = v
+	}
+	return p.show(s)
+}
+
+// revoking finds the operations that end leases now, for their progress to be seen where the leases are.
+func (p *page) revoking(v *leasesView) error {
+	running, err := p.Client.ListOperations(p.ctx, types.OperationRunning, client.ListOptions{Limit: 20})
+	if err != nil {
+		return err
+	}
+	for _, one := range running.Items {
+		if one.Kind == types.OperationRevoke && (v.Of == "" || one.Selector.Secret == "" || one.Selector.Secret == v.Of) {
+			v.Operations = append(v.Operations, operationOf(one))
+		}
+	}
+	return nil
+}
+
+// revokeAllPath is the form that revokes what the conditions of a list choose.
+func revokeAllPath(values url.Values, of string) string {
+	query := url.Values{}
+	for _, name := range append(leaseConditions(), "state") {
+		if values.Get(name) != "" {
+			query.Set(name, values.Get(name))
+		}
+	}
+	if of != "" {
+		query.Set("secret", of)
+	}
+	return "/ui/leases/revoke?" + query.Encode()
 }
 
 // tab is one of several ways to look at a screen.
@@ -127,35 +275,4 @@ func (p *page) with(pairs ...string) string {
 		return p.Path()
 	}
 	return p.Path() + "?" + query.Encode()
-}
-
-// leaseForm is a form about one lease.
-type leaseForm struct {
-	Lease types.Lease
-	Form  *form
-}
-
-func (c *Console) revokeLease(p *page) error {
-	lease, err := p.Client.GetLease(p.ctx, p.param("id"))
-	if err != nil {
-		return err
-	}
-	f := p.form(url.Values{})
-	if p.posted() {
-		done, err := p.Client.RevokeLease(p.ctx, lease.ID, types.RevokeSpec{Reason: f.get("reason")}, f.once())
-		if err == nil {
-			message := "The lease is revoked: its login is gone."
-			if !done.Ended() {
-				message = "The lease is being revoked; that goes on by itself."
-			}
-			return p.done(message, "/ui/leases")
-		}
-		if !f.refused(err) {
-			return err
-		}
-	}
-	return p.dialog(screen{
-		Title: "Revoke lease", Section: "leases", Crumbs: []crumb{{"Leases", "/ui/leases"}}, Template: "lease-revoke",
-		Data: leaseForm{lease, f}, Status: f.Status,
-	})
 }

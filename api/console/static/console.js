@@ -99,6 +99,7 @@
       });
       count(from);
     }
+    tally();
   }
 
   function dirty(input) {
@@ -249,7 +250,12 @@
   });
   // What is shown once, with data-hold in it, is closed by its button alone.
   dialog.addEventListener("cancel", (e) => { if ($("[data-hold]", dialog)) e.preventDefault(); });
-  addEventListener("pagehide", () => { if ($("[data-masked]")) { dialog.replaceChildren(); $$("[data-masked] input").forEach((one) => { one.value = ""; }); } });
+  addEventListener("pagehide", () => {
+    if (!$("[data-masked]")) return;
+    $$("[data-masked]").forEach((one) => one.replaceChildren());
+    dialog.replaceChildren();
+    closeDialog();
+  });
 
   document.addEventListener("submit", async (e) => {
     const form = e.target;
@@ -257,6 +263,10 @@
     const button = e.submitter;
     if (!form.closest("#dialog")) {
       if (form.method === "post") hold(form, button);
+      else if ("dialog" in form.dataset) {
+        e.preventDefault();
+        open(form.action + "?" + new URLSearchParams(new FormData(form)), button);
+      }
       return;
     }
     e.preventDefault();
@@ -323,6 +333,12 @@
 
   function show(button) {
     const input = $("#" + CSS.escape(button.dataset.show));
+    if (input.tagName === "TEXTAREA") { // several lines cannot stand in a password's input
+      input.hidden = !input.hidden;
+      $("#" + CSS.escape(button.dataset.show + "-dots")).hidden = !input.hidden;
+      button.setAttribute("aria-pressed", String(!input.hidden));
+      return;
+    }
     const shown = input.type === "password";
     input.type = shown ? "text" : "password";
     button.setAttribute("aria-pressed", String(shown));
@@ -345,6 +361,31 @@
     needs();
     if (e.target.matches("form[data-auto] select")) e.target.form.requestSubmit();
   });
+
+  // ---- Choosing rows: boxes of a form that stands elsewhere on the page, and a bar that says how many are chosen.
+
+  document.addEventListener("change", (e) => {
+    const all = e.target.dataset.chooseAll;
+    if (all) boxes(all).forEach((one) => { one.checked = e.target.checked; });
+    tally();
+  });
+
+  function boxes(form) {
+    return [...(document.getElementById(form)?.elements ?? [])].filter((one) => one.type === "checkbox");
+  }
+
+  function tally() {
+    for (const bar of $$("[data-chosen]")) {
+      const list = boxes(bar.dataset.chosen), chosen = list.filter((one) => one.checked).length;
+      bar.hidden = !chosen;
+      $("[data-chosen-count]", bar).textContent = String(chosen);
+      const all = $(`[data-choose-all="${CSS.escape(bar.dataset.chosen)}"]`);
+      if (all) {
+        all.checked = chosen > 0 && chosen === list.length;
+        all.indeterminate = chosen > 0 && chosen < list.length;
+      }
+    }
+  }
 
   // ---- Keys.
 
