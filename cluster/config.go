@@ -32,6 +32,10 @@ type Config struct {
 	// shown as empty.
 	Version string
 
+	// CertificateEndsAt tells when the certificate ends that this node shows to others, as they tell whoever looks at the
+	// cluster. Nil, and a zero time: it is not known.
+	CertificateEndsAt func() time.Time
+
 	// ClusterAddr is the host:port that other nodes connect to. Port 0 takes
 	// any free one, which suits a single node only.
 	ClusterAddr string

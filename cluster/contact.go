@@ -31,6 +31,8 @@ type report struct {
 	Diverged bool `json:"d,omitempty"`
 	// StaleMS is for how long it has not heard of a leader; negative: it never has.
 	StaleMS int64 `json:"t,omitempty"`
+	// CertificateEndsAt is when its certificate ends; zero when it does not say.
+	CertificateEndsAt time.Time `json:"e,omitzero"`
 }
 
 func (n *Node) handleReport(mux *http.ServeMux) {
@@ -42,6 +44,9 @@ func (n *Node) ownReport() report {
 		NodeID: n.NodeID(), Fresh: n.isFresh(), Stopping: n.stopping.Load(), Version: n.cfg.Version,
 		Level: n.cfg.Levels.Reads(), Hold: n.cfg.HoldUpgrade, Applied: n.AppliedIndex(), StaleMS: -1,
 		Diverged: n.Diverged() != nil,
+	}
+	if n.cfg.CertificateEndsAt != nil {
+		own.CertificateEndsAt = n.cfg.CertificateEndsAt()
 	}
 	if me := n.self.Load(); me != nil {
 		own.Instance = me.instance

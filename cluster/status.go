@@ -76,6 +76,8 @@ type Member struct {
 	GossipAddr string
 	// Clock is how far its clock is ahead of this node's; nil when unknown.
 	Clock *ClockOffset
+	// CertificateEndsAt is when the certificate ends that it shows to other nodes; zero when it has not said.
+	CertificateEndsAt time.Time
 	// Disk is what somebody should know of its disk; empty when there is nothing, or the node has not
 	// answered lately.
 	Disk []string
@@ -157,6 +159,7 @@ func (n *Node) tellContact(m *Member) {
 	}
 	if m.Self {
 		m.Level, m.LastContact, m.Lag = n.cfg.Levels.Reads(), new(time.Duration), new(uint64)
+		m.CertificateEndsAt = n.ownReport().CertificateEndsAt
 		return
 	}
 	one, ok := n.contacts.look(m.ID)
@@ -168,6 +171,7 @@ func (n *Node) tellContact(m *Member) {
 	if !one.answeredAt.IsZero() {
 		ago := time.Since(one.answeredAt)
 		m.LastContact, m.Level, m.Version = &ago, reads(one.report.Level), one.report.Version
+		m.CertificateEndsAt = one.report.CertificateEndsAt
 	}
 	if one.silentSince.IsZero() {
 		m.Health, m.Lag = HealthAlive, &one.lag

@@ -14,11 +14,15 @@ func (n *node) status() types.Cluster {
 	s := n.cluster.Status()
 	c := types.Cluster{
 		ID: s.ClusterID, Node: n.config.NodeID, Leader: s.LeaderID, Term: s.Term,
-		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(),
+		AppliedIndex: s.AppliedIndex, CommitIndex: s.CommitIndex, StalenessMS: s.Staleness.Milliseconds(), LeaderChanges: s.LeaderChanges,
 	}
 	c.Warnings = slices.Concat(clockWarnings(s), stateWarnings(s), diskWarnings(s))
 	if n.keeper != nil {
 		c.Warnings = append(c.Warnings, n.keeper.Warnings()...)
+	}
+	if at, known := n.snapshotAt(); known {
+		at = at.UTC().Truncate(time.Millisecond)
+		c.SnapshotAt = &at
 	}
 	if s.Staleness == api.NeverHeard {
 		c.StalenessMS = -1
@@ -40,6 +44,10 @@ func (n *node) status() types.Cluster {
 		}
 		if m.Self {
 			member.APIAddress, member.AppliedIndex = n.url, s.AppliedIndex
+		}
+		if !m.CertificateEndsAt.IsZero() {
+			at := m.CertificateEndsAt.UTC()
+			member.CertificateEndsAt = &at
 		}
 		if m.Clock != nil {
 			ms := m.Clock.Offset.Milliseconds()
