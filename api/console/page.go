@@ -302,6 +302,9 @@ func (p *page) InDialog() bool { return p.r.Header.Get(headerPart) == "dialog" }
 // recovered turns a panic of a screen into an error.
 func (c *Console) recovered(r *http.Request, err *error) {
 	if reason := recover(); reason != nil {
+		if reason == http.ErrAbortHandler { // an answer that has begun and cannot be ended
+			panic(reason)
+		}
 		// The reason may quote a value; the stack holds none.
 		c.log.ErrorContext(r.Context(), "a page panicked", "path", r.URL.Path, "stack", string(debug.Stack()))
 		*err = errors.New("the page failed; the node's log tells more")
