@@ -70,6 +70,15 @@
     schedule();
   }
 
+  // What changes without an event says in data-every after how many seconds to look again; nobody looks at a hidden page.
+  let ticks = 0;
+  setInterval(() => {
+    ticks++;
+    if (document.hidden || !("signedIn" in body.dataset)) return;
+    for (const part of $$("[data-every]")) if (ticks % Number(part.dataset.every) === 0) wanted.add(part.id);
+    schedule();
+  }, 1000);
+
   async function load() {
     timer = 0;
     loading = true;
