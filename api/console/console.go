@@ -100,6 +100,7 @@ func (c *Console) routes() {
 	c.accessRoutes()
 	c.historyRoutes()
 	c.auditRoutes()
+	c.clusterRoutes()
 	c.styleguideRoutes()
 }
 

@@ -225,11 +225,11 @@ func count(n any, one, many string) string {
 // pillOf is the colour of a state.
 func pillOf(state string) string {
 	switch state {
-	case "active", "valid", "done", "healthy", "alive", "leader":
+	case "active", "valid", "done", "healthy", "alive", "leader", "voter":
 		return "good"
-	case "pending", "revoking", "running", "paused", "rotating":
+	case "pending", "revoking", "running", "paused", "rotating", "promoting":
 		return "busy"
-	case "stuck", "failed", "overdue", "missing", "forgotten", "dead", "unhealthy":
+	case "stuck", "failed", "overdue", "missing", "forgotten", "dead", "unhealthy", "unreachable":
 		return "bad"
 	case "locked", "disabled", "stalled":
 		return "warn"
