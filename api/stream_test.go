@@ -89,10 +89,10 @@ func TestManyStreams(t *testing.T) {
 // Streams live longer than ordinary requests may, with HTTP/1.1 and, behind TLS, with HTTP/2.
 func TestStreamOutlivesTheLimitsOfRequests(t *testing.T) {
 	for _, version := range []int{1, 2} {
-		kit := apitest.Start(t, func(c *api.Config) { c.Heartbeat, c.RequestTimeout = 100*time.Millisecond, 50*time.Millisecond })
+		kit := apitest.Start(t, func(c *api.Config) { c.Heartbeat, c.RequestTimeout = 500*time.Millisecond, time.Second })
 		server := httptest.NewUnstartedServer(nil)
 		server.Config = api.HTTPServer(kit.Server, slog.New(slog.DiscardHandler))
-		server.Config.ReadTimeout, server.Config.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond
+		server.Config.ReadTimeout, server.Config.WriteTimeout = time.Second, time.Second // enough for a handshake on a busy machine
 		if server.EnableHTTP2 = version == 2; version == 2 {
 			server.StartTLS()
 		} else {
