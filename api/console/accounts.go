@@ -12,13 +12,13 @@ import (
 
 func (c *Console) accountRoutes() {
 	c.get("/ui/accounts", c.listAccounts)
-	c.form("/ui/accounts/new", c.makeAccount)
+	c.form("/ui/accounts/new", needing("account:create", "account", c.makeAccount))
 	c.get("/ui/accounts/{name}", func(p *page) error { return p.showAccount(p.param("name")) })
-	c.form("/ui/accounts/{name}/change", c.changeAccount)
-	c.form("/ui/accounts/{name}/disable", c.disableAccount)
-	c.form("/ui/accounts/{name}/enable", c.enableAccount)
+	c.form("/ui/accounts/{name}/change", needing("account:update", "account/{name}", c.changeAccount))
+	c.form("/ui/accounts/{name}/disable", needing("account:update", "account/{name}", c.disableAccount))
+	c.form("/ui/accounts/{name}/enable", needing("account:update", "account/{name}", c.enableAccount))
 	c.form("/ui/accounts/{name}/password", c.setPassword)
-	c.form("/ui/accounts/{name}/delete", c.deleteAccount)
+	c.form("/ui/accounts/{name}/delete", needing("account:delete", "account/{name}", c.deleteAccount))
 }
 
 // accessTabs are the screens about who may do what, as far as the session may see them; here is one's path.

@@ -11,7 +11,7 @@ import (
 
 func (c *Console) auditRoutes() {
 	c.get("/ui/audit", c.showAudit)
-	c.form("/ui/audit/hash", c.hashForAudit)
+	c.form("/ui/audit/hash", needing("audit:hash", "audit", c.hashForAudit))
 }
 
 // auditView is what the page of audit logs shows: where they are anchored, and how to look into them.

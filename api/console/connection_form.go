@@ -1,7 +1,6 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -84,13 +83,16 @@ func (c *Console) configureConnection(p *page) error {
 	f := p.form(initial)
 	back := "/ui/connections/" + now.Name
 	if p.posted() {
-		text, environments, sweep := f.get("description"), f.patterns("environments"), f.get("sweep")
+		text, environments := f.get("description"), f.patterns("environments")
 		if environments == nil {
 			environments = []string{}
 		}
 		change := types.ConnectionChange{
 			Description: &text, Environments: &environments, Settings: f.describedValues("settings.", provider.Connection, now.Settings), System: f.get("system"),
-			SkipCheck: f.on("skip_check"), Sweep: &sweep,
+			SkipCheck: f.on("skip_check"),
+		}
+		if sweep := f.get("sweep"); sweep != "" {
+			change.Sweep = &sweep
 		}
 		if len(change.Settings) == 0 {
 			change.Settings = nil
@@ -111,6 +113,6 @@ func (c *Console) configureConnection(p *page) error {
 	}
 	return p.show(screen{
 		Title: "Configure " + now.Name, Section: "connections", Crumbs: []crumb{{"Connections", "/ui/connections"}, {now.Name, back}}, Template: "connection-form", Data: v,
-		Status: cmp.Or(f.Status, 200),
+		Status: f.Status,
 	})
 }

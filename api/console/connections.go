@@ -12,17 +12,17 @@ import (
 
 func (c *Console) connectionRoutes() {
 	c.get("/ui/connections", c.listConnections)
-	c.form("/ui/connections/new", c.makeConnection)
+	c.form("/ui/connections/new", needing("connection:create", "connection", c.makeConnection))
 	c.get("/ui/connections/{name}", c.showConnection)
-	c.form("/ui/connections/{name}/configure", c.configureConnection)
-	c.form("/ui/connections/{name}/check", c.checkConnection)
-	c.form("/ui/connections/{name}/pause", c.pauseConnection)
-	c.form("/ui/connections/{name}/resume", c.resumeConnection)
-	c.form("/ui/connections/{name}/rotate", c.rotateConnection)
-	c.form("/ui/connections/{name}/rotate/cancel", c.cancelRotation)
-	c.form("/ui/connections/{name}/delete", c.deleteConnection)
+	c.form("/ui/connections/{name}/configure", needing("connection:update", "connection/{name}", c.configureConnection))
+	c.form("/ui/connections/{name}/check", needing("connection:check", "connection/{name}", c.checkConnection))
+	c.form("/ui/connections/{name}/pause", needing("connection:pause", "connection/{name}", c.pauseConnection))
+	c.form("/ui/connections/{name}/resume", needing("connection:pause", "connection/{name}", c.resumeConnection))
+	c.form("/ui/connections/{name}/rotate", needing("connection:rotate", "connection/{name}", c.rotateConnection))
+	c.form("/ui/connections/{name}/rotate/cancel", needing("connection:rotate", "connection/{name}", c.cancelRotation))
+	c.form("/ui/connections/{name}/delete", needing("connection:delete", "connection/{name}", c.deleteConnection))
 	c.get("/ui/orphans", c.listOrphans)
-	c.form("/ui/sweep", c.sweep)
+	c.form("/ui/sweep", needing("connection:sweep", "connection", c.sweep))
 }
 
 // connectionRow is a connection as lists show it.

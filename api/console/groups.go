@@ -12,10 +12,10 @@ import (
 
 func (c *Console) groupRoutes() {
 	c.get("/ui/groups", c.listGroups)
-	c.form("/ui/groups/new", c.makeGroup)
+	c.form("/ui/groups/new", needing("group:create", "group", c.makeGroup))
 	c.get("/ui/groups/{name}", c.showGroup)
-	c.form("/ui/groups/{name}/change", c.changeGroup)
-	c.form("/ui/groups/{name}/delete", c.deleteGroup)
+	c.form("/ui/groups/{name}/change", needing("group:update", "group/{name}", c.changeGroup))
+	c.form("/ui/groups/{name}/delete", needing("group:delete", "group/{name}", c.deleteGroup))
 }
 
 // groupsView is what the list of groups shows.

@@ -13,8 +13,8 @@ import (
 func (c *Console) lockRoutes() {
 	c.get("/ui/locks", c.listLocks)
 	c.form("/ui/locks/new", c.makeLock)
-	c.form("/ui/locks/{id}/change", c.changeLock)
-	c.form("/ui/locks/{id}/unlock", c.unlock)
+	c.form("/ui/locks/{id}/change", needing("lock:update", "lock/{id}", c.changeLock))
+	c.form("/ui/locks/{id}/unlock", needing("lock:delete", "lock/{id}", c.unlock))
 }
 
 // locksView is what the list of locks shows.

@@ -15,7 +15,7 @@ import (
 func (c *Console) operationRoutes() {
 	c.get("/ui/operations", c.listOperations)
 	c.get("/ui/operations/{id}", c.showOperation)
-	c.form("/ui/operations/{id}/cancel", c.cancelOperation)
+	c.form("/ui/operations/{id}/cancel", needing("operation:cancel", "operation/{id}", c.cancelOperation))
 }
 
 // operationRow is an operation as lists show it.

@@ -1,6 +1,9 @@
 package console
 
 import (
+	"net/http"
+	"strings"
+
 	"broker/api/client"
 	"broker/api/types"
 )
@@ -46,6 +49,23 @@ func (f *form) need(name, message string) string {
 		f.Errors[name] = message
 	}
 	return text
+}
+
+// needing wraps a form that is for those alone who may do something: others are told so before they fill it in. {name} in
+// the resource is that part of the path.
+func needing(action, resource string, handle func(*page) error) func(*page) error {
+	before, rest, _ := strings.Cut(resource, "{")
+	name, _, _ := strings.Cut(rest, "}")
+	return func(p *page) error {
+		on := before
+		if name != "" {
+			on += p.param(name)
+		}
+		if !p.posted() && !p.May(action, on) {
+			return &types.Problem{Status: http.StatusForbidden, Code: "forbidden", Title: "You may not do that", Extra: map[string]any{"action": action, "resource": on}}
+		}
+		return handle(p)
+	}
 }
 
 // every reads the pages of a list, up to so many items; more says that there are others.

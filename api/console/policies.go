@@ -13,10 +13,10 @@ import (
 
 func (c *Console) policyRoutes() {
 	c.get("/ui/policies", c.listPolicies)
-	c.form("/ui/policies/new", c.makePolicy)
+	c.form("/ui/policies/new", needing("policy:create", "policy", c.makePolicy))
 	c.get("/ui/policies/{name}", c.showPolicy)
-	c.form("/ui/policies/{name}/change", c.changePolicy)
-	c.form("/ui/policies/{name}/delete", c.deletePolicy)
+	c.form("/ui/policies/{name}/change", needing("policy:update", "policy/{name}", c.changePolicy))
+	c.form("/ui/policies/{name}/delete", needing("policy:delete", "policy/{name}", c.deletePolicy))
 }
 
 // policiesView is what the list of policies shows.

@@ -11,8 +11,8 @@ import (
 
 func (c *Console) roleRoutes() {
 	c.get("/ui/roles", c.listRoles)
-	c.form("/ui/roles/give", c.giveRole)
-	c.form("/ui/roles/take/{id}", c.takeRole)
+	c.form("/ui/roles/give", needing("role:bind", "*", c.giveRole))
+	c.form("/ui/roles/take/{id}", needing("role:unbind", "*", c.takeRole))
 }
 
 // roleRow is a role with what it allows, by noun.

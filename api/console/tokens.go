@@ -14,8 +14,8 @@ func (c *Console) tokenRoutes() {
 	c.get("/ui/tokens", c.listTokens)
 	c.form("/ui/tokens/new", c.makeToken)
 	c.form("/ui/tokens/{accessor}/delete", c.deleteToken)
-	c.form("/ui/accounts/{name}/client-secrets/new", c.makeClientSecret)
-	c.form("/ui/accounts/{name}/client-secrets/{id}/delete", c.deleteClientSecret)
+	c.form("/ui/accounts/{name}/client-secrets/new", needing("client-secret:create", "account/{name}", c.makeClientSecret))
+	c.form("/ui/accounts/{name}/client-secrets/{id}/delete", needing("client-secret:delete", "account/{name}", c.deleteClientSecret))
 	c.get("/ui/account", func(p *page) error { return p.showAccount(p.Account) })
 	c.form("/ui/account/end-others", c.endOthers)
 }
