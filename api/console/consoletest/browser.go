@@ -283,6 +283,12 @@ func (b *Browser) Live() {
 	b.until("waiting for the page to be live", "'connected' in document.body.dataset ? 'ok' : 'it is not'")
 }
 
+// Settled waits until every form that was sent has been answered.
+func (b *Browser) Settled() {
+	b.t.Helper()
+	b.until("waiting for the answer to a form", "document.querySelector('form[data-sending]') ? 'it is still being sent' : 'ok'")
+}
+
 //go:embed testdata/axe.min.js
 var axe string
 

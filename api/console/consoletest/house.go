@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -177,6 +178,14 @@ func (h *House) Devcluster(args ...string) string {
 		h.t.Fatalf("devcluster %v: %v\n%s", args, err, out)
 	}
 	return out
+}
+
+// Leader returns the number of the node that leads.
+func (h *House) Leader() int {
+	h.t.Helper()
+	n, err := strconv.Atoi(h.Devcluster("leader"))
+	h.must(err)
+	return n
 }
 
 // URL returns the address of a node's API and console; nodes are counted from 1.

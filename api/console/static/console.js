@@ -313,7 +313,9 @@
     let one;
     if ((one = at("close")) && one.closest("dialog")) {
       e.preventDefault();
-      one.closest("dialog").close();
+      const shut = one.closest("dialog");
+      shut.close();
+      if (shut === dialog) dialog.replaceChildren(); // at once: the event comes later
     } else if ((one = at("copy"))) copy(one, one.dataset.copy);
     else if ((one = at("copy-from"))) copy(one, $("#" + CSS.escape(one.dataset.copyFrom)).value);
     else if ((one = at("show"))) show(one);
