@@ -56,7 +56,7 @@ func TestLeaseLife(t *testing.T) {
 	b.Shot("lease-renew")
 	b.Fill("How much longer", "3d")
 	b.Click("Renew")
-	b.See("can still be")
+	b.See("is not possible")
 	b.Click("1 h")
 	b.Click("Renew")
 	b.See("Renewed: it ends in 1 h 59 min")
