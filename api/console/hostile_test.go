@@ -107,19 +107,12 @@ func TestHostileTextsEverywhere(t *testing.T) {
 	}
 	for _, pattern := range pages.Paths() {
 		path := names.path(pattern)
+		if strings.HasSuffix(path, "/export") || strings.HasSuffix(path, "/events") || strings.Contains(path, ".") {
+			continue // files
+		}
 		// As it is asked for by a form, without being shown: the answer is read as a page and must hold no element of ours.
-		asked := func(path string) string {
-			return b.Eval(`(() => { const x = new XMLHttpRequest(); x.open("GET", "` + path + `", false); x.send();
-			if (!(x.getResponseHeader("Content-Type") ?? "").startsWith("text/html")) return "no page";
-			return new DOMParser().parseFromString(x.responseText, "text/html").querySelectorAll("x-planted, img, [onerror]").length })()`)
-		}
-		if asked(path) == "no page" {
-			continue
-		}
-		switch got := asked(path + "?" + query.Encode()); got {
-		case "no page":
-		case "0":
-		default:
+		if got := b.Eval(`(() => { const x = new XMLHttpRequest(); x.open("GET", "` + path + `?` + query.Encode() + `", false); x.send();
+			return new DOMParser().parseFromString(x.responseText, "text/html").querySelectorAll("x-planted, img, [onerror]").length })()`); got != "0" {
 			t.Errorf("%s takes what stands in the address for more than text: %s", path, got)
 		}
 		b.Open(path)
