@@ -34,6 +34,7 @@ func newDesk(t *testing.T) *desk {
 	t.Helper()
 	kit := apitest.Start(t, func(c *api.Config) {
 		c.Authorizer, c.LeaderTimeout = c.Access.(*access.Decider), 100*time.Millisecond
+		c.Snapshot = func() (api.Snapshot, error) { return wholeState{strings.NewReader("all of it")}, nil }
 	})
 	pages, err := console.New(console.Config{
 		API: kit.Server, ClusterID: func() string { return "01TESTCLUSTER" }, NodeID: "n1", Version: "test", ReadTimeout: 300 * time.Millisecond,
@@ -237,6 +238,7 @@ func TestHostileNamesAreText(t *testing.T) {
 	}
 }
 
+// A page per error tells what is wrong, and what can be done.
 func TestProblems(t *testing.T) {
 	d := newDesk(t)
 	d.signIn(d.person("alice", "viewer", "other/*"))
@@ -256,6 +258,22 @@ func TestProblems(t *testing.T) {
 		if got := d.get(row.path); got.StatusCode != row.status || !strings.Contains(got.text, row.text) {
 			t.Errorf("%s: %d, want %d %q: %s", row.path, got.StatusCode, row.status, row.text, got.text)
 		}
+	}
+	// What one may not do is refused in words, also to who knows the address of the form.
+	if got := d.ask("POST", "/ui/cluster/transfer", url.Values{}); got.StatusCode != 403 || !strings.Contains(got.text, "cluster:transfer on cluster") {
+		t.Errorf("not permitted: %d %s", got.StatusCode, got.text)
+	}
+	if got := d.get("/ui/cluster/snapshot"); got.StatusCode != 403 || !strings.Contains(got.text, "You may not do that") || strings.Contains(got.text, "all of it") {
+		t.Errorf("not permitted: %d %s", got.StatusCode, got.text)
+	}
+	// A session that ends leads to where one signs in, and from there back.
+	admin := d.client(apitest.Token)
+	d.must2(admin.UpdateAccount(t.Context(), "alice", types.AccountChange{Disabled: new(true)}))
+	got := d.get("/ui/leases?state=all")
+	if at := got.Header.Get("Location"); got.StatusCode != http.StatusSeeOther || at != "/ui/signin?ended=1&next=%2Fui%2Fleases%3Fstate%3Dall" {
+		t.Errorf("the session's end: %d %s", got.StatusCode, at)
+	} else if got = d.get(at); !strings.Contains(got.text, "The session has ended") {
+		t.Errorf("the session's end: %s", got.text)
 	}
 	// A part of a page is told where to go, rather than led there.
 	stranger := newDesk(t)
