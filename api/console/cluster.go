@@ -28,7 +28,7 @@ type clusterView struct {
 	Live    uint64    // leases that have not ended
 	HeardAt time.Time // when the node last heard of a leader; zero: it never has
 	Level   uint64    // the highest that every node reads
-	Tiles   []tile
+	Numbers []number
 	Charts  []chart
 	Partly  string // what the charts do not show
 }
@@ -46,8 +46,8 @@ type memberView struct {
 	ClockOff  bool
 }
 
-// tile is a number that should be looked at.
-type tile struct {
+// number is a number that should be looked at.
+type number struct {
 	Label, Path string
 	Count       uint64
 	Bad         bool
@@ -87,7 +87,7 @@ func (c *Console) showCluster(p *page) error {
 		v.Live += n
 	}
 	t := cluster.Trouble
-	v.Tiles = []tile{
+	v.Numbers = []number{
 		{"Live leases", "/ui/leases", v.Live, false},
 		{"Overdue", "/ui/leases?state=overdue", t.Overdue, t.Overdue > 0},
 		{"Stuck", "/ui/leases?state=stuck", t.Stuck, t.Stuck > 0},
