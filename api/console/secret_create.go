@@ -293,8 +293,7 @@ func (m *secretMaking) prepare() error {
 	case stepConnection:
 		v.Options = f.describe("options.", m.offered())
 		v.Connection = m.connectionField()
-		name := f.get("connection")
-		v.MayCheck = name == "" || p.May("connection:check", "connection/"+name)
+		v.MayCheck = p.May("connection:check", "connection"+suffixed("/", f.get("connection")))
 	case stepNewConnection:
 		v.New = f.describe("settings.", v.Provider.Connection)
 	case stepDetails:
@@ -308,7 +307,7 @@ func (m *secretMaking) prepare() error {
 			}
 			v.Preview, v.Warnings = shown.Preview, shown.Warnings
 		}
-		v.Outputs = f.outputRows()
+		v.Outputs, v.MayTest = f.outputRows(), p.May("secret:test", "secret/"+m.env+"/"+f.get("name"))
 	default:
 		f.Status = http.StatusBadRequest
 		v.At = stepConnection

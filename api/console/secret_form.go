@@ -25,6 +25,7 @@ type secretForm struct {
 	New        described // settings of a new connection
 	MayConnect bool      // make one
 	MayCheck   bool
+	MayTest    bool
 	Checked    string // what a check of the connection found
 	Preview    *types.SecretPreview
 	Warnings   []string
