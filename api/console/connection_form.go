@@ -108,11 +108,23 @@ func (c *Console) configureConnection(p *page) error {
 		}
 	}
 	v := connectionForm{
-		Form: f, Provider: provider, Described: f.describe("settings.", provider.Connection, now.SecretFields...), Sweeps: sweepModes(), Back: back,
+		Form: f, Provider: provider, Described: f.describe("settings.", provider.Connection, secretNames(provider.Connection)...), Sweeps: sweepModes(), Back: back,
 		Systems: []choice{{"", "It stays where it is"}, {"moved", "Moved: the same system elsewhere; leases follow"}, {"replaced", "Replaced: another system; old leases stay with the old one"}},
 	}
 	return p.show(screen{
 		Title: "Configure " + now.Name, Section: "connections", Crumbs: []crumb{{"Connections", "/ui/connections"}, {now.Name, back}}, Template: "connection-form", Data: v,
 		Status: f.Status,
 	})
+}
+
+// secretNames are the fields that an empty input leaves as they are. Whether those that need not be given have a value,
+// nobody is told.
+func secretNames(fields []types.Field) []string {
+	var names []string
+	for _, one := range fields {
+		if one.Secret {
+			names = append(names, one.Name)
+		}
+	}
+	return names
 }

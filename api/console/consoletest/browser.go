@@ -204,6 +204,7 @@ const inputOf = (name) => {
   return label ? (label.control ?? document.getElementById(label.htmlFor)) : top().querySelector("[aria-label=" + JSON.stringify(name) + "]");
 };
 const click = (name) => {
+  if (document.readyState !== "complete") return "the page, and its script, are still loading";
   const e = clickable(name);
   if (!e) return "nothing to click is called " + name + "; there is: " + [...top().querySelectorAll("a, button")].filter(shown).map(named).join(" | ");
   if (e.disabled) return name + " is disabled";
