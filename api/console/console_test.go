@@ -322,6 +322,26 @@ func TestAnswersAreForBrowsersOnly(t *testing.T) {
 	}
 }
 
+// A block that is not closed takes what comes after it along.
+func TestStylesheetClosesItsBlocks(t *testing.T) {
+	text, err := os.ReadFile("static/console.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	for n, line := range strings.Split(string(text), "\n") {
+		if open != 0 && strings.HasPrefix(line, "/*") {
+			t.Fatalf("line %d: %s: a block before it is not closed", n+1, line)
+		}
+		if open += strings.Count(line, "{") - strings.Count(line, "}"); open < 0 {
+			t.Fatalf("line %d closes what is not open", n+1)
+		}
+	}
+	if open != 0 {
+		t.Error("the last block is not closed")
+	}
+}
+
 // The policy has no exception, so nothing may stand in a page that it forbids.
 func TestTemplatesHoldNothingInline(t *testing.T) {
 	forbidden := regexp.MustCompile(`(?i)<script>|<style|\sstyle=|\son[a-z]+=|javascript:|https?://`)
