@@ -141,7 +141,8 @@ func TestDynamicSecretFromFirstToLast(t *testing.T) {
 		}
 	}
 	b.Open(path)
-	b.See("No secret yet")
+	b.See("The shop as customers see it")
+	b.Gone("orders-reader")
 	for _, lease := range held {
 		if exists(lease.Username) {
 			t.Errorf("the secret of %s is deleted, and its login exists", lease.Name)

@@ -9,6 +9,7 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,7 @@ func (b *Browser) Picture(name string) {
 	b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}), call(emulation.ClearDeviceMetricsOverride, cdp.Empty{}))
 }
 
-// smaller draws a picture with the 256 colours that are the commonest in it, which is all that a screen of ours needs.
+// smaller draws a picture with 256 colours: of those that look alike the commonest, which is all that a screen of ours needs.
 func smaller(data []byte) ([]byte, error) {
 	from, err := png.Decode(bytes.NewReader(data))
 	if err != nil {
@@ -56,13 +57,15 @@ func smaller(data []byte) ([]byte, error) {
 			often[color.NRGBAModel.Convert(from.At(x, y)).(color.NRGBA)]++
 		}
 	}
-	var colours []color.NRGBA
+	alike := map[color.NRGBA]color.NRGBA{}
 	for one := range often {
-		colours = append(colours, one)
+		about := color.NRGBA{R: one.R >> 4, G: one.G >> 4, B: one.B >> 4}
+		if best, ok := alike[about]; !ok || cmp.Or(cmp.Compare(often[one], often[best]), cmp.Compare(one.R, best.R), cmp.Compare(one.G, best.G), cmp.Compare(one.B, best.B)) > 0 {
+			alike[about] = one
+		}
 	}
-	slices.SortFunc(colours, func(a, b color.NRGBA) int {
-		return cmp.Or(cmp.Compare(often[b], often[a]), cmp.Compare(a.R, b.R), cmp.Compare(a.G, b.G), cmp.Compare(a.B, b.B))
-	})
+	colours := slices.Collect(maps.Values(alike))
+	slices.SortFunc(colours, func(a, b color.NRGBA) int { return cmp.Compare(often[b], often[a]) })
 	var palette color.Palette
 	for _, one := range colours[:min(256, len(colours))] {
 		palette = append(palette, one)
