@@ -42,7 +42,7 @@ type shownValue struct {
 }
 
 func (c *Console) generate(p *page) error {
-	secret, err := p.Client.GetSecret(p.ctx, p.inSecret())
+	secret, err := p.Client.GetSecret(p.ctx, p.secretName())
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *Console) generate(p *page) error {
 	}
 	v.Asked = f.describe("parameters.", provider.Parameters)
 	return p.dialog(screen{
-		Title: "Generate " + secret.Name, Section: "secrets", Crumbs: belowSecret(secret.FullName), Template: "generate", Data: v, Status: f.Status,
+		Title: "Generate " + secret.Name, Section: "secrets", Crumbs: p.crumbsTo(secret.Name), Template: "generate", Data: v, Status: f.Status,
 	})
 }
 
@@ -114,6 +114,6 @@ func (p *page) showGenerated(secret types.Secret, issued types.Issued) error {
 	}
 	v.Env, v.Shell, v.JSON = string(env), string(shell), indented.String()
 	return p.dialog(screen{
-		Title: cmp.Or(issued.Lease.Name, secret.Name), Section: "secrets", Crumbs: belowSecret(secret.FullName), Template: "generated", Data: v, Status: http.StatusOK, Wide: true,
+		Title: cmp.Or(issued.Lease.Name, secret.Name), Section: "secrets", Crumbs: p.crumbsTo(secret.Name), Template: "generated", Data: v, Status: http.StatusOK, Wide: true,
 	})
 }

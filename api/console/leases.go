@@ -142,22 +142,11 @@ const leasePage = 50
 func (c *Console) listLeases(p *page) error { return c.showLeases(p, "") }
 
 func (c *Console) listLeasesOfSecret(p *page) error {
-	secret, err := p.Client.GetSecret(p.ctx, p.inSecret())
+	secret, err := p.Client.GetSecret(p.ctx, p.secretName())
 	if err != nil {
 		return err
 	}
 	return c.showLeases(p, secret.FullName)
-}
-
-// inSecret is the full name of the secret that the page is below.
-func (p *page) inSecret() string {
-	return p.param("app") + "/" + p.param("env") + "/" + p.param("name")
-}
-
-// belowSecret is the way to what is below a secret.
-func belowSecret(name string) []crumb {
-	env, short, _ := client.SplitSecret(name)
-	return []crumb{{"Secrets", "/ui/"}, {env, "/ui/environments/" + env}, {short, secretPath(name)}}
 }
 
 func (c *Console) showLeases(p *page, of string) error {
@@ -201,7 +190,7 @@ func (c *Console) showLeases(p *page, of string) error {
 	}
 	s := screen{Title: "Leases", Section: "leases", Template: "leases", Data: v, Status: f.Status}
 	if of != "" {
-		s.Section, s.Crumbs, s.Title = "secrets", belowSecret(of), "Leases of "+of[strings.LastIndex(of, "/")+1:]
+		s.Section, s.Crumbs, s.Title = "secrets", p.crumbsTo(p.param("name")), "Leases of "+of[strings.LastIndex(of, "/")+1:]
 		v.Generate = p.May("lease:issue", of)
 		s.Data = v
 	}
