@@ -59,7 +59,7 @@ func smaller(data []byte) ([]byte, error) {
 	}
 	alike := map[color.NRGBA]color.NRGBA{}
 	for one := range often {
-		about := color.NRGBA{R: one.R >> 4, G: one.G >> 4, B: one.B >> 4}
+		about := color.NRGBA{R: one.R >> 3, G: one.G >> 3, B: one.B >> 3}
 		if best, ok := alike[about]; !ok || cmp.Or(cmp.Compare(often[one], often[best]), cmp.Compare(one.R, best.R), cmp.Compare(one.G, best.G), cmp.Compare(one.B, best.B)) > 0 {
 			alike[about] = one
 		}
