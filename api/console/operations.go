@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -59,6 +60,11 @@ func selectorText(s types.LeaseSelector) string {
 		if len(values) > 0 {
 			parts = append(parts, name+" "+strings.Join(values, ", "))
 		}
+	}
+	if len(s.ID) > 3 {
+		parts = append(parts, fmt.Sprintf("%d leases by their ids", len(s.ID)))
+	} else {
+		add("lease", slices.Clone(s.ID)...)
 	}
 	add("environment", s.Environment...)
 	add("secret", s.Secret)
