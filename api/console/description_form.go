@@ -36,7 +36,7 @@ func (f *form) describe(prefix string, fields []types.Field, kept ...string) des
 
 func (f *form) describeField(prefix string, one types.Field, kept bool) field {
 	in := field{
-		ID: "f-" + strings.ReplaceAll(prefix+one.Name, ".", "-"), Name: prefix + one.Name, Label: fieldLabel(one.Name), Type: "text",
+		ID: f.inputID(prefix + one.Name), Name: prefix + one.Name, Label: fieldLabel(one.Name), Type: "text",
 		Value: f.get(prefix + one.Name), Error: f.Errors[prefix+one.Name], Help: one.Help, Required: one.Required && !kept, Mono: true,
 	}
 	switch fallback := describedText(one, one.Default); {

@@ -151,10 +151,19 @@ type field struct {
 	Rows                    int      // of a text area
 }
 
+// inputID is the id of a field's input. The page behind a dialog may have a field of the same name.
+func (f *form) inputID(name string) string {
+	prefix := "f-"
+	if f.page != nil && f.page.InDialog() {
+		prefix = "d-"
+	}
+	return prefix + strings.NewReplacer(".", "-", " ", "-").Replace(name)
+}
+
 // fieldOf is a field of a form. Options are names and values in turn: type, help, placeholder, suffix, autocomplete,
 // required, focus, mono, presets, options, rows, value.
 func fieldOf(f *form, name, label string, options ...any) (field, error) {
-	out := field{ID: "f-" + strings.NewReplacer(".", "-", " ", "-").Replace(name), Name: name, Label: label, Type: "text", Value: f.get(name), Error: f.Errors[name]}
+	out := field{ID: f.inputID(name), Name: name, Label: label, Type: "text", Value: f.get(name), Error: f.Errors[name]}
 	set, err := dict(options...)
 	if err != nil {
 		return out, err

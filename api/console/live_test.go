@@ -21,7 +21,7 @@ func TestCutOffNode(t *testing.T) {
 	h.Devcluster("kill", "2")
 	b.Click("Revoke lease")
 	b.See("There is no leader at the moment")
-	if typed := b.Eval("document.querySelector('#f-reason').value"); typed != "typed before" {
+	if typed := b.Eval("document.querySelector('#dialog [name=reason]').value"); typed != "typed before" {
 		t.Errorf("what was typed is %q", typed)
 	}
 	b.Click("Cancel")

@@ -334,7 +334,7 @@ func offeredOptions(p *page, provider types.Provider, connection string) []types
 
 func (m *secretMaking) connectionField() field {
 	f := m.v.Form
-	in := field{ID: "f-connection", Name: "connection", Label: "Connection", Type: "text", Value: f.get("connection"), Error: f.Errors["connection"], Required: true, Mono: true, Focus: true}
+	in := field{ID: f.inputID("connection"), Name: "connection", Label: "Connection", Type: "text", Value: f.get("connection"), Error: f.Errors["connection"], Required: true, Mono: true, Focus: true}
 	if !m.mayList {
 		in.Help = "Its name, from whoever runs connections: you may use them, but not see them."
 		in.Placeholder = "e.g. orders-db"

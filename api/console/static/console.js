@@ -362,9 +362,9 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  // A button with data-needs works once the box of that id is ticked; the console refuses without it as well.
+  // A button with data-needs works once the box of that name in its form is ticked; the console refuses without it as well.
   function needs(from = document) {
-    for (const button of $$("[data-needs]", from)) button.disabled = !document.getElementById(button.dataset.needs)?.checked;
+    for (const button of $$("[data-needs]", from)) button.disabled = !button.form?.elements[button.dataset.needs]?.checked;
   }
 
   // A form with data-auto is sent when something is chosen.
