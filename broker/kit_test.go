@@ -121,6 +121,13 @@ func (l *memLog) wait(ctx context.Context, data []byte) (any, uint64, error) {
 	}
 }
 
+// written returns how many entries there are.
+func (l *memLog) written() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries)
+}
+
 // append applies an entry. The caller holds the lock.
 func (l *memLog) append(data []byte) any {
 	l.index++

@@ -155,7 +155,11 @@ func (c *Console) disableAccount(p *page) error {
 			return err
 		}
 	} else {
-		f.Values.Set("version", fmt.Sprint(would.Version))
+		now, err := p.Client.GetAccount(p.ctx, name) // a dry run tells the version that would be
+		if err != nil {
+			return err
+		}
+		f.Values.Set("version", fmt.Sprint(now.Version))
 	}
 	v := plainForm{
 		Form: f, Back: "/ui/accounts/" + name, Button: "Disable " + name, Danger: true,
