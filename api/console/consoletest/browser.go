@@ -296,6 +296,9 @@ var axe string
 // Axe has axe-core look for what keeps people from using the page. What it finds fails the test.
 func (b *Browser) Axe() {
 	b.t.Helper()
+	if os.Getenv("BROKER_TEST_AXE") == "off" { // it takes most of the time
+		return
+	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	found, err := chromedp.Run(ctx, chromedp.Evaluate[string](axe+`;
