@@ -209,7 +209,7 @@ func (c *Console) deleteAccount(p *page) error {
 		if f.on("revoke_leases") {
 			op, err := p.Client.DeleteAccountWithLeases(p.ctx, a.Name, f.get("reason"), f.version())
 			if err == nil {
-				return p.doneAt("The account goes once its leases are revoked.", "/ui/operations/"+op.ID)
+				return p.doneAt("The account goes once its leases are revoked.", operationPath(op.ID))
 			}
 			if !f.refused(err) {
 				return err

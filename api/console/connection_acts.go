@@ -171,7 +171,7 @@ func (c *Console) deleteConnection(p *page) error {
 		if f.on("revoke_leases") {
 			op, err := p.Client.DeleteConnectionWithLeases(p.ctx, one.Name, f.get("reason"), f.version())
 			if err == nil {
-				return p.doneAt("The connection goes once its leases are revoked.", "/ui/operations/"+op.ID)
+				return p.doneAt("The connection goes once its leases are revoked.", operationPath(op.ID))
 			}
 			if !f.refused(err) {
 				return err

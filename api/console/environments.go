@@ -124,7 +124,7 @@ func (c *Console) deleteEnvironment(p *page) error {
 			var op types.Operation
 			op, err = p.Client.DeleteEnvironmentWithLeases(p.ctx, env.Name, v.Form.get("reason"), v.Form.version())
 			if err == nil {
-				return p.doneAt("The environment is being deleted.", operationPath(op))
+				return p.doneAt("The environment is being deleted.", operationPath(op.ID))
 			}
 		}
 		if !v.Form.refused(err) {
@@ -133,6 +133,3 @@ func (c *Console) deleteEnvironment(p *page) error {
 	}
 	return p.dialog(screen{Title: "Delete " + env.Name, Section: "secrets", Crumbs: p.crumbsTo(""), Template: "environment-delete", Data: v, Status: v.Form.Status})
 }
-
-// operationPath is where the progress of an operation is to be seen.
-func operationPath(op types.Operation) string { return "/ui/operations/" + op.ID }

@@ -86,7 +86,7 @@ func (c *Console) makeLock(p *page) error {
 			done, n, err := p.lock(f, spec)
 			switch {
 			case done != nil && done.Operation != nil:
-				return p.doneAt("The lock is in force.", "/ui/operations/"+done.Operation.ID)
+				return p.doneAt("The lock is in force.", operationPath(done.Operation.ID))
 			case done != nil:
 				return p.done("The lock is in force.", "/ui/locks")
 			case err != nil && !f.refused(err):

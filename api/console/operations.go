@@ -145,14 +145,14 @@ func (c *Console) cancelOperation(p *page) error {
 	f := p.form(url.Values{})
 	if p.posted() {
 		if _, err := p.Client.CancelOperation(p.ctx, found.ID, f.once()); err == nil {
-			return p.done("The operation is cancelled; what it has begun goes on.", "/ui/operations/"+found.ID)
+			return p.done("The operation is cancelled; what it has begun goes on.", operationPath(found.ID))
 		} else if !f.refused(err) {
 			return err
 		}
 	}
 	row := operationOf(found)
 	return p.plain("Cancel operation", "operations", plainForm{
-		Form: f, Back: "/ui/operations/" + found.ID, Button: "Cancel operation", Danger: true,
+		Form: f, Back: operationPath(found.ID), Button: "Cancel operation", Danger: true,
 		Text: []string{"Leases that it has begun to end go on to their end. The others stay, and so does what it was to delete."},
 		Facts: []fact{
 			{Name: "Operation", Value: row.Title}, {Name: "Leases", Value: row.Chosen, Mono: true},
@@ -160,3 +160,6 @@ func (c *Console) cancelOperation(p *page) error {
 		},
 	})
 }
+
+// operationPath is where the progress of an operation is to be seen.
+func operationPath(id string) string { return "/ui/operations/" + id }

@@ -68,19 +68,22 @@ func needing(action, resource string, handle func(*page) error) func(*page) erro
 	}
 }
 
-// every reads the pages of a list, up to so many items; more says that there are others.
+// every reads the pages of a list, up to so many items, or all of them when most is zero; more says that there are others.
 func every[T any](most int, list func(client.ListOptions) (types.Page[T], error)) (items []T, more bool, err error) {
-	cursor := ""
+	options := client.ListOptions{Limit: types.MaxPage}
+	if most > 0 {
+		options.Limit = min(most, types.MaxPage)
+	}
 	for {
-		page, err := list(client.ListOptions{Limit: min(types.MaxPage, most), Cursor: cursor})
+		page, err := list(options)
 		if err != nil {
 			return nil, false, err
 		}
 		items = append(items, page.Items...)
-		if cursor = page.NextCursor; cursor == "" {
+		if options.Cursor = page.NextCursor; options.Cursor == "" {
 			return items, false, nil
 		}
-		if len(items) >= most {
+		if most > 0 && len(items) >= most {
 			return items, true, nil
 		}
 	}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
@@ -81,8 +80,8 @@ func (m *secretMaking) begin() error {
 	}
 	m.mayList, m.v.MayConnect = p.May("connection:list", "connection"), p.May("connection:create", "connection")
 	if m.mayList {
-		all, err := everything(p.ctx, func(ctx context.Context, list client.ListOptions) (types.Page[types.Connection], error) {
-			return p.Client.ListConnections(ctx, list)
+		all, _, err := every(0, func(list client.ListOptions) (types.Page[types.Connection], error) {
+			return p.Client.ListConnections(p.ctx, list)
 		})
 		if err != nil {
 			return err
@@ -293,7 +292,7 @@ func (m *secretMaking) prepare() error {
 	case stepConnection:
 		v.Options = f.describe("options.", m.offered())
 		v.Connection = m.connectionField()
-		v.MayCheck = p.May("connection:check", "connection"+suffixed("/", f.get("connection")))
+		v.MayCheck = p.May("connection:check", "connection"+prefixed("/", f.get("connection")))
 	case stepNewConnection:
 		v.New = f.describe("settings.", v.Provider.Connection)
 	case stepDetails:
@@ -342,17 +341,10 @@ func (m *secretMaking) connectionField() field {
 	}
 	in.Options = []choice{{"", "Choose one"}}
 	for _, one := range m.connections {
-		in.Options = append(in.Options, choice{one.Name, one.Name + suffixed(" · ", one.Description)})
+		in.Options = append(in.Options, choice{one.Name, one.Name + prefixed(" · ", one.Description)})
 	}
 	in.Help = fmt.Sprintf("%s that %s may use.", plural(len(m.connections), "connection"), m.env)
 	return in
-}
-
-func suffixed(between, text string) string {
-	if text == "" {
-		return ""
-	}
-	return between + text
 }
 
 func plural(n int, one string) string { return count(n, one, one+"s") }

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -29,32 +28,18 @@ func (c *Console) secretRoutes() {
 // mostShown is how many secrets a page shows; more are found by searching.
 const mostShown = 300
 
-// everything reads all pages of a list.
-func everything[T any](ctx context.Context, read func(context.Context, client.ListOptions) (types.Page[T], error)) ([]T, error) {
-	var all []T
-	list := client.ListOptions{Limit: types.MaxPage}
-	for {
-		page, err := read(ctx, list)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Items...)
-		if list.Cursor = page.NextCursor; list.Cursor == "" {
-			return all, nil
-		}
-	}
-}
-
 func (p *page) allSecrets(env string) ([]types.Secret, error) {
-	return everything(p.ctx, func(ctx context.Context, list client.ListOptions) (types.Page[types.Secret], error) {
-		return p.Client.ListSecrets(ctx, env, list)
+	all, _, err := every(0, func(list client.ListOptions) (types.Page[types.Secret], error) {
+		return p.Client.ListSecrets(p.ctx, env, list)
 	})
+	return all, err
 }
 
 func (p *page) allEnvironments() ([]types.Environment, error) {
-	return everything(p.ctx, func(ctx context.Context, list client.ListOptions) (types.Page[types.Environment], error) {
-		return p.Client.ListEnvironments(ctx, list)
+	all, _, err := every(0, func(list client.ListOptions) (types.Page[types.Environment], error) {
+		return p.Client.ListEnvironments(p.ctx, list)
 	})
+	return all, err
 }
 
 // titles are how people write the names of providers.

@@ -83,7 +83,7 @@ func (f *form) useFields() []field {
 func (c *Console) makeToken(p *page) error {
 	f := p.form(url.Values{"account": {p.query("account")}})
 	uses, cidrs := f.uses()
-	spec := types.TokenSpec{Account: strings.TrimSpace(f.get("account")), TTL: f.duration("ttl"), Uses: uses, CIDRs: cidrs, Description: f.get("description"), IdleTTL: f.duration("idle_ttl")}
+	spec := types.TokenSpec{Account: strings.TrimSpace(f.get("account")), TTL: f.duration("ttl"), Uses: uses, CIDRs: cidrs, Description: f.get("description")}
 	back := "/ui/tokens"
 	if spec.Account != "" {
 		back = "/ui/accounts/" + spec.Account
