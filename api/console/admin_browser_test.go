@@ -65,6 +65,7 @@ func TestConnectionByClicks(t *testing.T) {
 	b.See("The root credential is forgotten")
 	b.Axe()
 	b.Shot("connection-delete")
+	b.Expect("404 (Not Found) " + h.URL(1) + "/ui/connections/clicks-db") // the page may look once more before it is left
 	b.Click("Delete connection")
 	b.At("/ui/connections")
 	other.Gone("clicks-db")

@@ -155,7 +155,7 @@ func TestStuckLease(t *testing.T) {
 	b.Shot("lease-forget")
 	b.Fill("Type forget to go on", "forget")
 	b.Click("Forget lease")
-	b.See("it may still exist")
+	b.See("The lease is forgotten")
 	if got, err := c.ListLeases(ctx, client.LeaseSelector{IDs: []string{lease.ID}}, client.ListOptions{}); err != nil || len(got.Items) != 1 || !got.Items[0].Forgotten {
 		t.Errorf("the lease: %+v %v", got, err)
 	}
