@@ -119,6 +119,9 @@ func dev(ctx context.Context, o devOptions, stdout, stderr io.Writer) (err error
 		defer forget()
 	}
 	fmt.Fprintf(stdout, "API        %s\n", strings.Join(urls, "\n           "))
+	if nodes[0].config.Console != "off" {
+		fmt.Fprintf(stdout, "console    %s/ (sign in with BROKER_TOKEN of the variables below)\n", urls[0])
+	}
 	fmt.Fprintf(stdout, "data       %s%s\n", o.dataDir, map[bool]string{true: " (removed at the end)"}[temporary])
 	fmt.Fprintf(stdout, "log        %s\n", logPath)
 	fmt.Fprintf(stdout, "variables  . %s\n", envPath)
