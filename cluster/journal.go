@@ -222,112 +222,6 @@ func (j *journal) StoreLogs(entries []*raft.Log) error {
 	return err
 }
 
-// takeBack forgets entries that could not be written. The caller holds writing.
-func (j *journal) takeBack(entries []*raft.Log) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	first := entries[0].Index
-	for n := len(j.young); j.queued > 0 && j.young[n-1].Index >= first; n-- {
-		j.young = j.young[: n-1 : n-1]
-		j.queued--
-	}
-	if j.queued == 0 {
-		// Nothing is left that would be tried again: without this a node whose disk has recovered meanwhile
-		// would refuse the first entry of its own leadership, and so lead never more.
-		j.wrote = nil
-	}
-}
-
-// wake has the flusher look.
-func (j *journal) wake() {
-	select {
-	case j.deferred <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
-// flushDeferred writes what was deferred until the journal is closed.
-func (j *journal) flushDeferred() {
-	for {
-		select {
-		case <-j.deferred:
-		case <-j.closing:
-			return
-		}
-		if j.drain() == nil {
-			continue
-		}
-		select {
-		case <-time.After(writeAgain):
-			j.wake()
-		case <-j.closing:
-			return
-		}
-	}
-}
-
-// drain writes everything that is queued.
-func (j *journal) drain() error {
-	j.writing.Lock()
-	defer j.writing.Unlock()
-	return j.drainLocked()
-}
-
-// drainLocked is drain for who holds writing.
-func (j *journal) drainLocked() error {
-	j.mu.RLock()
-	queue := j.young[len(j.young)-j.queued:]
-	j.mu.RUnlock()
-	if len(queue) == 0 {
-		return nil
-	}
-	end := j.watch(true)
-	err := j.change()
-	if err == nil {
-		err = j.append(queue)
-	}
-	end(err)
-	if err != nil {
-		err = fmt.Errorf("writing the journal: %w", err)
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.wrote = err
-	if err == nil {
-		j.queued -= len(queue)
-		j.durable = queue[len(queue)-1].Index
-	}
-	close(j.news)
-	j.news = make(chan struct{})
-	return err
-}
-
-// waitDurable returns once the entry of that index is on this node's disk, or with an error when that
-// cannot be had in time.
-func (j *journal) waitDurable(index uint64, most time.Duration) error {
-	var late <-chan time.Time
-	for {
-		j.mu.RLock()
-		durable, news, err := j.durable, j.news, j.wrote
-		j.mu.RUnlock()
-		switch {
-		case durable >= index:
-			return nil
-		case err != nil:
-			return err
-		case late == nil:
-			timer := time.NewTimer(most)
-			defer timer.Stop()
-			late = timer.C
-		}
-		select {
-		case <-news:
-		case <-late:
-			return errors.New("writing the journal takes too long")
-		}
-	}
-}
-
 // fresh leaves out entries that are there already: Raft repeats what it was told has failed. It refuses
 // those that leave a gap or are others: Raft deletes before it does that.
 func (j *journal) fresh(entries []*raft.Log) ([]*raft.Log, error) {
@@ -376,60 +270,6 @@ func (j *journal) fail(err error) error {
 	return j.failed
 }
 
-// change has the other file take what is new once this one is full, and its content go on. While the
-// content of the other one has not arrived there is nothing to change to, and this one grows.
-func (j *journal) change() error {
-	if j.offset < j.size {
-		return nil
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if moved := j.moved; moved != nil {
-		if j.offset < j.most {
-			return nil
-		}
-		j.mu.Unlock()
-		<-moved
-		j.mu.Lock()
-	}
-	if !j.arrived && time.Since(j.movedAt) < moveAgain {
-		if j.offset < j.most {
-			return nil
-		}
-		return fmt.Errorf("writing the journal: it is full, because its content cannot be moved on: %w", j.moveErr)
-	}
-	if j.arrived {
-		// An empty record makes the other file's old records void, at once or not at all: a sector is
-		// written whole. Without it a torn first record could leave old ones that look damaged.
-		other := 1 - j.active
-		j.generation++
-		if err := j.stamp(j.files[other]); err != nil {
-			return j.fail(err)
-		}
-		j.active, j.offset, j.arrived = other, journalSector, false
-	}
-	j.moved = make(chan struct{})
-	old := len(j.young) - j.queued // the others are about to be written to the file that is active now
-	go j.move(j.young[:old:old], j.moved)
-	return nil
-}
-
-// move brings entries to raft-boltdb. When that fails the next batch that is written tries again.
-func (j *journal) move(entries []*raft.Log, moved chan struct{}) {
-	defer close(moved)
-	err := j.store(entries)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.moved, j.moveErr, j.movedAt = nil, err, time.Now()
-	if err != nil {
-		j.watch(false)(err)
-		j.warn("the journal's entries cannot be moved into the log; trying again", "error", err)
-		return
-	}
-	j.arrived = true
-	j.young = append([]*raft.Log(nil), j.young[len(entries):]...)
-}
-
 // store puts entries into raft-boltdb.
 func (j *journal) store(entries []*raft.Log) error {
 	for len(entries) > 0 {
@@ -438,61 +278,6 @@ func (j *journal) store(entries []*raft.Log) error {
 			return err
 		}
 		entries = entries[n:]
-	}
-	return nil
-}
-
-// settle brings everything that is in the files to raft-boltdb and makes them void. The caller holds
-// writing. Raft may store entries meanwhile: those are in no file yet, and stay.
-func (j *journal) settle() error {
-	if err := j.drainLocked(); err != nil {
-		return err
-	}
-	j.mu.RLock()
-	moved := j.moved
-	j.mu.RUnlock()
-	if moved != nil {
-		<-moved
-	}
-	j.mu.RLock()
-	old := j.young[:len(j.young)-j.queued]
-	j.mu.RUnlock()
-	if err := j.store(old); err != nil {
-		return err
-	}
-	if err := j.void(); err != nil {
-		return err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.young = append([]*raft.Log(nil), j.young[len(old):]...)
-	return nil
-}
-
-// void makes both files void on disk and begins anew. The empty records keep the generation, which must
-// never come again.
-func (j *journal) void() error {
-	if j.failed != nil {
-		return j.failed
-	}
-	j.generation++
-	for _, f := range j.files {
-		if err := j.stamp(f); err != nil {
-			return j.fail(err)
-		}
-	}
-	j.active, j.offset, j.arrived = 0, journalSector, true
-	return nil
-}
-
-// stamp begins a file anew with an empty record of the present generation.
-func (j *journal) stamp(f *os.File) error {
-	encodeJournal(&j.buf, j.generation, nil)
-	if _, err := f.WriteAt(j.buf.Bytes(), 0); err != nil {
-		return fmt.Errorf("voiding the journal: %w", err)
-	}
-	if err := j.sync(f); err != nil {
-		return fmt.Errorf("voiding the journal: %w", err)
 	}
 	return nil
 }
@@ -521,14 +306,4 @@ func (j *journal) close() error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
 	return errors.Join(j.settle(), j.closeFiles())
-}
-
-func (j *journal) closeFiles() error {
-	var errs []error
-	for _, f := range j.files {
-		if f != nil {
-			errs = append(errs, f.Close())
-		}
-	}
-	return errors.Join(errs...)
 }
