@@ -30,12 +30,21 @@ type KeepConfig struct {
 	// place of KeepReplaced, when that end comes near.
 	Single bool
 
-	// Resume are leases to go on with instead of a first one, as Release or Kept of another Keeper told them, also
+	// Resume are leases to go on with instead of a first one, as Kept of another Keeper told them, also
 	// in another process. Keep asks the broker nothing then: the lease is looked at and renewed from the Keeper's own
 	// goroutine. Its values are not known any more; those of the lease that replaces it are. When all of them have
 	// an instant to be revoked at, a first lease is issued as usual. They must be of the same Secret and account;
 	// when Keep fails they stay as they are.
 	Resume []Kept
+
+	// Leave has the end of the context leave everything alive that is held, for the Resume of another Keeper; what
+	// nobody goes on with ends by itself. Close revokes, also after that.
+	Leave bool
+
+	// InUse reports whether a lease that was replaced is still in use: it is then kept alive for as long as it may
+	// live, and its overlap begins when it is let go. Calls come from the Keeper's own goroutine. Nil: the overlap begins
+	// when there is another lease.
+	InUse func(lease string) bool
 
 	// Notify is told of what happens after the first lease. Calls come one at a time, from the Keeper's own
 	// goroutine, which renews nothing meanwhile: it must return soon, and must not call Close. Nil: nobody is told.
@@ -79,14 +88,16 @@ type Keeper struct {
 	client *Client
 	config KeepConfig
 
-	cancel context.CancelFunc
-	done   chan struct{}
+	cancel  context.CancelFunc
+	done    chan struct{}
+	replace chan struct{} // see Replace
+	ended   sync.Once     // what was held is revoked
 
-	mu       sync.Mutex
-	current  types.Issued
-	kept     []Kept
-	released bool
-	failure  error // of revoking at the end
+	mu      sync.Mutex
+	current types.Issued
+	over    bool // current is lost
+	kept    []Kept
+	failure error // of revoking at the end
 
 	// What follows belongs to the Keeper's goroutine.
 	held    *held    // the current lease
@@ -100,7 +111,7 @@ type Keeper struct {
 }
 
 // Keep gets a lease, or goes on with one, and returns the Keeper that holds it from then on. The lease, and those before it that still
-// live, are revoked when the Keeper is closed or the context ends, whichever is first; Release leaves them alive.
+// live, are revoked when the Keeper is closed or the context ends, whichever is first, unless the configuration says Leave.
 func (c *Client) Keep(ctx context.Context, config KeepConfig) (*Keeper, error) {
 	if _, _, err := SplitSecret(config.Secret); err != nil {
 		return nil, err
@@ -109,7 +120,7 @@ func (c *Client) Keep(ctx context.Context, config KeepConfig) (*Keeper, error) {
 		config.Overlap = time.Minute
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	k := &Keeper{client: c, config: config, cancel: cancel, done: make(chan struct{})}
+	k := &Keeper{client: c, config: config, cancel: cancel, done: make(chan struct{}), replace: make(chan struct{}, 1)}
 	if current := k.resume(); current != nil {
 		k.hold(current)
 		k.unseen = true
@@ -158,6 +169,22 @@ func (k *Keeper) Current() types.Issued {
 	return k.current
 }
 
+// Lost reports whether the current lease is over and there is no other one yet.
+func (k *Keeper) Lost() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.over
+}
+
+// Replace has another lease be got soon for its values, when those of the current one are not known because it was
+// resumed; the current one is kept alive until there is. Else it changes nothing.
+func (k *Keeper) Replace() {
+	select {
+	case k.replace <- struct{}{}:
+	default: // it was said
+	}
+}
+
 // Value returns the value of one key of the lease that is held now, empty when it has no such key.
 func (k *Keeper) Value(key string) string {
 	value, _ := k.Current().Values.Get(key)
@@ -172,6 +199,7 @@ func (k *Keeper) Done() <-chan struct{} { return k.done }
 func (k *Keeper) Close() error {
 	k.cancel()
 	<-k.done
+	k.ended.Do(k.revokeAll)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.failure

@@ -111,16 +111,7 @@ func (k *Keeper) revoke(ctx context.Context, h *held) error {
 	return err
 }
 
-// end revokes everything that is held, unless it is released.
-func (k *Keeper) end() {
-	k.mu.Lock()
-	released := k.released
-	k.mu.Unlock()
-	if !released {
-		k.revokeAll()
-	}
-}
-
+// revokeAll revokes everything that is held, after the Keeper's last act.
 func (k *Keeper) revokeAll() {
 	ctx, cancel := context.WithTimeout(context.Background(), revokeWait)
 	defer cancel()

@@ -16,7 +16,7 @@ type held struct {
 	ttl       time.Duration // what it has left after each renewal
 	replaceAt time.Time
 	revokeAt  time.Time // once it is retired
-	nextTry   time.Time // of revoking it then
+	nextTry   time.Time // to look whether it is let go, and of revoking it then
 }
 
 func newHeld(issued types.Issued, askedAt time.Time, overlap time.Duration) *held {

@@ -11,6 +11,7 @@ import (
 const (
 	slowestTry = 30 * time.Second // between two tries, and for one call
 	revokeWait = 5 * time.Second  // for revoking at the end
+	lookAgain  = time.Second      // between two looks whether a lease that was replaced is in use
 )
 
 // want has a lease be asked for that replaces the current one, unless one is.
@@ -26,13 +27,20 @@ func (k *Keeper) want() {
 // keep is the Keeper's goroutine: one act after the other until the context ends.
 func (k *Keeper) keep(ctx context.Context) {
 	defer close(k.done)
-	defer k.end()
+	if !k.config.Leave {
+		defer k.ended.Do(k.revokeAll)
+	}
 	for {
 		timer := time.NewTimer(time.Until(k.nextAt()))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
+		case <-k.replace:
+			timer.Stop()
+			if len(k.held.issued.Values) == 0 {
+				k.want()
+			}
 		case <-timer.C:
 		}
 		k.act(ctx)
@@ -82,12 +90,12 @@ func (k *Keeper) act(ctx context.Context) {
 	var err error
 	switch {
 	case k.wanted != nil:
-		err = k.replace(ctx)
+		err = k.next(ctx)
 	case k.unseen:
 		err = k.look(ctx)
 	case !now.Before(k.held.replaceAt) && !k.config.Single:
 		k.want()
-		err = k.replace(ctx)
+		err = k.next(ctx)
 	case !now.Before(k.held.replaceAt) && !k.ending:
 		k.ending = true
 		k.notify(KeepEvent{Kind: KeepEnding, Lease: k.held.issued.Lease})
@@ -139,6 +147,7 @@ func (k *Keeper) lose(err error) {
 	k.want()
 	if !k.lost {
 		k.lost = true
+		k.show()
 		k.notify(KeepEvent{Kind: KeepLost, Lease: k.held.issued.Lease, Err: err})
 	}
 }
@@ -156,8 +165,8 @@ func (k *Keeper) patience() time.Duration {
 	return min(max(k.held.ttl/6, time.Second), slowestTry)
 }
 
-// replace gets another lease in place of the current one, which is kept alive for as long as it may be needed.
-func (k *Keeper) replace(ctx context.Context) error {
+// next gets another lease in place of the current one, which is kept alive for as long as it may be needed.
+func (k *Keeper) next(ctx context.Context) error {
 	if k.held.endsAt.Before(time.Now().Add(k.config.Overlap)) && k.held.renewAt().Before(k.held.maxAt) && !k.lost {
 		// Whatever is wrong with this, what matters is the new lease.
 		_ = k.renew(ctx, k.held, k.config.Overlap+k.held.ttl/3)
@@ -169,7 +178,6 @@ func (k *Keeper) replace(ctx context.Context) error {
 	old := k.held
 	if !k.lost {
 		old.revokeAt = time.Now().Add(k.config.Overlap)
-		old.nextTry = old.revokeAt
 		k.retired = append(k.retired, old)
 	}
 	k.hold(got)
@@ -188,14 +196,28 @@ func (k *Keeper) show() {
 	kept := k.all()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.current, k.kept = k.held.issued, kept
+	k.current, k.over, k.kept = k.held.issued, k.lost, kept
 }
 
-// retire revokes the leases before whose overlap is over. What cannot be revoked before it ends by itself is left to
-// the broker.
+// retire revokes the leases before that are let go and whose overlap is over. What cannot be revoked before it ends
+// by itself is left to the broker.
 func (k *Keeper) retire(ctx context.Context) {
 	k.retired = slices.DeleteFunc(k.retired, func(old *held) bool {
-		if time.Now().Before(old.nextTry) {
+		now := time.Now()
+		if now.Before(old.nextTry) {
+			return false
+		}
+		if k.config.InUse != nil && k.config.InUse(old.issued.Lease.ID) && now.Before(old.endsAt) {
+			old.nextTry = now.Add(lookAgain)
+			if !now.Before(old.renewAt()) {
+				_ = k.renew(ctx, old, old.ttl) // else it is tried again, or is over
+				old.nextTry = now.Add(k.patience())
+			}
+			old.revokeAt = old.nextTry.Add(k.config.Overlap)
+			return false
+		}
+		if now.Before(old.revokeAt) {
+			old.nextTry = old.revokeAt
 			return false
 		}
 		err := k.revoke(ctx, old)

@@ -16,21 +16,17 @@ type Kept struct {
 	RevokeAt time.Time      `json:"revoke_at,omitzero"` // zero: it is the current one; else it was replaced
 }
 
-// Kept returns what the Keeper holds now: the leases that were replaced and live on, then the current one unless it
-// is lost.
+// Kept returns what the Keeper holds now, or held at its end: the leases that were replaced and live on, then the
+// current one unless it is lost.
 func (k *Keeper) Kept() []Kept {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.kept
 }
 
-// Release ends the Keeper without revoking anything, and returns what it held, for [KeepConfig].Resume. What nobody goes
-// on with ends by itself, as does a lease that was just being asked for. After the Keeper ended in another way it
-// returns what was held until then.
+// Release ends the Keeper without revoking anything, and returns what it held, for [KeepConfig].Resume.
 func (k *Keeper) Release() []Kept {
-	k.mu.Lock()
-	k.released = true
-	k.mu.Unlock()
+	k.ended.Do(func() {})
 	k.cancel()
 	<-k.done
 	return k.Kept()
@@ -55,7 +51,7 @@ func (h *held) kept() Kept {
 // resume takes over the leases of another Keeper and returns the current one, nil when there is none.
 func (k *Keeper) resume() (current *held) {
 	for _, one := range k.config.Resume {
-		h := &held{issued: types.Issued{Lease: one.Lease}, askedAt: one.AskedAt, ttl: one.TTL.Std(), revokeAt: one.RevokeAt, nextTry: one.RevokeAt}
+		h := &held{issued: types.Issued{Lease: one.Lease}, askedAt: one.AskedAt, ttl: one.TTL.Std(), revokeAt: one.RevokeAt}
 		h.move(one.Lease)
 		h.plan(k.config.Overlap)
 		if one.RevokeAt.IsZero() {

@@ -11,17 +11,17 @@ import (
 	"testing"
 
 	"broker/api/client"
+	"broker/api/client/clienttest"
 )
 
 // expiring is a broker that takes one token.
 type expiring struct{ good string }
 
 func (e expiring) RoundTrip(r *http.Request) (*http.Response, error) {
-	l := &ledger{}
 	if r.Header.Get("Authorization") != "Bearer "+e.good {
-		return l.problem(401, "unauthenticated", nil)
+		return clienttest.Problem(401, "unauthenticated", nil)
 	}
-	return l.answer(200, map[string]string{"id": "L1"})
+	return clienttest.Answer(200, map[string]string{"id": "L1"})
 }
 
 // TestRefresh: a token that is refused is exchanged, once for all calls that it failed.
