@@ -138,6 +138,9 @@ func (a *agent) period(ctx context.Context) error {
 func (a *agent) outcome(ctx context.Context, err error) error {
 	var next reloaded
 	if cause := context.Cause(ctx); errors.As(cause, &next) {
+		if err != nil && !errors.Is(err, ctx.Err()) {
+			a.Log.Error("the configuration before did not end in order", "error", err)
+		}
 		return cause
 	}
 	if a.Once && ctx.Err() != nil && err == nil {
@@ -186,7 +189,7 @@ func (a *agent) store() (store, *kubernetes, error) {
 	if err != nil {
 		host = "agent"
 	}
-	return &leaseStore{api: api, name: *a.Config.StateLease, holder: host + "_" + rand.Text()[:10]}, api, nil
+	return &leaseStore{api: api, name: *a.Config.StateLease, holder: host + "_" + rand.Text()[:10], log: a.Log}, api, nil
 }
 
 // ready tells whoever asks whether everything is written.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ type leaseStore struct {
 	api    *kubernetes
 	name   ObjectName
 	holder string // unique to this process
+	log    *slog.Logger
 
 	mu      sync.Mutex
 	object  coordination
@@ -61,27 +63,43 @@ func (l *leaseStore) path() string {
 func (l *leaseStore) take(ctx context.Context, watch func(state)) (state, error) {
 	var seen string
 	var since time.Time
+	var last error
 	for {
 		found, err := l.look(ctx)
-		switch {
-		case answered(err, http.StatusForbidden), answered(err, http.StatusUnauthorized):
-			return state{}, err
-		case err == nil:
+		if err == nil {
 			if found.Metadata.ResourceVersion != seen || since.IsZero() {
 				seen, since = found.Metadata.ResourceVersion, time.Now()
 			}
-			if found.Spec.Holder == "" || time.Since(since) > leaseLasts {
-				s, err := l.acquire(ctx, found)
-				if err == nil || !answered(err, http.StatusConflict) && ctx.Err() == nil {
-					return s, err
+			s, unreadable := stateOf(found)
+			if unreadable != nil {
+				return s, unreadable
+			}
+			// It may be this one's already: the answer that said so was lost.
+			if holder := found.Spec.Holder; holder == "" || holder == l.holder || time.Since(since) > leaseLasts {
+				if err = l.acquire(ctx, found); err == nil {
+					return s, nil
 				}
-			} else if s, err := stateOf(found); err == nil {
+			} else {
 				watch(s)
 			}
+		}
+		switch {
+		case answered(err, http.StatusUnauthorized), answered(err, http.StatusForbidden), answered(err, http.StatusUnprocessableEntity):
+			return state{}, err // it will not be another time
+		case answered(err, http.StatusConflict):
+			err = nil // another one was faster
+		case err != nil && ctx.Err() == nil && (last == nil || last.Error() != err.Error()):
+			l.log.Warn("the Lease cannot be taken; it is tried again", "error", err)
+		}
+		if ctx.Err() == nil {
+			last = err
 		}
 		select {
 		case <-time.After(leaseLook):
 		case <-ctx.Done():
+			if last != nil {
+				return state{}, fmt.Errorf("%w; last: %w", ctx.Err(), last)
+			}
 			return state{}, ctx.Err()
 		}
 	}
@@ -115,22 +133,18 @@ func stateOf(c coordination) (s state, err error) {
 }
 
 // acquire makes the Lease this replica's, unless it changed since it was looked at.
-func (l *leaseStore) acquire(ctx context.Context, found coordination) (state, error) {
-	s, err := stateOf(found)
-	if err != nil {
-		return s, err
-	}
+func (l *leaseStore) acquire(ctx context.Context, found coordination) error {
 	found.Spec.Holder, found.Spec.AcquireTime = l.holder, microTime()
 	found.Spec.Transitions++
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.put(ctx, found); err != nil {
-		return s, err
+		return err
 	}
 	l.gone = make(chan struct{})
 	ctx, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	l.renewer.Go(func() { l.renew(ctx) })
-	return s, nil
+	return nil
 }
 
 // put writes the Lease, with mu held. Its version makes sure that nobody else has meanwhile.

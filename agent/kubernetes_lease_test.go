@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -60,7 +61,7 @@ func (o *oneLease) replica(t *testing.T, name string) *leaseStore {
 		t.Fatal(err)
 	}
 	api := &kubernetes{server: "https://kubernetes", tokenFile: token, namespace: "default", http: &http.Client{Transport: o}}
-	return &leaseStore{api: api, name: ObjectName{Name: "agent"}, holder: name}
+	return &leaseStore{api: api, name: ObjectName{Name: "agent"}, holder: name, log: slog.New(slog.DiscardHandler)}
 }
 
 func (o *oneLease) cutOff(name string, away bool) {
