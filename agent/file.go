@@ -17,16 +17,38 @@ func digest(content []byte) string {
 }
 
 // present returns the digest of what is there, empty when there is nothing or it has other permissions.
-func (f *File) present() string {
+func (f *File) present() (string, error) {
 	info, err := os.Lstat(f.Path)
-	if err != nil || info.Mode() != fs.FileMode(f.Mode) || !f.owned(info) {
-		return ""
+	if err == nil && (info.Mode() != fs.FileMode(f.Mode) || !f.owned(info)) {
+		return "", nil
 	}
-	content, err := os.ReadFile(f.Path)
-	if err != nil {
-		return ""
+	var content []byte
+	if err == nil {
+		content, err = os.ReadFile(f.Path)
 	}
-	return digest(content)
+	switch {
+	case err == nil:
+		return digest(content), nil
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case errors.Is(err, fs.ErrPermission) && f.uid >= 0:
+		return "", fmt.Errorf("looking whether it is as it was written: %w; an agent that gives files away needs CAP_DAC_READ_SEARCH, or a group and mode by which it may read them", err)
+	}
+	return "", fmt.Errorf("looking whether it is as it was written: %w", err)
+}
+
+// temp is where a content is until it is whole: one name, so that what a crash left there is found again.
+func (f *File) temp() string {
+	dir, base := filepath.Split(f.Path)
+	return filepath.Join(dir, "."+base+".broker-agent")
+}
+
+// clean removes what a crash may have left beside the file.
+func (f *File) clean() error {
+	if err := os.Remove(f.temp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing what was left of writing %s: %w", f.Path, err)
+	}
+	return nil
 }
 
 // write puts the content in place: whoever opens the path reads the content before or this one, whole, and nobody else
@@ -34,11 +56,14 @@ func (f *File) present() string {
 func (f *File) write(content []byte) (err error) {
 	dir := filepath.Dir(f.Path)
 	if f.CreateDirectory {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
+		if err := f.makeDirectory(dir); err != nil {
 			return fmt.Errorf("making the directory of %s: %w", f.Path, err)
 		}
 	}
-	temp, err := os.CreateTemp(dir, ".broker-agent-*") // 0600 from the start
+	if err := f.clean(); err != nil {
+		return err
+	}
+	temp, err := os.OpenFile(f.temp(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("writing %s: its directory is not there; make it, or say create_directory: true", f.Path)
 	}
@@ -51,23 +76,53 @@ func (f *File) write(content []byte) (err error) {
 			_ = os.Remove(temp.Name())
 		}
 	}()
-	if f.uid >= 0 || f.gid >= 0 {
-		if err := temp.Chown(f.uid, f.gid); err != nil {
-			return fmt.Errorf("giving %s its owner: %w", f.Path, err)
-		}
-	}
-	if _, err = temp.Write(content); err == nil {
-		if err = temp.Chmod(fs.FileMode(f.Mode)); err == nil {
-			err = temp.Sync()
-		}
-	}
-	if err != nil {
+	if err = f.fill(temp, content); err != nil {
 		return fmt.Errorf("writing %s: %w", f.Path, err)
 	}
 	if err = os.Rename(temp.Name(), f.Path); err != nil {
 		return fmt.Errorf("putting %s in place: %w", f.Path, err)
 	}
 	return syncDirectory(dir)
+}
+
+// fill has everything be in the file and as it should. Its owner comes last: what is another's only root may change.
+func (f *File) fill(temp *os.File, content []byte) error {
+	if f.gid >= 0 {
+		if err := temp.Chown(-1, f.gid); err != nil {
+			return err
+		}
+	}
+	if _, err := temp.Write(content); err != nil {
+		return err
+	}
+	if err := temp.Chmod(fs.FileMode(f.Mode)); err != nil {
+		return err
+	}
+	if f.uid >= 0 {
+		if err := temp.Chown(f.uid, -1); err != nil {
+			return err
+		}
+	}
+	return temp.Sync()
+}
+
+// makeDirectory makes directories that its group may enter, whatever the umask is.
+func (f *File) makeDirectory(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := f.makeDirectory(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		return err
+	}
+	if f.gid >= 0 {
+		if err := os.Chown(dir, -1, f.gid); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(dir, 0o750)
 }
 
 // syncDirectory makes a rename last.

@@ -78,7 +78,10 @@ func (c Cluster) connect() (*kubernetes, error) {
 			return nil, fmt.Errorf("%s holds no PEM certificate", caFile)
 		}
 	}
-	k.http = &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	k.http = &http.Client{
+		Transport: transport, Timeout: 10 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // values go nowhere else
+	}
 	return k, nil
 }
 
@@ -137,7 +140,9 @@ func (k *kubernetes) call(ctx context.Context, method, path string, body, answer
 		}
 		_ = json.Unmarshal(text, &status) // what is no Status says nothing
 		said := status.Message
-		if response.StatusCode == http.StatusUnprocessableEntity || response.StatusCode == http.StatusBadRequest {
+		switch _, values := body.(opaque); {
+		case !values, response.StatusCode == http.StatusUnauthorized, response.StatusCode == http.StatusNotFound, response.StatusCode == http.StatusConflict:
+		default: // whoever refuses it may quote it
 			said = status.Reason + " (its message may repeat values and is left out)"
 		}
 		return &statusError{response.StatusCode, said}
@@ -152,6 +157,7 @@ func (k *kubernetes) call(ctx context.Context, method, path string, body, answer
 type metadata struct {
 	Name            string            `json:"name"`
 	Namespace       string            `json:"namespace"`
+	UID             string            `json:"uid,omitempty"`
 	ResourceVersion string            `json:"resourceVersion,omitempty"`
 	Labels          map[string]string `json:"labels,omitempty"`
 	Annotations     map[string]string `json:"annotations,omitempty"`

@@ -26,6 +26,16 @@ type opaque struct {
 	Data       map[string][]byte `json:"data"`
 }
 
+// deletion says which object is meant.
+type deletion struct {
+	APIVersion    string `json:"apiVersion"`
+	Kind          string `json:"kind"`
+	Preconditions struct {
+		UID             string `json:"uid,omitempty"`
+		ResourceVersion string `json:"resourceVersion"`
+	} `json:"preconditions"`
+}
+
 // digestOf tells contents of Secrets apart.
 func digestOf(data map[string][]byte) string {
 	text, err := asJSON(data, "") // with sorted keys
@@ -48,12 +58,8 @@ func (k *kubernetes) readSecret(ctx context.Context, o *Object) (*opaque, error)
 	return &found, nil
 }
 
-// writeSecret puts data into the Secret, all at once, unless somebody else changed it meanwhile.
-func (k *kubernetes) writeSecret(ctx context.Context, o *Object, secret string, leases []string, data map[string][]byte) error {
-	found, err := k.readSecret(ctx, o)
-	if err != nil {
-		return err
-	}
+// writeSecret puts data into the Secret, all at once, unless somebody changed it since it was found.
+func (k *kubernetes) writeSecret(ctx context.Context, o *Object, found *opaque, secret string, leases []string, data map[string][]byte) error {
 	out := opaque{APIVersion: "v1", Kind: "Secret", Type: o.Type, Data: data}
 	method, path := http.MethodPut, k.path("/api/v1", "secrets", o.ObjectName)
 	switch {
@@ -79,13 +85,14 @@ func (k *kubernetes) writeSecret(ctx context.Context, o *Object, secret string, 
 	return nil
 }
 
-// removeSecret deletes the Secret if it is the agent's.
-func (k *kubernetes) removeSecret(ctx context.Context, o *Object) error {
-	found, err := k.readSecret(ctx, o)
-	if err != nil || found == nil || found.Metadata.Labels[managedBy] != managedByAgent {
-		return err
+// removeSecret deletes the Secret if it is the agent's, unless somebody changed it since it was found.
+func (k *kubernetes) removeSecret(ctx context.Context, o *Object, found *opaque) error {
+	if found == nil || found.Metadata.Labels[managedBy] != managedByAgent {
+		return nil
 	}
-	err = k.call(ctx, http.MethodDelete, k.path("/api/v1", "secrets", o.ObjectName), nil, &struct{}{})
+	as := deletion{APIVersion: "v1", Kind: "DeleteOptions"}
+	as.Preconditions.UID, as.Preconditions.ResourceVersion = found.Metadata.UID, found.Metadata.ResourceVersion
+	err := k.call(ctx, http.MethodDelete, k.path("/api/v1", "secrets", o.ObjectName), as, &struct{}{})
 	if err != nil && !answered(err, http.StatusNotFound) {
 		return fmt.Errorf("deleting the Secret %s: %w", o.ObjectName, err)
 	}

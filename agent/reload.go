@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -15,10 +14,19 @@ import (
 // lastOutput is how much of a command's output a failure tells.
 const lastOutput = 2048
 
-// run tells the readers of what was written. Its error holds the end of what a command said, and so perhaps values.
-func (r *Reload) run(ctx context.Context) error {
+// tail keeps the end of what is written to it: much more than is told, so that what is cut at its beginning is not.
+type tail []byte
+
+func (t *tail) Write(p []byte) (int, error) {
+	*t = append(*t, p...)
+	*t = (*t)[max(0, len(*t)-32*lastOutput):]
+	return len(p), nil
+}
+
+// run tells the readers of what was written, and returns the end of what a command said besides, and so perhaps values.
+func (r *Reload) run(ctx context.Context) (said string, err error) {
 	if r.Signal != nil {
-		return r.Signal.send()
+		return "", r.Signal.send()
 	}
 	argv := r.Exec
 	if r.Shell != "" {
@@ -26,25 +34,20 @@ func (r *Reload) run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.Timeout))
 	defer cancel()
-	var output bytes.Buffer
+	var output tail
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = withoutOurs(os.Environ())
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = apart()
 	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	cmd.WaitDelay = time.Second
-	err := cmd.Run()
-	if err == nil {
-		return nil
+	if err = cmd.Run(); err == nil {
+		return "", nil
 	}
 	if ctx.Err() == context.DeadlineExceeded {
 		err = fmt.Errorf("it took longer than %s and was killed", time.Duration(r.Timeout))
 	}
-	said := strings.TrimSpace(output.String())
-	if said != "" {
-		return fmt.Errorf("%s: %w: %s", r.name(), err, said)
-	}
-	return fmt.Errorf("%s: %w", r.name(), err)
+	return strings.TrimSpace(string(output)), fmt.Errorf("%s: %w", r.name(), err)
 }
 
 // name is how the log calls it. Arguments are the configuration's own and hold no values.

@@ -189,22 +189,44 @@ func (o *Object) render(g given) (map[string][]byte, error) {
 	return data, nil
 }
 
-// redact hides the values in a text.
+// forms returns a value as it may stand in what is written.
+func forms(value string) []string {
+	all := []string{value}
+	for _, form := range functions {
+		switch form := form.(type) {
+		case func(string) string:
+			all = append(all, form(value))
+		case func(any) (string, error):
+			if text, err := form(value); err == nil {
+				all = append(all, strings.Trim(text, `"`))
+			}
+		}
+	}
+	one := types.Values{{Value: value}}
+	for _, lines := range []func() ([]byte, error){one.DotenvLines, one.ShellLines} {
+		if text, err := lines(); err == nil {
+			_, quoted, _ := strings.Cut(strings.TrimSpace(string(text)), "=")
+			all = append(all, strings.Trim(quoted, `"'`))
+		}
+	}
+	return all
+}
+
+// redact hides the values in a text, in all of their forms.
 func redact(text string, all []types.Values) string {
 	var hidden []string
 	for _, values := range all {
 		for _, one := range values {
-			if one.Value != "" {
-				hidden = append(hidden, one.Value)
-				// The line of a value with several of them is as telling.
-				for line := range strings.Lines(one.Value) {
-					if line = strings.TrimSpace(line); len(line) > 3 {
-						hidden = append(hidden, line)
-					}
+			hidden = append(hidden, forms(one.Value)...)
+			// The line of a value with several of them is as telling.
+			for line := range strings.Lines(one.Value) {
+				if line = strings.TrimSpace(line); len(line) > 3 {
+					hidden = append(hidden, line)
 				}
 			}
 		}
 	}
+	hidden = slices.DeleteFunc(hidden, func(one string) bool { return strings.Trim(one, `"'`) == "" })
 	slices.SortFunc(hidden, func(a, b string) int { return len(b) - len(a) }) // what holds another first
 	for _, one := range hidden {
 		text = strings.ReplaceAll(text, one, "[redacted]")

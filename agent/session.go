@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"broker/api/client"
-	"broker/api/types"
 )
 
 // tellPause gathers what changes at about the same time, so that readers are told once.
@@ -28,50 +27,77 @@ type session struct {
 	written []byte // the state as it was saved
 	changed chan struct{}
 	sources map[string]*source
+	gone    gone
 	targets []*target
 	retryAt time.Time
 	tellAt  time.Time
-	started time.Time
-	revoked atomic.Bool // the leases are to be revoked at the end
+	revoked atomic.Bool                     // the leases are to be revoked at the end
+	used    atomic.Pointer[map[string]bool] // leases whose values are, or may be, in targets
 }
 
 func newSession(a *agent, c *client.Client, keep store, known state, api *kubernetes) *session {
 	s := &session{agent: a, client: c, keep: keep, known: known, changed: make(chan struct{}, 1), sources: map[string]*source{}}
-	s.started = time.Now()
-	s.tellAt = s.started.Add(tellPause) // what was not told before this process began
-	raise := func() {
-		select {
-		case s.changed <- struct{}{}:
-		default: // it is up
-		}
-	}
+	s.gone = gone{client: c, log: a.Log, inUse: s.inUse, changed: s.raise, left: map[string]savedSecret{}}
+	s.tellAt = time.Now().Add(tellPause) // what was not told before this process began
 	for _, one := range a.Config.Secrets {
-		s.sources[one.As] = newSource(one, c, a.Log, a.metrics, raise)
+		s.sources[one.As] = s.newSource(one)
 	}
 	s.targets = targetsOf(a.Config, s.sources, api)
 	if s.known.Targets == nil {
 		s.known.Targets = map[string]savedTarget{}
 	}
+	s.forget()
+	s.clean()
+	s.noteUse()
 	return s
+}
+
+// raise has the targets be looked at.
+func (s *session) raise() {
+	select {
+	case s.changed <- struct{}{}:
+	default: // it is up
+	}
+}
+
+// inUse reports whether a lease's values are, or may be, in a target. It is called from everywhere.
+func (s *session) inUse(lease string) bool { return (*s.used.Load())[lease] }
+
+// noteUse takes over what was written.
+func (s *session) noteUse() {
+	used := map[string]bool{}
+	for _, one := range s.known.Targets {
+		for _, lease := range slices.Concat(one.Leases, one.Before) {
+			used[lease] = true
+		}
+	}
+	s.used.Store(&used)
 }
 
 // work keeps everything good until ctx ends, another agent works, or with Once everything is written.
 func (s *session) work(ctx context.Context) (err error) {
-	var strangers []client.Kept
 	for name, saved := range s.known.Secrets {
+		others := saved.Leases
 		if of, there := s.sources[name]; there {
-			strangers = append(strangers, of.begin(saved, s.started)...)
-		} else {
-			strangers = append(strangers, saved.Leases...)
+			others = of.begin(saved)
 		}
+		s.gone.add(name, saved, others)
 	}
-	s.forget()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	keeping, end := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
+	kept.Go(func() {
+		select {
+		case <-s.keep.lost():
+			stop(errTaken) // also what is being done just now
+		case <-keeping.Done():
+		}
+	})
 	for _, one := range s.sources {
 		kept.Go(func() { one.keep(keeping, s.revoked.Load) })
 	}
-	kept.Go(func() { s.revoke(keeping, strangers) })
+	kept.Go(func() { s.gone.revoke(keeping) })
 	defer func() {
 		// Only who ends for good revokes: not for another configuration, or because another agent works.
 		s.revoked.Store(s.Config.RevokeAtExit && !s.Once && errors.Is(context.Cause(ctx), context.Canceled))
@@ -80,10 +106,8 @@ func (s *session) work(ctx context.Context) (err error) {
 		if err == nil && s.Once && ctx.Err() != nil {
 			err = s.late(ctx) // now that each has said why it has no lease
 		}
-		select {
-		case <-s.keep.lost():
+		if errors.Is(context.Cause(ctx), errTaken) {
 			return // the state is another's now
-		default:
 		}
 		// What ended it does not keep it from saving what the next one needs.
 		saving, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -94,7 +118,7 @@ func (s *session) work(ctx context.Context) (err error) {
 	}()
 	for {
 		s.apply(ctx)
-		if s.Once {
+		if s.Once && ctx.Err() == nil {
 			if done, err := s.over(ctx); done || err != nil {
 				return err
 			}
@@ -103,10 +127,10 @@ func (s *session) work(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
+			if cause := context.Cause(ctx); errors.Is(cause, errTaken) {
+				return cause
+			}
 			return nil
-		case <-s.keep.lost():
-			timer.Stop()
-			return errTaken
 		case <-s.changed:
 			timer.Stop()
 		case <-timer.C:
@@ -127,9 +151,10 @@ func (s *session) pause() time.Duration {
 
 // save writes the state down if it changed.
 func (s *session) save(ctx context.Context) error {
-	s.known.Secrets = map[string]savedSecret{}
+	s.known.Secrets = s.gone.saved()
 	for name, one := range s.sources {
 		if saved := one.saved(); len(saved.Leases) > 0 {
+			saved.Leases = append(s.known.Secrets[name].Leases, saved.Leases...)
 			s.known.Secrets[name] = saved
 		}
 	}
@@ -147,6 +172,16 @@ func (s *session) save(ctx context.Context) error {
 	return nil
 }
 
+// fence saves the state in any case, which only who works can: what a target was found to have before it is still has
+// if nobody else began to work until then.
+func (s *session) fence(ctx context.Context) error {
+	s.written = nil
+	if err := s.save(ctx); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
 // forget drops what the configuration does not have any more. What was written stays.
 func (s *session) forget() {
 	for id := range s.known.Targets {
@@ -157,20 +192,14 @@ func (s *session) forget() {
 	}
 }
 
-// revoke ends leases that nothing is written of any more, once whoever used them had time to see that.
-func (s *session) revoke(ctx context.Context, leases []client.Kept) {
-	if len(leases) == 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-		return // they end by themselves
-	case <-time.After(time.Duration(defaultOverlap)):
-	}
-	for _, one := range leases {
-		_, err := s.client.RevokeLease(ctx, one.Lease.ID, types.RevokeSpec{Reason: "its secret is not in the agent's configuration any more"})
-		if err != nil && client.Code(err) != "not_found" {
-			s.Log.Warn("a lease that is not needed any more could not be revoked; it ends by itself", "lease", one.Lease.ID, "error", err)
+// clean removes what a crash left half written, which has values.
+func (s *session) clean() {
+	for _, one := range s.targets {
+		if one.file == nil {
+			continue
+		}
+		if err := one.file.clean(); err != nil {
+			s.Log.Error("a file with values may be left", "error", err)
 		}
 	}
 }
@@ -182,12 +211,15 @@ func (s *session) over(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	for _, one := range s.targets {
+		if one.good || !one.required() {
+			continue
+		}
 		for _, of := range one.sources {
-			if err := of.problem(); err != nil && !client.Unavailable(err) && one.required() {
+			if err := of.refused(); err != nil {
 				return false, err
 			}
 		}
-		if one.failure != nil && one.required() {
+		if one.failure != nil {
 			return false, one.failure
 		}
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"broker/api/types"
 )
 
 // apply has everything be as it should, as far as it can be now.
@@ -19,7 +17,6 @@ func (s *session) apply(ctx context.Context) {
 			return
 		}
 		if one.failure = err; err != nil {
-			one.good = false
 			s.metrics.writeFailed.WithLabelValues(one.id).Inc()
 			s.Log.Error("a target is not as it should be; it is tried again", "target", one.id, "error", err)
 			s.retryAt = time.Now().Add(retryPause)
@@ -29,6 +26,7 @@ func (s *session) apply(ctx context.Context) {
 	if !s.tellAt.IsZero() && !time.Now().Before(s.tellAt) {
 		s.tell(ctx)
 	}
+	s.noteUse()
 	s.known.Ready = ready
 	if err := s.save(ctx); err != nil && ctx.Err() == nil {
 		s.Log.Error("the state is not saved; it is tried again", "error", err)
@@ -39,30 +37,26 @@ func (s *session) apply(ctx context.Context) {
 
 // settle has one target be as it should.
 func (s *session) settle(ctx context.Context, t *target) error {
+	t.good = false
 	var g given
 	var leases []string
-	values, lost := true, false
+	values, lost, stale, remove := true, false, false, false
 	for _, one := range t.sources {
-		issued, over := one.now()
-		if issued.Lease.ID == "" {
-			t.good = false
-			return nil // there will be one
+		held := one.now()
+		s.metrics.lost.WithLabelValues(one.config.Secret, one.config.As).Set(number(held.lost))
+		if held.Lease.ID == "" {
+			continue // there will be one
 		}
-		lost = lost || over
-		values = values && len(issued.Values) > 0
-		g = append(g, named{one.config.As, issued.Values})
-		leases = append(leases, issued.Lease.ID)
+		lost, stale = lost || held.lost, stale || held.stale
+		remove = remove || held.lost && one.config.OnLost == "remove"
+		values = values && len(held.Values) > 0
+		g = append(g, named{one.config.As, held.Values})
+		leases = append(leases, held.Lease.ID)
 	}
-	for _, one := range t.sources {
-		_, over := one.now()
-		s.metrics.lost.WithLabelValues(one.config.Secret, one.config.As).Set(number(over))
-	}
-	if lost {
-		t.good = false
-		if t.removes() {
-			delete(s.known.Targets, t.id)
-			return t.remove(ctx)
-		}
+	switch {
+	case remove:
+		return s.remove(ctx, t)
+	case lost, len(leases) < len(t.sources):
 		return nil
 	}
 	known := s.known.Targets[t.id]
@@ -70,16 +64,19 @@ func (s *session) settle(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	if known.Spec == t.spec && slices.Equal(known.Leases, leases) && there == known.Content && there != "" {
-		t.good = true
+	if !stale && known.Spec == t.spec && slices.Equal(known.Leases, leases) && there == known.Content && there != "" {
+		known.Before = nil
+		s.known.Targets[t.id] = known
+		t.good, t.wanted = true, false
 		return nil
 	}
 	if !values {
-		t.good = false
-		for i, one := range t.sources {
-			if len(g[i].values) == 0 {
-				one.wantValues()
-			}
+		if !t.wanted {
+			t.wanted = true
+			s.Log.Info("getting a new lease, for its values", "target", t.id)
+		}
+		for _, one := range t.sources {
+			one.wantValues()
 		}
 		return nil
 	}
@@ -88,10 +85,15 @@ func (s *session) settle(ctx context.Context, t *target) error {
 		return s.redacted(fmt.Errorf("making %s: %w", t.id, err))
 	}
 	next := savedTarget{Spec: t.spec, Content: content, Leases: leases, Untold: known.Untold || content != there && len(t.reloads) > 0}
-	s.known.Targets[t.id] = next
 	if content != there {
-		// Before it is written: whoever comes after a crash must know that these are no older lease's values.
-		if err := s.save(ctx); err != nil {
+		// Before it is written: whoever comes after a crash must know that these are no older lease's values, and whose may
+		// still be there.
+		before := next
+		if before.Before = known.Before; !slices.Equal(known.Leases, leases) {
+			before.Before = slices.Concat(known.Before, known.Leases)
+		}
+		s.known.Targets[t.id] = before
+		if err := s.fence(ctx); err != nil {
 			return err
 		}
 		if err := write(ctx); err != nil {
@@ -100,56 +102,30 @@ func (s *session) settle(ctx context.Context, t *target) error {
 		s.metrics.writes.WithLabelValues(t.id).Inc()
 		s.metrics.writtenAt.WithLabelValues(t.id).SetToCurrentTime()
 		s.Log.Info("written", "target", t.id)
-		s.tellAt = time.Now().Add(tellPause)
+		if s.tellAt.IsZero() {
+			s.tellAt = time.Now().Add(tellPause)
+		}
 	}
-	t.good = true
+	s.known.Targets[t.id] = next
+	t.good, t.wanted = true, false
 	return nil
 }
 
-// tell has the readers of what was written be told, each once.
-func (s *session) tell(ctx context.Context) {
-	s.tellAt = time.Time{}
-	results := map[string]error{}
-	for _, t := range s.targets {
-		known := s.known.Targets[t.id]
-		if !known.Untold || !t.good {
-			continue
-		}
-		failed := false
-		for _, r := range t.reloads {
-			err, done := results[r.name()]
-			if !done {
-				err = s.redacted(r.run(ctx))
-				results[r.name()] = err
-				result := "done"
-				if err != nil {
-					result = "failed"
-					s.Log.Error("telling of new values failed; it is tried again when there are others", "error", err)
-				} else {
-					s.Log.Info("told of new values", "reload", r.name())
-				}
-				s.metrics.reloads.WithLabelValues(result).Inc()
-			}
-			failed = failed || err != nil
-		}
-		known.Untold = failed
-		s.known.Targets[t.id] = known
-	}
-}
-
-// redacted hides values in an error's text.
-func (s *session) redacted(err error) error {
-	if err == nil {
+// remove takes away what was written of a lease that is over.
+func (s *session) remove(ctx context.Context, t *target) error {
+	if _, written := s.known.Targets[t.id]; !written {
 		return nil
 	}
-	var all []types.Values
-	for _, one := range s.sources {
-		issued, _ := one.now()
-		all = append(all, issued.Values)
+	if _, err := t.present(ctx); err != nil {
+		return err
 	}
-	text := redact(err.Error(), all)
-	if len(text) > lastOutput {
-		text = text[:lastOutput/2] + " … " + text[len(text)-lastOutput/2:]
+	if err := s.fence(ctx); err != nil {
+		return err
 	}
-	return fmt.Errorf("%s", text)
+	if err := t.remove(ctx); err != nil {
+		return err
+	}
+	delete(s.known.Targets, t.id)
+	s.Log.Info("removed: its lease is over", "target", t.id)
+	return nil
 }

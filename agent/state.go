@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"broker/api/client"
+	"broker/api/types"
 )
 
 // state is what an agent knows of what another one, or itself before, has done. It has no values.
@@ -22,15 +23,17 @@ type state struct {
 
 // savedSecret are the leases of a secret.
 type savedSecret struct {
-	Asked  string        `json:"asked"` // a digest of what was asked for
-	Leases []client.Kept `json:"leases"`
+	Asked   string         `json:"asked"` // a digest of what was asked for
+	Overlap types.Duration `json:"overlap,omitempty"`
+	Leases  []client.Kept  `json:"leases"`
 }
 
 // savedTarget is what was written, or is just about to be.
 type savedTarget struct {
 	Spec    string   `json:"spec"` // a digest of how it is made
 	Content string   `json:"content"`
-	Leases  []string `json:"leases"`           // whose values it has
+	Leases  []string `json:"leases"`           // whose values it has, or is about to have
+	Before  []string `json:"before,omitempty"` // whose values it may still have
 	Untold  bool     `json:"untold,omitempty"` // its readers have not been told
 }
 
@@ -73,8 +76,13 @@ func (d *directory) take(ctx context.Context, watch func(state)) (state, error) 
 			return state{}, fmt.Errorf("locking %s: %w", file.Name(), err)
 		}
 		if ours {
+			s, err := d.load()
+			if err != nil {
+				file.Close()
+				return s, err
+			}
 			d.held = file
-			return d.load()
+			return s, nil
 		}
 		if others, err := d.load(); err == nil {
 			watch(others)

@@ -15,7 +15,10 @@ type target struct {
 	object  *Object // is nil
 	api     *kubernetes
 
+	found *opaque // the object as it was when it was looked at
+
 	good    bool  // it is as it should be
+	wanted  bool  // a lease was asked for, for its values
 	failure error // why it could not be written
 }
 
@@ -63,16 +66,16 @@ func targetsOf(c *Config, sources map[string]*source, api *kubernetes) (targets 
 // present returns the digest of what is there.
 func (t *target) present(ctx context.Context) (string, error) {
 	if t.file != nil {
-		return t.file.present(), nil
+		return t.file.present()
 	}
-	found, err := t.api.readSecret(ctx, t.object)
-	if err != nil || found == nil {
+	var err error
+	if t.found, err = t.api.readSecret(ctx, t.object); err != nil || t.found == nil {
 		return "", err
 	}
-	return digestOf(found.Data), nil
+	return digestOf(t.found.Data), nil
 }
 
-// make returns how to write the values, and the digest of what is there then.
+// make returns how to write the values in place of what present found, and the digest of what is there then.
 func (t *target) make(g given, leases []string) (write func(context.Context) error, content string, err error) {
 	if t.file != nil {
 		text, err := t.file.render(g)
@@ -80,24 +83,17 @@ func (t *target) make(g given, leases []string) (write func(context.Context) err
 	}
 	data, err := t.object.render(g)
 	secret := t.sources[0].config.Secret
-	return func(ctx context.Context) error { return t.api.writeSecret(ctx, t.object, secret, leases, data) }, digestOf(data), err
+	return func(ctx context.Context) error {
+		return t.api.writeSecret(ctx, t.object, t.found, secret, leases, data)
+	}, digestOf(data), err
 }
 
+// remove takes away what present found.
 func (t *target) remove(ctx context.Context) error {
 	if t.file != nil {
 		return t.file.remove()
 	}
-	return t.api.removeSecret(ctx, t.object)
-}
-
-// removes reports whether it goes when a lease is lost.
-func (t *target) removes() bool {
-	for _, one := range t.sources {
-		if one.config.OnLost == "remove" {
-			return true
-		}
-	}
-	return false
+	return t.api.removeSecret(ctx, t.object, t.found)
 }
 
 func (t *target) required() bool {
