@@ -5,11 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -49,7 +51,7 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path := r.URL.Path
 	var sent map[string]any
-	if r.Method == http.MethodPost || r.Method == http.MethodPut {
+	if r.Method != http.MethodGet && r.ContentLength != 0 {
 		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
 			refuse(http.StatusBadRequest, "BadRequest")
 			return
@@ -67,6 +69,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusNotFound, "NotFound")
 		return
 	case r.Method == http.MethodDelete:
+		if wanted, _ := sent["preconditions"].(map[string]any); wanted != nil && wanted["resourceVersion"] != found["metadata"].(map[string]any)["resourceVersion"] {
+			refuse(http.StatusConflict, "Conflict")
+			return
+		}
 		delete(s.objects, path)
 	case sent != nil:
 		metadata := sent["metadata"].(map[string]any)
@@ -100,6 +106,21 @@ func kubernetes(t *testing.T) func(*testscript.TestScript, bool, []string) {
 		ts.Check(os.WriteFile(ts.MkAbs("kubernetes-ca.pem"), ca, 0o600))
 		ts.Check(os.WriteFile(ts.MkAbs("kubernetes-token"), token, 0o600))
 	}
+}
+
+// waitfor is a command of scripts.
+func waitfor() {
+	seconds, err := strconv.Atoi(os.Args[1])
+	for giveUp := time.Now().Add(time.Duration(seconds) * time.Second); err == nil; time.Sleep(20 * time.Millisecond) {
+		if exec.Command("sh", "-c", os.Args[2]).Run() == nil {
+			os.Exit(0)
+		}
+		if time.Now().After(giveUp) {
+			break
+		}
+	}
+	fmt.Fprintln(os.Stderr, "waited in vain for:", os.Args[2])
+	os.Exit(1)
 }
 
 // manager listens as a service manager does, and writes what it hears into a file.

@@ -25,12 +25,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"brokerctl": func() { os.Exit(run()) }})
+	testscript.Main(m, map[string]func(){"brokerctl": func() { os.Exit(run()) }, "waitfor": waitfor})
 }
 
 // The scripts in testdata each have a broker of their own, over an outside system that is a fake.
 // Besides the usual commands there are:
 //
+//	exec waitfor SECONDS COMMAND  run a shell's command until it succeeds, also in a script's scripts
 //	variable NAME FILE     set a variable to the content of a file (stdout for the last output)
 //	leader ID|none         decide who leads
 //	refuse CODE TEXT       have changes of the cluster's nodes refused; accept: no more
