@@ -24,14 +24,6 @@ func (k *Keeper) Kept() []Kept {
 	return k.kept
 }
 
-// Release ends the Keeper without revoking anything, and returns what it held, for [KeepConfig].Resume.
-func (k *Keeper) Release() []Kept {
-	k.ended.Do(func() {})
-	k.cancel()
-	<-k.done
-	return k.Kept()
-}
-
 // all returns what is held.
 func (k *Keeper) all() []Kept {
 	var kept []Kept
