@@ -63,7 +63,10 @@ func (a *app) agentCommand() *cobra.Command {
 				err.command = cmd.CommandPath()
 				return err
 			}
-			config, err := agent.Load(f.path)
+			if f.once && f.revokeAtEnd {
+				return usage("--once and --revoke-at-exit exclude each other: what is written would be dead at once")
+			}
+			config, err := f.load()
 			if err != nil {
 				return &usageError{err: err}
 			}
@@ -85,28 +88,29 @@ func (a *app) agentCommand() *cobra.Command {
 	return cmd
 }
 
+// load reads the configuration as these flags change it, and refuses what could not work now.
+func (f agentFlags) load() (*agent.Config, error) {
+	config, err := agent.Load(f.path)
+	if err != nil {
+		return nil, err
+	}
+	config.RevokeAtExit = config.RevokeAtExit || f.revokeAtEnd
+	return config, config.CheckCredentials()
+}
+
 func (a *app) runAgent(ctx context.Context, config *agent.Config, f agentFlags) error {
 	manager, err := sdnotify.New(a.getenv)
 	if err != nil {
 		return err
 	}
 	defer manager.Close()
-	load := func() (*agent.Config, error) {
-		next, err := agent.Load(f.path)
-		if err != nil {
-			return nil, err
-		}
-		next.RevokeAtExit = next.RevokeAtExit || f.revokeAtEnd
-		return next, next.CheckCredentials()
-	}
-	config.RevokeAtExit = config.RevokeAtExit || f.revokeAtEnd
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	// A call that nobody answers is given up soon: it is made again, and told of meanwhile.
 	ctx = client.OnWait(ctx, func(waited time.Duration, _ error) bool { return waited < 2*patience })
 	return agent.Run(ctx, agent.Options{
-		Config: config, Load: load, Hangups: hangups, SignIn: a.agentSignIn(f.as),
+		Config: config, Load: f.load, Hangups: hangups, SignIn: a.agentSignIn(f.as),
 		Once: f.once, Wait: f.wait,
 		Log: slog.New(slog.NewTextHandler(a.err, nil)), Manager: manager,
 	})
@@ -125,9 +129,7 @@ func (a *app) agentSignIn(flags runIdentity) func(context.Context, agent.Broker)
 			as.clientID = said.ClientID
 			as.clientSecretFile = first(flags.clientSecretFile, said.ClientSecretFile)
 		}
-		if as.clientID == "" && a.tokenFile != "" && a.getenv("BROKER_CLIENT_ID") != "" {
-			return nil, nil, usage("both a token file and BROKER_CLIENT_ID say who signs in: give one of them")
-		}
+		as.token = as.clientID == "" && a.tokenFile != "" // whatever variables say
 		c, signOut, err := a.signIn(ctx, 0, as)
 		if err != nil {
 			return nil, nil, fmt.Errorf("signing in: %w", err)

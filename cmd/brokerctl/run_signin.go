@@ -15,7 +15,10 @@ import (
 )
 
 // runIdentity says by which account run signs in.
-type runIdentity struct{ clientID, clientSecretFile string }
+type runIdentity struct {
+	clientID, clientSecretFile string
+	token                      bool // not with a client secret
+}
 
 // signIn returns a client that is signed in and stays so, and what signs it out. With a wait of zero it signs in when it is
 // first used.
@@ -94,6 +97,9 @@ func (a *app) credential(name string) (string, error) {
 
 // ownClientID returns the account to sign in as with a client secret; empty when a token is used.
 func (a *app) ownClientID(as runIdentity) (string, error) {
+	if as.token {
+		return "", nil
+	}
 	if id := first(as.clientID, a.getenv("BROKER_CLIENT_ID")); id != "" {
 		return id, nil
 	}
