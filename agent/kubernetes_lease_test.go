@@ -1,73 +1,83 @@
 package agent
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"broker/agent/agenttest"
 )
 
-// oneLease is an API server with one Lease, reached without a network.
-type oneLease struct {
-	mu      sync.Mutex
-	version int
-	lease   *coordination
-	away    map[string]bool // by the token of who asks
+// cluster is an API server that is reached without a network.
+type cluster struct {
+	agenttest.APIServer
+	mu   sync.Mutex
+	away map[string]bool // by the token of who asks
+
+	ask    func(*http.Request) error // what comes of a call before it arrives; nil: it does
+	answer func(*http.Request) error // and of its answer
 }
 
-func (o *oneLease) RoundTrip(r *http.Request) (*http.Response, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.away[r.Header.Get("Authorization")] {
+func (c *cluster) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	away, ask, answer := c.away[r.Header.Get("Authorization")], c.ask, c.answer
+	c.mu.Unlock()
+	if away {
 		return nil, io.ErrUnexpectedEOF
 	}
-	answer := func(code int, body any) (*http.Response, error) {
-		text, err := json.Marshal(body)
-		return &http.Response{StatusCode: code, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(text))}, err
-	}
-	if r.Method == http.MethodGet {
-		if o.lease == nil {
-			return answer(404, map[string]string{"reason": "NotFound"})
+	if ask != nil {
+		if err := ask(r); err != nil {
+			return nil, err
 		}
-		return answer(200, o.lease)
 	}
-	var sent coordination
-	if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
-		return nil, err
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	if answer != nil {
+		if err := answer(r); err != nil {
+			return nil, err
+		}
 	}
-	if (o.lease == nil) != (r.Method == http.MethodPost) || o.lease != nil && o.lease.Metadata.ResourceVersion != sent.Metadata.ResourceVersion {
-		return answer(409, map[string]string{"reason": "Conflict"})
-	}
-	o.version++
-	sent.Metadata.ResourceVersion = strconv.Itoa(o.version)
-	o.lease = &sent
-	return answer(200, sent)
+	return w.Result(), nil
 }
 
-func (o *oneLease) replica(t *testing.T, name string) *leaseStore {
+func (c *cluster) kubernetes(t *testing.T, token string) *kubernetes {
 	t.Helper()
-	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(name), 0o600); err != nil {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	api := &kubernetes{server: "https://kubernetes", tokenFile: token, namespace: "default", http: &http.Client{Transport: o}}
-	return &leaseStore{api: api, name: ObjectName{Name: "agent"}, holder: name, log: slog.New(slog.DiscardHandler)}
+	return &kubernetes{server: "https://kubernetes", tokenFile: path, namespace: "default", http: &http.Client{Transport: c}}
 }
 
-func (o *oneLease) cutOff(name string, away bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.away["Bearer "+name] = away
+func (c *cluster) replica(t *testing.T, name string) *leaseStore {
+	t.Helper()
+	return &leaseStore{api: c.kubernetes(t, name), name: ObjectName{Name: "agent"}, holder: name, log: slog.New(slog.DiscardHandler)}
+}
+
+func (c *cluster) cutOff(name string, away bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.away == nil {
+		c.away = map[string]bool{}
+	}
+	c.away["Bearer "+name] = away
+}
+
+// meet has calls and answers come to something.
+func (c *cluster) meet(ask, answer func(*http.Request) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ask, c.answer = ask, answer
 }
 
 func withReady() state { return state{Ready: true} }
@@ -75,7 +85,7 @@ func withReady() state { return state{Ready: true} }
 // TestLeaseTakenOver: who is cut off stops before another one begins, and that one finds what it left.
 func TestLeaseTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &oneLease{away: map[string]bool{}}
+		o := &cluster{}
 		one, two := o.replica(t, "one"), o.replica(t, "two")
 		if _, err := one.take(t.Context(), func(state) {}); err != nil {
 			t.Fatal(err)
@@ -118,8 +128,8 @@ func TestLeaseTakenOver(t *testing.T) {
 			t.Errorf("a late write came to %v", err)
 		}
 		one.give()
-		if o.lease.Spec.Holder != "two" {
-			t.Errorf("it is %q's", o.lease.Spec.Holder)
+		if found, err := two.look(t.Context()); err != nil || found.Spec.Holder != "two" {
+			t.Errorf("it is %q's, %v", found.Spec.Holder, err)
 		}
 		two.give()
 	})
@@ -128,7 +138,7 @@ func TestLeaseTakenOver(t *testing.T) {
 // TestLeaseGiven: who ends in an orderly way is followed at once, and of several that wait one comes.
 func TestLeaseGiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := &oneLease{away: map[string]bool{}}
+		o := &cluster{}
 		one := o.replica(t, "one")
 		if _, err := one.take(t.Context(), func(state) {}); err != nil {
 			t.Fatal(err)
@@ -158,5 +168,49 @@ func TestLeaseGiven(t *testing.T) {
 		cancel()
 		waiting.Wait()
 		next.give()
+	})
+}
+
+// TestLeaseDisturbed: what passes is tried again, also when the answer that it is this one's was lost; what does not
+// pass ends it, and says why.
+func TestLeaseDisturbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &cluster{}
+		failures := 3
+		o.meet(func(r *http.Request) error {
+			if failures--; r.Method == http.MethodPost && failures >= 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}, nil)
+		one := o.replica(t, "one")
+		if _, err := one.take(t.Context(), func(state) {}); err != nil {
+			t.Fatal(err)
+		}
+		one.give()
+		lost := false
+		o.meet(nil, func(r *http.Request) error {
+			if r.Method == http.MethodPut && !lost {
+				lost = true
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		})
+		began := time.Now()
+		two := o.replica(t, "two")
+		if _, err := two.take(t.Context(), func(state) {}); err != nil || !lost || time.Since(began) > 2*leaseLook {
+			t.Errorf("after an answer was lost: %v after %s", err, time.Since(began))
+		}
+		two.give()
+		o.cutOff("three", true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := o.replica(t, "three").take(ctx, func(state) {}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "reading the Lease agent") {
+			t.Errorf("cut off it ends with %v", err)
+		}
+		o.Token = "another"
+		if _, err := o.replica(t, "four").take(t.Context(), func(state) {}); !answered(err, http.StatusUnauthorized) {
+			t.Errorf("refused it ends with %v", err)
+		}
 	})
 }

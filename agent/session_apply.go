@@ -93,6 +93,9 @@ func (s *session) settle(ctx context.Context, t *target) error {
 			before.Before = slices.Concat(known.Before, known.Leases)
 		}
 		s.known.Targets[t.id] = before
+		if s.tellAt.IsZero() { // also when it fails: it may have been written nevertheless
+			s.tellAt = time.Now().Add(tellPause)
+		}
 		if err := s.fence(ctx); err != nil {
 			return err
 		}
@@ -102,9 +105,6 @@ func (s *session) settle(ctx context.Context, t *target) error {
 		s.metrics.writes.WithLabelValues(t.id).Inc()
 		s.metrics.writtenAt.WithLabelValues(t.id).SetToCurrentTime()
 		s.Log.Info("written", "target", t.id)
-		if s.tellAt.IsZero() {
-			s.tellAt = time.Now().Add(tellPause)
-		}
 	}
 	s.known.Targets[t.id] = next
 	t.good, t.wanted = true, false

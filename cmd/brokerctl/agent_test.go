@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,72 +19,12 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"broker/agent/agenttest"
 )
 
 // kubernetesToken is what the API server takes.
 const kubernetesToken = "of-a-service-account"
-
-// apiServer is as much of Kubernetes as an agent sees: objects with versions, and a token.
-type apiServer struct {
-	mu      sync.Mutex
-	version int
-	objects map[string]map[string]any // by path
-}
-
-var objectPath = regexp.MustCompile(`^/(api/v1|apis/coordination\.k8s\.io/v1)/namespaces/[a-z0-9-]+/(secrets|leases)(/[a-z0-9.-]+)?$`)
-
-func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	refuse := func(code int, reason string) {
-		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "code": code, "reason": reason, "message": reason})
-	}
-	if r.Header.Get("Authorization") != "Bearer "+kubernetesToken {
-		refuse(http.StatusUnauthorized, "Unauthorized")
-		return
-	}
-	if !objectPath.MatchString(r.URL.Path) {
-		refuse(http.StatusNotFound, "NotFound")
-		return
-	}
-	path := r.URL.Path
-	var sent map[string]any
-	if r.Method != http.MethodGet && r.ContentLength != 0 {
-		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
-			refuse(http.StatusBadRequest, "BadRequest")
-			return
-		}
-		if r.Method == http.MethodPost {
-			path += "/" + sent["metadata"].(map[string]any)["name"].(string)
-		}
-	}
-	found, there := s.objects[path]
-	switch {
-	case r.Method == http.MethodPost && there:
-		refuse(http.StatusConflict, "AlreadyExists")
-		return
-	case r.Method != http.MethodPost && !there:
-		refuse(http.StatusNotFound, "NotFound")
-		return
-	case r.Method == http.MethodDelete:
-		if wanted, _ := sent["preconditions"].(map[string]any); wanted != nil && wanted["resourceVersion"] != found["metadata"].(map[string]any)["resourceVersion"] {
-			refuse(http.StatusConflict, "Conflict")
-			return
-		}
-		delete(s.objects, path)
-	case sent != nil:
-		metadata := sent["metadata"].(map[string]any)
-		if there && metadata["resourceVersion"] != found["metadata"].(map[string]any)["resourceVersion"] {
-			refuse(http.StatusConflict, "Conflict")
-			return
-		}
-		s.version++
-		metadata["resourceVersion"] = strconv.Itoa(s.version)
-		s.objects[path] = sent
-	}
-	_ = json.NewEncoder(w).Encode(s.objects[path])
-}
 
 // kubernetes starts an API server and leaves its address, CA and token where the script finds them. By hand a real one
 // takes its place: its address, CA file and token file in KUBERNETES_TEST, separated by commas.
@@ -97,7 +36,7 @@ func kubernetes(t *testing.T) func(*testscript.TestScript, bool, []string) {
 			parts := strings.Split(real, ",")
 			address, ca, token = parts[0], []byte(ts.ReadFile(parts[1])), []byte(ts.ReadFile(parts[2]))
 		} else {
-			server := httptest.NewTLSServer(&apiServer{objects: map[string]map[string]any{}})
+			server := httptest.NewTLSServer(&agenttest.APIServer{Token: kubernetesToken})
 			t.Cleanup(server.Close)
 			address, token = server.URL, []byte(kubernetesToken+"\n")
 			ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
