@@ -143,3 +143,32 @@ func TestCrashKubernetes(t *testing.T) {
 		}
 	}
 }
+
+// TestToldLater: who could not be told because nobody knew whether all was well is told later.
+func TestToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, o := newKit(t), &cluster{}
+		k.api = o.kubernetes(t, "one")
+		written := false
+		o.meet(func(*http.Request) error {
+			if written {
+				return io.ErrUnexpectedEOF
+			}
+			return nil
+		}, func(r *http.Request) error {
+			written = written || r.Method == http.MethodPost
+			return nil
+		})
+		r := k.start(oneObject, nil)
+		k.pass(10 * time.Second)
+		if !written || k.read("told") != "" {
+			t.Fatalf("written: %v, told %q", written, k.read("told"))
+		}
+		o.meet(nil, nil)
+		k.pass(20 * time.Second)
+		if got := k.read("told"); got != "told" {
+			t.Errorf("told %q\n%s", got, k.said())
+		}
+		r.stop()
+	})
+}

@@ -176,3 +176,41 @@ func TestReload(t *testing.T) {
 		}
 	}
 }
+
+// TestRedact: a value is hidden in each form in which it may stand in a target.
+func TestRedact(t *testing.T) {
+	hard := types.Values{{Key: "K", Value: "p&\"'$x+/=é"}, {Key: "L", Value: "first-line\nsecond"}}
+	object := &Object{Templates: map[string]string{"k": "{{ .K }}"}}
+	data, err := object.render(given{{"one", hard}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{string(data["k"])}
+	for _, file := range []File{
+		{Format: "env"}, {Format: "shell"}, {Format: "json"}, {Format: "value", Key: "K"},
+		{Format: "template", Template: "{{ .K | urlencode }} {{ .K | base64 }} {{ .K | json }} {{ .K | shellquote }} {{ .L | base64 }}"},
+	} {
+		text, err := file.render(given{{"one", hard}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	for _, text := range texts {
+		got := redact("it said "+text+" and ended", []types.Values{hard})
+		for _, part := range []string{"p&", "$x", "%26", "cCYi", "first", "second"} {
+			if strings.Contains(got, part) || !strings.HasPrefix(got, "it said ") {
+				t.Errorf("%q became %q", text, got)
+			}
+		}
+	}
+}
+
+// TestReloadTail: of what a command says only the end is kept.
+func TestReloadTail(t *testing.T) {
+	r := &Reload{Shell: "head -c 10000000 /dev/zero | tr '\\0' x; echo the end; exit 1", Timeout: duration(time.Minute)}
+	said, err := r.run(t.Context())
+	if err == nil || !strings.HasSuffix(said, "the end") || len(said) > 64*lastOutput {
+		t.Errorf("%d bytes, %v", len(said), err)
+	}
+}

@@ -98,6 +98,7 @@ secrets:
   - {secret: app/env/two, as: two, ttl: 90s, overlap: 2m, files: [{path: DIR/two, format: value, key: USER}]}
 files:
   - {path: DIR/both, secrets: [one, two], template: "{{ .one.USER }}{{ .two.USER }}"}
+  - {path: DIR/both2, secrets: [two, one], template: "{{ .one.USER }}{{ .two.USER }}"}
 `
 
 // TestGone: a secret that is not in the configuration any more has its lease revoked when its own overlap is over, however
@@ -142,8 +143,8 @@ func TestOnLostOfSeveral(t *testing.T) {
 				}
 			})
 			k.pass(2 * time.Minute)
-			if got := k.read("both") != ""; got != left || k.read("two") == "" {
-				t.Errorf("after %s was lost the file is there: %v\n%s", secret, got, k.said())
+			if one, two := k.read("both") != "", k.read("both2") != ""; one != left || two != left || k.read("two") == "" {
+				t.Errorf("after %s was lost the files are there: %v %v\n%s", secret, one, two, k.said())
 			}
 			r.stop()
 		})
