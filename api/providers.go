@@ -114,6 +114,7 @@ func fieldsOf(fields []providers.Field) []types.Field {
 			Locates:  f.Locates,
 
 			Derived:    f.Derived,
+			Made:       f.Made,
 			Statements: f.Statements,
 		})
 	}

@@ -63,6 +63,9 @@ type Field struct {
 	// and this field is not given, it is worked out anew.
 	Derived bool `json:"derived,omitempty"`
 
+	// Made is true for a field of a connection that a [Completer] fills in when it is left out, and that stays then.
+	Made bool `json:"made,omitempty"`
+
 	// Statements is true for options that the outside system carries out as they are: whoever may set them can do
 	// there whatever the root credential can.
 	Statements bool `json:"statements,omitempty"`

@@ -44,6 +44,7 @@ type Field struct {
 	Locates  bool      `json:"locates,omitempty" doc:"Says which system a connection points at"`
 
 	Derived    bool `json:"derived,omitempty" doc:"Worked out of other fields unless given"`
+	Made       bool `json:"made,omitempty" doc:"Made by the broker unless given; stays then"`
 	Statements bool `json:"statements,omitempty" doc:"Setting it needs connection:statements: the outside system carries it out as it is"`
 }
 

@@ -25,6 +25,7 @@ func (Authority) Describe() providers.Description {
 		Name: "authority", Title: "Authority", Summary: "A certificate authority that certifies nothing, for tests.",
 		Connection: []providers.Field{
 			{Name: "key", Type: providers.TypeString, Secret: true, Help: "Its key; made when left out."},
+			{Name: "title", Type: providers.TypeString, Made: true, Help: "What it is called; made when left out."},
 			{Name: "public", Type: providers.TypeString, Derived: true, Locates: true, Help: "Its public key."},
 		},
 		Parameters: []providers.Field{
@@ -48,7 +49,10 @@ func (Authority) CheckParameters(parameters providers.Parameters) []providers.Fi
 
 // Complete makes the key, and the public key from it.
 func (Authority) Complete(settings providers.Settings) (providers.Settings, error) {
-	completed := providers.Settings{"key": settings.String("key")}
+	completed := providers.Settings{"key": settings.String("key"), "title": settings.String("title")}
+	if completed["title"] == "" {
+		completed["title"] = "authority " + rand.Text()
+	}
 	if completed["key"] == "" {
 		completed["key"] = "key-" + rand.Text()
 	}

@@ -288,6 +288,11 @@ func TestComplete(t *testing.T) {
 	if err != nil || again.String("ca_private_key") != made.String("ca_private_key") || again.String("ca_certificate") != made.String("ca_certificate") {
 		t.Errorf("completing again changes something: %v", err)
 	}
+	for _, f := range (x509.Provider{}).Describe().Connection {
+		if _, filled := made[f.Name]; filled && f.Default == nil && !f.Secret && !f.Made {
+			t.Errorf("%s is filled in, and its description does not say so", f.Name)
+		}
+	}
 	if out := mustOpenSSL(t, "x509", "-in", file(t, "ca.pem", made.String("ca_certificate")), "-noout", "-subject", "-ext", "basicConstraints,keyUsage"); !strings.Contains(out, "My authority") || !strings.Contains(out, "CA:TRUE, pathlen:0") || !strings.Contains(out, "Certificate Sign, CRL Sign") {
 		t.Errorf("the authority is %s", out)
 	}

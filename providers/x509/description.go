@@ -56,7 +56,7 @@ func (Provider) Describe() providers.Description {
 		Title:   "X.509 certificates",
 		Summary: "TLS client certificates, signed by an authority of the connection; servers need its certificate and its revocation list.",
 		Connection: []providers.Field{
-			{Name: fieldCertificate, Type: providers.TypeText, Locates: true,
+			{Name: fieldCertificate, Type: providers.TypeText, Locates: true, Made: true,
 				Help: "Certificate of the authority (PEM), followed by those above it when it is an intermediate one. Left out together with the key, the broker makes an authority of its own, good for ten years."},
 			{Name: fieldPrivateKey, Type: providers.TypeText, Secret: true,
 				Help: "Private key of the authority (PEM), without a passphrase. Left out together with the certificate, the broker makes one that nobody ever sees."},

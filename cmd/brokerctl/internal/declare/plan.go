@@ -291,14 +291,15 @@ func (p *planner) compare(want, have Object) Action {
 	return action
 }
 
-// settingChanges tells which settings differ. One that is no longer given goes back to its default.
+// settingChanges tells which settings differ. One that is not given goes back to its default,
+// but for what the broker made or works out itself.
 func settingChanges(member string, from, to any, given map[string]any, provider *types.Provider) []Change {
 	before, _ := from.(map[string]any)
 	after, _ := to.(map[string]any)
-	derived := map[string]bool{}
-	if provider != nil {
+	stays := map[string]bool{}
+	if provider != nil && member == "settings" {
 		for _, f := range provider.Connection {
-			derived[f.Name] = f.Derived || f.Secret
+			stays[f.Name] = f.Derived || f.Made || f.Secret
 		}
 	}
 	names := maps.Clone(before)
@@ -306,7 +307,7 @@ func settingChanges(member string, from, to any, given map[string]any, provider 
 	var out []Change
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		_, told := after[name]
-		if equal(before[name], after[name]) || !told && derived[name] && member == "settings" {
+		if equal(before[name], after[name]) || !told && stays[name] {
 			continue
 		}
 		change := Change{Path: member + "." + name, From: before[name]}

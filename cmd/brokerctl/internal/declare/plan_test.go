@@ -18,6 +18,7 @@ var fake = types.Provider{
 		{Name: "host", Type: types.FieldString, Required: true},
 		{Name: "port", Type: types.FieldInteger, Default: float64(5432)},
 		{Name: "public", Type: types.FieldString, Derived: true},
+		{Name: "certificate", Type: types.FieldString, Made: true},
 		{Name: "password", Type: types.FieldString, Required: true, Secret: true},
 	},
 	Options: []types.Field{{Name: "groups", Type: types.FieldList}, {Name: "idle", Type: types.FieldDuration, Default: "1m"}},
@@ -48,7 +49,7 @@ func TestPlan(t *testing.T) {
 	open, masked := false, true
 	have := map[string]any{
 		"env":  types.Environment{Name: "a/b", Version: 3},
-		"db":   types.Connection{Name: "db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"host": "h", "port": 5432, "public": "k"}, Sweep: "remove", SecretFields: []string{"password"}},
+		"db":   types.Connection{Name: "db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"host": "h", "port": 5432, "public": "k", "certificate": "c"}, Sweep: "remove", SecretFields: []string{"password"}},
 		"far":  types.Connection{Name: "db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"host": "far", "port": 1}, Sweep: "off"},
 		"s":    types.Secret{Name: "s", Environment: "a/b", Connection: "db", Options: map[string]any{"idle": "1m0s"}, DefaultTTL: hour, MaxTTL: 24 * hour, Outputs: []types.Output{{Key: "USERNAME", Source: "username", Masked: &open}, {Key: "PASSWORD", Source: "password", Masked: &masked}}, Labels: map[string]string{}, Disabled: true},
 		"old":  types.Secret{Name: "old", Environment: "a/b", Connection: "db", DefaultTTL: hour, MaxTTL: 24 * hour, Outputs: []types.Output{{Key: "OLD", Source: "username"}}, Labels: map[string]string{"by": "git"}},
@@ -59,7 +60,7 @@ func TestPlan(t *testing.T) {
 	kinds := map[string]string{"env": declare.Environment, "db": declare.Connection, "far": declare.Connection, "s": declare.Secret, "old": declare.Secret, "team": declare.Group, "ci": declare.Service, "alice": declare.User, "bob": declare.User, "over": declare.Lock}
 	for _, row := range []struct{ name, files, have, want string }{
 		{"all new, in the order of dependencies", secret + connection + env, "", "create environment a/b; create connection db; create secret a/b/s"},
-		{"all there, with defaults, what is derived and what is kept", secret + connection + env, "env db s", "keep environment a/b; keep connection db; keep secret a/b/s"},
+		{"all there, with defaults, what is derived or made, and what is kept", secret + connection + env, "env db s", "keep environment a/b; keep connection db; keep secret a/b/s"},
 		{"settings and fields back to what the file says", env + connection, "env far", "keep environment a/b; update connection db settings.host settings.port sweep"},
 		{"a new connection without its secret field", strings.ReplaceAll(connection, ", password: {from_env: PW}", ""), "", "! f:1:1: connection db is new and has no settings.password: password: {from_env: NAME} or {from_file: PATH}"},
 		{"a connection that is there may leave it out", strings.ReplaceAll(connection, ", password: {from_env: PW}", ""), "db", "keep connection db"},
