@@ -31,6 +31,7 @@ func (a *app) readDocuments(paths []string, lenient bool) (objects []declare.Obj
 		if err != nil {
 			return nil, nil, err
 		}
+		before := len(objects) + len(problems)
 		for _, file := range files {
 			var content []byte
 			if file == "-" {
@@ -44,14 +45,16 @@ func (a *app) readDocuments(paths []string, lenient bool) (objects []declare.Obj
 			read, wrong := reader.Read(file, content)
 			objects, problems = append(objects, read...), append(problems, wrong...)
 		}
-	}
-	if len(objects) == 0 && len(problems) == 0 {
-		return nil, nil, &hintedError{err: fmt.Errorf("there is no document in %s", strings.Join(paths, ", ")), hint: "files end in .yaml, .yml or .json; \"brokerctl apply --help\" shows an example"}
+		// A path that is not what it was taken for must not look like one that declares nothing: --prune would delete that.
+		if len(objects)+len(problems) == before {
+			return nil, nil, &hintedError{err: fmt.Errorf("there is no document in %s", path), hint: "files end in .yaml, .yml or .json; \"brokerctl apply --help\" shows an example"}
+		}
 	}
 	return objects, problems, nil
 }
 
-// documentFiles returns the files that a path means, sorted.
+// documentFiles returns the files that a path means, sorted. A path may be a link to a directory; beneath it there may be none,
+// since nobody would see what is left out or read twice.
 func documentFiles(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	switch {
@@ -62,15 +65,18 @@ func documentFiles(path string) ([]string, error) {
 	case !info.IsDir():
 		return []string{path}, nil
 	}
+	root := path + string(filepath.Separator) // what a link leads to
 	var files []string
-	err = filepath.WalkDir(path, func(one string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(one string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		hidden := one != path && strings.HasPrefix(entry.Name(), ".")
+		hidden := one != root && strings.HasPrefix(entry.Name(), ".")
 		switch extension := filepath.Ext(one); {
 		case hidden && entry.IsDir():
 			return fs.SkipDir
+		case !hidden && entry.Type()&fs.ModeSymlink != 0 && isDirectory(one):
+			return &hintedError{err: fmt.Errorf("%s is a link to a directory, and links are not followed", one), hint: "-f " + one + " reads it too"}
 		case !hidden && !entry.IsDir() && (extension == ".yaml" || extension == ".yml" || extension == ".json"):
 			files = append(files, one)
 		}
@@ -80,6 +86,11 @@ func documentFiles(path string) ([]string, error) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return files, nil
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // valueText shows a value in a difference.
