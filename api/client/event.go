@@ -54,6 +54,19 @@ func (q EventQuery) values() url.Values {
 	return values
 }
 
+// ChangedBy returns an event of the change that gave something its version: versions are indexes of the log, and so are events'.
+// It reports false when history does not tell that, or not to the caller.
+func (c *Client) ChangedBy(ctx context.Context, version uint64, options ...Option) (types.Event, bool) {
+	if version == 0 {
+		return types.Event{}, false
+	}
+	page, err := c.ListEvents(ctx, EventQuery{After: strconv.FormatUint(version-1, 10)}, ListOptions{Limit: 1}, options...)
+	if err != nil || len(page.Items) == 0 || page.Items[0].Index != version {
+		return types.Event{}, false
+	}
+	return page.Items[0], true
+}
+
 // ListEvents returns a page of history, oldest first, from its beginning unless the query says where. The
 // events of one index are never parted, so a page may be longer than the limit.
 func (c *Client) ListEvents(ctx context.Context, query EventQuery, list ListOptions, options ...Option) (types.Page[types.Event], error) {

@@ -93,17 +93,12 @@ func problemOf(err error) problemView {
 	return v
 }
 
-// whoChanged finds out by whom and when something got its version: versions are indexes of the log, and so are events'.
+// whoChanged finds out by whom and when something got its version.
 func (p *page) whoChanged(version uint64) changed {
 	out := changed{At: timeView{None: true}, Path: p.Path()}
-	if version == 0 {
-		return out
+	if found, ok := p.Client.ChangedBy(p.ctx, version); ok { // else it is not this person's to know
+		out.By, out.At = cmp.Or(found.Actor, "the broker itself"), timeOf(p.Now(), found.At)
 	}
-	found, err := p.Client.ListEvents(p.ctx, client.EventQuery{After: strconv.FormatUint(version-1, 10)}, client.ListOptions{Limit: 1})
-	if err != nil || len(found.Items) == 0 || found.Items[0].Index != version {
-		return out // it is not this person's to know
-	}
-	out.By, out.At = cmp.Or(found.Items[0].Actor, "the broker itself"), timeOf(p.Now(), found.Items[0].At)
 	return out
 }
 

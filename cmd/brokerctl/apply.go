@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"broker/api/client"
 	"broker/cmd/brokerctl/internal/declare"
 )
 
@@ -86,18 +84,18 @@ Only --prune deletes, and only secrets; one with live leases needs --revoke-leas
   brokerctl apply -f config/ -l managed-by=git --prune --yes`,
 		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, plan, err := a.plan(cmd.Context(), flags, false, run.skipCheck)
-			if err != nil {
+			var err error
+			if run.plan, err = a.plan(cmd, flags, &run.sender, false); err != nil {
 				return err
 			}
-			run.client, run.plan = c, plan
 			return a.apply(cmd.Context(), &run)
 		},
 	}
 	flags.addTo(cmd)
+	a.answers(cmd, outcome{})
 	cmd.Flags().BoolVar(&run.dryRun, "dry-run", false, "check everything and show what would be done, change nothing")
-	cmd.Flags().BoolVar(&run.revokeLeases, "revoke-leases", false, "with --prune: revoke the leases of secrets that are deleted")
-	cmd.Flags().BoolVar(&run.skipCheck, "skip-check", false, "save connections without asking the outside systems")
+	cmd.Flags().BoolVar(&run.sender.revokeLeases, "revoke-leases", false, "with --prune: revoke the leases of secrets that are deleted")
+	cmd.Flags().BoolVar(&run.sender.skipCheck, "skip-check", false, "save connections without asking the outside systems")
 	return cmd
 }
 
@@ -106,7 +104,8 @@ var errDiffers = errors.New("there are differences")
 
 func (a *app) diffCommand() *cobra.Command {
 	var flags declareFlags
-	var exitCode, skipCheck bool
+	var sender sender
+	var exitCode bool
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what applying files would change, field by field",
@@ -117,7 +116,7 @@ field whose variable or file is not there is not compared, so that a job that ha
 		Example: "  brokerctl diff -f config/ --exit-code",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, plan, err := a.plan(cmd.Context(), flags, true, skipCheck)
+			plan, err := a.plan(cmd, flags, &sender, true)
 			if err != nil {
 				return err
 			}
@@ -130,30 +129,31 @@ field whose variable or file is not there is not compared, so that a job that ha
 	}
 	flags.addTo(cmd)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "end with exit code 7 when there are differences")
-	cmd.Flags().BoolVar(&skipCheck, "skip-check", false, "do not have connections checked at the outside systems")
+	cmd.Flags().BoolVar(&sender.skipCheck, "skip-check", false, "do not have connections checked at the outside systems")
 	return cmd
 }
 
-// plan reads the files and what is there, compares, and has the broker check each change.
-func (a *app) plan(ctx context.Context, flags declareFlags, lenient, skipCheck bool) (*client.Client, []declare.Action, error) {
+// plan reads the files and what is there, compares, and has the broker check each change. It gives the sender its client.
+func (a *app) plan(cmd *cobra.Command, flags declareFlags, sender *sender, lenient bool) ([]declare.Action, error) {
+	ctx := cmd.Context()
 	switch {
 	case len(flags.paths) == 0:
-		return nil, nil, &usageError{err: errors.New("-f is required: a file, a directory or -"), command: "brokerctl apply"}
+		return nil, &usageError{err: errors.New("-f is required: a file, a directory or -"), command: cmd.CommandPath()}
 	case flags.prune && len(flags.labels) == 0:
-		return nil, nil, &usageError{err: errors.New("--prune needs -l"), hint: "-l managed-by=git: only secrets with this label are deleted, and apply puts it on those in the files"}
+		return nil, &usageError{err: errors.New("--prune needs -l"), hint: "-l managed-by=git: only secrets with this label are deleted, and apply puts it on those in the files"}
 	case a.format != "table" && a.format != "json" && a.format != "yaml":
-		return nil, nil, usage("format %q is not possible here: want table, json, yaml", a.format)
+		return nil, usage("format %q is not possible here: want table, json, yaml", a.format)
 	}
 	label, err := labels(flags.labels)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	want, problems, err := a.readDocuments(flags.paths, lenient)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(problems) > 0 {
-		return nil, nil, a.refuse(problems)
+		return nil, a.refuse(problems)
 	}
 	for i := range want {
 		if problem := declare.Label(&want[i], label); problem != nil {
@@ -161,29 +161,29 @@ func (a *app) plan(ctx context.Context, flags declareFlags, lenient, skipCheck b
 		}
 	}
 	if len(problems) > 0 {
-		return nil, nil, a.refuse(problems)
+		return nil, a.refuse(problems)
 	}
-	c, err := a.client()
+	if sender.client, err = a.client(); err != nil {
+		return nil, err
+	}
+	state, err := a.stateFor(ctx, sender.client, want)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	state, err := a.stateFor(ctx, c, want)
-	if err != nil {
-		return nil, nil, err
-	}
+	state.Lenient = lenient
 	if flags.prune {
 		state.Prune = label
 	}
 	plan, problems := declare.Plan(want, state)
 	if len(problems) > 0 {
-		return nil, nil, a.refuse(problems)
+		return nil, a.refuse(problems)
 	}
-	checking := checking{app: a, client: c, skipCheck: skipCheck, lenient: lenient}
+	checking := checking{app: a, sender: *sender, lenient: lenient}
 	plan, problems, err = checking.check(ctx, plan)
 	if err == nil && len(problems) > 0 {
 		err = a.refuse(problems)
 	}
-	return c, plan, err
+	return plan, err
 }
 
 // refuse prints what is wrong in the files, each with its place.
@@ -224,8 +224,8 @@ func (a *app) showDifferences(plan []declare.Action) (bool, error) {
 		}
 		entries = append(entries, e)
 	}
-	if a.format != "table" {
-		return len(entries) > 0, a.encode(entries)
+	if a.format != "table" || a.field != "" {
+		return len(entries) > 0, list(a, entries, nil, nil, nil)
 	}
 	signs := map[string]string{"create": "+", "update": "~", "delete": "-"}
 	var text strings.Builder

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 
 	"broker/api/client"
@@ -19,101 +20,143 @@ const atOnce = 8
 
 // checking has the broker look at a plan before anything is changed.
 type checking struct {
-	app       *app
-	client    *client.Client
-	skipCheck bool
-	lenient   bool // what the account may not try is not tried
+	app     *app
+	sender  sender
+	lenient bool // what the account may not try is not tried
+}
+
+// finding is what came of looking at one action.
+type finding struct {
+	action   declare.Action
+	problems []declare.Problem
+	warnings []string
+	note     string
+	err      error
 }
 
 // check has the broker compare secret fields and try every change that does not need another one first. A change that
 // turns out to be none, since the broker writes a value in another way, is dropped.
-func (c checking) check(ctx context.Context, plan []declare.Action) ([]declare.Action, []declare.Problem, error) {
-	plan = slices.Clone(plan)
-	problems := make([][]declare.Problem, len(plan))
-	failures := make([]error, len(plan))
-	pending := map[string]bool{} // what has to be made or changed first
+func (c checking) check(ctx context.Context, plan []declare.Action) (checked []declare.Action, problems []declare.Problem, err error) {
+	needed := map[string]bool{}
 	for _, one := range plan {
-		if one.Verb == declare.Create || one.Verb == declare.Update {
-			pending[one.Want.Kind+" "+one.Want.Name] = true
+		if comesFirst(one) {
+			needed[one.Want.Kind+" "+one.Want.Name] = true
 		}
 	}
-	eachOf(len(plan), func(i int) {
-		if plan[i], failures[i] = c.secrets(ctx, plan[i]); failures[i] != nil {
-			if c.lenient && exitCode(failures[i]) == exitDenied {
-				c.app.warn("the secret fields of connection " + plan[i].Want.Name + " are not compared: that needs the permission to change it")
-				failures[i] = nil
-			}
-			return
+	findings := make([]finding, len(plan))
+	eachOf(len(plan), func(i int) { findings[i] = c.look(ctx, plan[i], needed) })
+	var failures []error
+	for _, one := range findings {
+		c.app.warn(one.warnings...)
+		if one.note != "" {
+			c.app.note("%s", one.note)
 		}
-		one := plan[i]
-		if one.Verb == declare.Keep || one.Verb == declare.Delete || waits(one.Want, pending) {
-			return
-		}
-		answer, err := send(ctx, c.client, one, c.skipCheck, client.DryRun())
-		if c.lenient && exitCode(err) == exitDenied {
-			return
-		}
-		if err != nil {
-			problems[i], failures[i] = problemsOf(one.Want, err)
-			return
-		}
-		if one.Verb == declare.Update {
-			after, err := declare.There(one.Want.Kind, answer)
-			secret := slices.ContainsFunc(one.Changes, func(change declare.Change) bool { return change.Secret != "" })
-			if err == nil && !secret && reflect.DeepEqual(after.Fields, one.Have.Fields) && one.Want.Kind != declare.Connection {
-				plan[i].Verb, plan[i].Changes = declare.Keep, nil
-			}
-		}
-	})
-	return plan, slices.Concat(problems...), errors.Join(failures...)
+		checked, problems, failures = append(checked, one.action), append(problems, one.problems...), append(failures, one.err)
+	}
+	return checked, problems, errors.Join(failures...)
 }
 
-// secrets asks which secret fields differ.
-func (c checking) secrets(ctx context.Context, action declare.Action) (declare.Action, error) {
-	if action.Verb == declare.Create || len(action.Want.Secrets) == 0 {
-		return action, nil
+// look has the broker look at one action.
+func (c checking) look(ctx context.Context, action declare.Action, needed map[string]bool) finding {
+	found := finding{action: action}
+	c.secrets(ctx, &found)
+	one := found.action
+	if len(found.problems) > 0 || found.err != nil || one.Verb == declare.Keep || one.Verb == declare.Create && len(absent(one.Want)) > 0 || waits(one.Want, needed) {
+		return found
 	}
-	name := action.Want.Name
-	given := map[string]any{}
-	for field, value := range action.Want.Secrets {
-		if value.Absent() {
-			c.app.warn(fmt.Sprintf("%s of connection %s is not compared: there is no %s here", field, name, value.Origin))
-			continue
+	answer, err := c.sender.send(ctx, one, client.DryRun())
+	switch {
+	case c.lenient && exitCode(err) == exitDenied:
+		return found
+	case one.Verb == declare.Delete && client.Code(err) == "secret_has_active_leases" && c.lenient:
+		found.warnings = append(found.warnings, "apply refuses this without --revoke-leases: "+err.Error())
+		return found
+	case one.Verb == declare.Delete && client.Code(err) == "secret_has_active_leases":
+		found.err = &hintedError{err: err, hint: "--revoke-leases revokes them; nothing was changed"}
+		return found
+	case one.Verb == declare.Delete:
+		found.err = err
+		return found
+	case err != nil:
+		found.problems, found.err = problemsOf(one.Want, err)
+		return found
+	}
+	if one.Verb == declare.Update && one.Want.Kind != declare.Connection {
+		after, err := declare.There(one.Want.Kind, answer)
+		if err == nil && reflect.DeepEqual(after.Fields, one.Have.Fields) {
+			found.action.Verb, found.action.Changes = declare.Keep, nil
 		}
-		given[field] = value.Reveal()
 	}
-	if len(given) == 0 {
-		return action, nil
+	return found
+}
+
+// secrets asks which secret fields of a connection differ.
+func (c checking) secrets(ctx context.Context, found *finding) {
+	want, have := found.action.Want, found.action.Have
+	missing := absent(want)
+	for _, field := range missing {
+		found.warnings = append(found.warnings, fmt.Sprintf("%s of connection %s is not compared: there is no %s here", field, want.Name, want.Secrets[field].Origin))
 	}
-	if action.Have.Settled {
-		c.app.note("connection %s: the broker has exchanged the root credential itself and keeps it; those of the files are for a connection that is new", name)
-		return action, nil
+	if found.action.Verb == declare.Create || len(missing) == len(want.Secrets) {
+		return
 	}
-	tried, err := c.client.UpdateConnection(ctx, name, types.ConnectionChange{Settings: given, SkipCheck: true}, client.DryRun(), client.IfVersion(action.Have.Version))
-	if err != nil {
-		return action, err
+	if have.Settled {
+		found.note = "connection " + want.Name + ": the broker has exchanged the root credential itself and keeps it; those of the files are for a connection that is new"
+		return
+	}
+	given := map[string]any{}
+	for field, value := range want.Secrets {
+		if !value.Absent() {
+			given[field] = value.Reveal()
+		}
+	}
+	tried, err := c.sender.client.UpdateConnection(ctx, want.Name, types.ConnectionChange{Settings: given, SkipCheck: true}, client.DryRun(), client.IfVersion(have.Version))
+	switch {
+	case c.lenient && exitCode(err) == exitDenied:
+		found.warnings = append(found.warnings, "the secret fields of connection "+want.Name+" are not compared: that needs the permission to change it")
+		return
+	case err != nil:
+		found.problems, found.err = problemsOf(want, err)
+		return
 	}
 	for _, field := range slices.Sorted(maps.Keys(given)) {
 		if slices.Contains(tried.ChangedSecretFields, field) {
-			action.Verb = declare.Update
-			action.Changes = append(action.Changes, declare.Change{Path: "settings." + field, Secret: action.Want.Secrets[field].Origin})
+			found.action.Verb = declare.Update
+			found.action.Changes = append(found.action.Changes, declare.Change{Path: "settings." + field, Secret: want.Secrets[field].Origin})
 		}
 	}
-	return action, nil
 }
 
-// waits reports whether an object refers to one that has to be made or changed first: the broker cannot try it yet.
-func waits(o declare.Object, pending map[string]bool) bool {
+// absent returns the secret fields whose values nobody has here.
+func absent(o declare.Object) (fields []string) {
+	for _, field := range slices.Sorted(maps.Keys(o.Secrets)) {
+		if o.Secrets[field].Absent() {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// comesFirst reports whether what refers to an object cannot be tried before the action is done.
+func comesFirst(action declare.Action) bool {
+	return action.Verb == declare.Create || action.Verb == declare.Update && action.Want.Kind == declare.Connection &&
+		slices.ContainsFunc(action.Changes, func(change declare.Change) bool {
+			return change.Path == "environments" || strings.HasPrefix(change.Path, "settings.")
+		})
+}
+
+// waits reports whether an object refers to one that comes first: the broker cannot try it yet.
+func waits(o declare.Object, needed map[string]bool) bool {
 	text := func(field string) string { s, _ := o.Fields[field].(string); return s }
 	switch o.Kind {
 	case declare.Secret:
-		return pending[declare.Environment+" "+text("environment")] || pending[declare.Connection+" "+text("connection")]
+		return needed[declare.Environment+" "+text("environment")] || needed[declare.Connection+" "+text("connection")]
 	case declare.RoleBinding:
 		account := text("account")
-		return pending[declare.Group+" "+text("group")] || pending[declare.User+" "+account] || pending[declare.Service+" "+account]
+		return needed[declare.Group+" "+text("group")] || needed[declare.User+" "+account] || needed[declare.Service+" "+account]
 	case declare.Group:
-		for _, member := range textsOf(o.Fields["members"]) {
-			if pending[declare.User+" "+member] || pending[declare.Service+" "+member] {
+		for _, member := range o.Texts("members") {
+			if needed[declare.User+" "+member] || needed[declare.Service+" "+member] {
 				return true
 			}
 		}

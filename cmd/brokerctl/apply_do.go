@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -14,11 +15,9 @@ import (
 
 // applying is one run of apply.
 type applying struct {
-	client       *client.Client
-	plan         []declare.Action
-	dryRun       bool
-	revokeLeases bool
-	skipCheck    bool
+	sender sender
+	plan   []declare.Action
+	dryRun bool
 }
 
 // outcome is what became of one object.
@@ -27,6 +26,8 @@ type outcome struct {
 	Kind   string `json:"kind"`
 	Name   string `json:"name"`
 	Error  string `json:"error,omitempty"`
+
+	Operation string `json:"operation,omitempty"` // that goes on with a deletion
 }
 
 var pasts = map[declare.Verb]string{declare.Create: "created", declare.Update: "updated", declare.Keep: "unchanged", declare.Delete: "deleted"}
@@ -54,9 +55,13 @@ func (a *app) apply(ctx context.Context, run *applying) error {
 			case failed.Load() || ctx.Err() != nil:
 				out.Result = "not done"
 			default:
-				if err := run.one(ctx, one); err != nil {
+				answer, err := run.one(ctx, one)
+				if err != nil {
 					failed.Store(true)
 					out.Result, out.Error = "failed", err.Error()
+				}
+				if op, ok := answer.(types.Operation); ok && err == nil {
+					out.Result, out.Operation = "being deleted", op.ID
 				}
 			}
 			outcomes[begin+i] = out
@@ -64,8 +69,8 @@ func (a *app) apply(ctx context.Context, run *applying) error {
 		if a.format == "table" && a.field == "" {
 			for _, one := range outcomes[begin:end] {
 				line := one.Result + "\t" + one.Kind + "\t" + clean(one.Name)
-				if one.Error != "" {
-					line += "\t" + clean(one.Error)
+				if more := first(one.Error, one.Operation); more != "" {
+					line += "\t" + clean(more)
 				}
 				if _, err := fmt.Fprintln(a.out, line); err != nil {
 					return err
@@ -74,8 +79,8 @@ func (a *app) apply(ctx context.Context, run *applying) error {
 		}
 		begin = end
 	}
-	if a.format != "table" {
-		if err := a.encode(outcomes); err != nil {
+	if a.format != "table" || a.field != "" {
+		if err := list(a, outcomes, nil, nil, nil); err != nil {
 			return err
 		}
 	}
@@ -83,39 +88,29 @@ func (a *app) apply(ctx context.Context, run *applying) error {
 }
 
 // one makes one change.
-func (run *applying) one(ctx context.Context, action declare.Action) error {
-	var err error
-	if action.Verb == declare.Delete && run.revokeLeases {
-		_, err = run.client.DeleteSecretWithLeases(ctx, action.Have.Name, "it is in no file any more", client.IfVersion(action.Have.Version))
-	} else {
-		_, err = send(ctx, run.client, action, run.skipCheck)
-	}
+func (run *applying) one(ctx context.Context, action declare.Action) (any, error) {
+	answer, err := run.sender.send(ctx, action)
 	switch client.Code(err) {
 	case "version_mismatch":
 		who := ""
-		if name := lastActor(ctx, run.client, action.Object()); name != "" {
-			who = " by " + name
+		if event, ok := run.sender.client.ChangedBy(ctx, presentVersion(err)); ok {
+			who = " by " + first(event.Actor, "the broker itself")
 		}
-		return fmt.Errorf("it was changed%s since it was looked at; apply again to compare anew: %w", who, err)
+		return nil, fmt.Errorf("it was changed%s since it was looked at; apply again to compare anew: %w", who, err)
 	case "secret_has_active_leases":
-		return fmt.Errorf("%w (--revoke-leases revokes them)", err)
+		return nil, fmt.Errorf("%w (--revoke-leases revokes them)", err)
 	}
-	return err
+	return answer, err
 }
 
-// lastActor names who changed an object last, when history tells.
-func lastActor(ctx context.Context, c *client.Client, o declare.Object) string {
-	noun := map[string]string{declare.User: "account", declare.Service: "account"}[o.Kind]
-	page, err := c.ListEvents(ctx, client.EventQuery{EventFilter: client.EventFilter{Types: []string{first(noun, o.Kind)}}, Last: 100}, client.ListOptions{})
-	if err != nil {
-		return ""
+// presentVersion is the version that something has, as a refusal of a change of another one tells it.
+func presentVersion(err error) uint64 {
+	var problem *types.Problem
+	if !errors.As(err, &problem) {
+		return 0
 	}
-	for i := len(page.Items) - 1; i >= 0; i-- {
-		if subject := page.Items[i].Subject; subject != "" && (subject == o.Name || subject == o.ID) {
-			return page.Items[i].Actor
-		}
-	}
-	return ""
+	version, _ := strconv.ParseUint(fmt.Sprint(problem.Extra["version"]), 10, 64)
+	return version
 }
 
 // confirmPrune asks before secrets are deleted.
@@ -128,19 +123,6 @@ func (a *app) confirmPrune(run *applying) error {
 	}
 	if len(names) == 0 || run.dryRun {
 		return nil
-	}
-	for _, name := range names {
-		if run.revokeLeases {
-			break
-		}
-		// What cannot be deleted is told before the first change.
-		if err := run.client.DeleteSecret(context.Background(), name, client.DryRun()); err != nil {
-			var problem *types.Problem
-			if errors.As(err, &problem) && problem.Code == "secret_has_active_leases" {
-				return &hintedError{err: err, hint: "--revoke-leases revokes them; nothing was changed"}
-			}
-			return err
-		}
 	}
 	listed := names
 	if len(listed) > 10 {
@@ -156,7 +138,7 @@ func (a *app) summary(outcomes []outcome) error {
 		counts[strings.TrimPrefix(one.Result, "would be ")]++
 	}
 	var parts []string
-	for _, result := range []string{"created", "updated", "unchanged", "deleted", "failed", "not done"} {
+	for _, result := range []string{"created", "updated", "unchanged", "deleted", "being deleted", "failed", "not done"} {
 		if counts[result] > 0 {
 			parts = append(parts, number(counts[result])+" "+result)
 		}

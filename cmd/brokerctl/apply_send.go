@@ -12,13 +12,24 @@ import (
 	"broker/cmd/brokerctl/internal/declare"
 )
 
-// send makes one change of a plan, or has it tried, and returns what the broker answered.
-func send(ctx context.Context, c *client.Client, action declare.Action, skipCheck bool, options ...client.Option) (any, error) {
+// sender makes the changes of a plan.
+type sender struct {
+	client       *client.Client
+	skipCheck    bool // connections are saved without asking the outside systems
+	revokeLeases bool // secrets are deleted together with their leases
+}
+
+// send makes one change, or has it tried, and returns what the broker answered.
+func (s sender) send(ctx context.Context, action declare.Action, options ...client.Option) (any, error) {
 	if action.Verb == declare.Create {
-		return sendNew(ctx, c, action.Want, skipCheck, options)
+		return s.sendNew(ctx, action.Want, options)
 	}
+	c := s.client
 	options = append(slices.Clone(options), client.IfVersion(action.Have.Version))
-	if action.Verb == declare.Delete {
+	switch {
+	case action.Verb == declare.Delete && s.revokeLeases:
+		return c.DeleteSecretWithLeases(ctx, action.Have.Name, "it is in no file any more", options...)
+	case action.Verb == declare.Delete:
 		return nil, c.DeleteSecret(ctx, action.Have.Name, options...)
 	}
 	body := map[string]any{}
@@ -50,7 +61,7 @@ func send(ctx context.Context, c *client.Client, action declare.Action, skipChec
 		})
 	case declare.Group:
 		if members, ok := body["members"]; ok {
-			before, after := textsOf(action.Have.Fields["members"]), textsOf(members)
+			before, after := action.Have.Texts("members"), declare.TextsOf(members)
 			delete(body, "members")
 			body["add"], body["remove"] = without(after, before), without(before, after)
 		}
@@ -59,7 +70,7 @@ func send(ctx context.Context, c *client.Client, action declare.Action, skipChec
 		})
 	case declare.Connection:
 		return sent(body, func(change types.ConnectionChange) (types.Connection, error) {
-			change.SkipCheck = skipCheck
+			change.SkipCheck = s.skipCheck
 			return c.UpdateConnection(ctx, name, change, options...)
 		})
 	case declare.Secret:
@@ -82,7 +93,8 @@ func send(ctx context.Context, c *client.Client, action declare.Action, skipChec
 	return nil, fmt.Errorf("a %s cannot be changed", action.Want.Kind)
 }
 
-func sendNew(ctx context.Context, c *client.Client, o declare.Object, skipCheck bool, options []client.Option) (any, error) {
+func (s sender) sendNew(ctx context.Context, o declare.Object, options []client.Option) (any, error) {
+	c := s.client
 	body := map[string]any{}
 	for name, value := range o.Fields {
 		body[name] = value
@@ -111,7 +123,7 @@ func sendNew(ctx context.Context, c *client.Client, o declare.Object, skipCheck 
 		}
 		body["settings"] = settings
 		return sent(body, func(spec types.ConnectionSpec) (types.Connection, error) {
-			spec.SkipCheck = skipCheck
+			spec.SkipCheck = s.skipCheck
 			return c.CreateConnection(ctx, spec, options...)
 		})
 	case declare.Secret:
@@ -149,17 +161,6 @@ func sent[B, T any](body map[string]any, send func(B) (T, error)) (any, error) {
 		return nil, fmt.Errorf("encoding a change: %w", err)
 	}
 	return send(typed)
-}
-
-func textsOf(value any) []string {
-	list, _ := value.([]any)
-	var out []string
-	for _, one := range list {
-		if text, ok := one.(string); ok {
-			out = append(out, text)
-		}
-	}
-	return out
 }
 
 // without returns the texts that are not among the others.

@@ -57,7 +57,7 @@ func full(o Object, provider *types.Provider) map[string]any {
 		}
 		out["default_ttl"], out["max_ttl"] = ttl, most
 	case Group:
-		out["members"] = sortedTexts(o.texts("members"))
+		out["members"] = sortedTexts(o.Texts("members"))
 	}
 	return out
 }

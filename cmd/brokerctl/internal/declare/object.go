@@ -97,8 +97,12 @@ func (o Object) text(field string) string {
 	return s
 }
 
-func (o Object) texts(field string) []string {
-	list, _ := o.Fields[field].([]any)
+// Texts returns a field that is a list of texts.
+func (o Object) Texts(field string) []string { return TextsOf(o.Fields[field]) }
+
+// TextsOf returns the texts of a value that is a list.
+func TextsOf(value any) []string {
+	list, _ := value.([]any)
 	var out []string
 	for _, one := range list {
 		if s, ok := one.(string); ok {

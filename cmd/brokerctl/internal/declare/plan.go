@@ -54,6 +54,7 @@ type State struct {
 	Providers map[string]types.Provider
 	Seen      map[string]bool   // the kinds that Have tells all of; of others references are not looked at
 	Prune     map[string]string // secrets with these labels that nobody wants are deleted; nil: none
+	Lenient   bool              // a secret field may be absent, of a new connection too: nothing is made of the plan
 	Now       time.Time
 	Nearest   func(word string, known []string) string
 }
@@ -248,7 +249,7 @@ func (p *planner) checkNew(o Object) {
 		_, given := o.group(member)[f.Name]
 		source, secret := o.Secrets[f.Name]
 		switch {
-		case !f.Required || given || f.Default != nil || secret && !source.absent:
+		case !f.Required || given || f.Default != nil || secret && (p.Lenient || !source.absent):
 		case secret:
 			p.add(o.Where(member+"."+f.Name), "%s: there is no %s, and %s %s is new", f.Name, source.Origin, o.Kind, o.Name)
 		case f.Secret:

@@ -30,7 +30,7 @@ func (p *planner) refer(o Object) {
 	}
 	switch o.Kind {
 	case Group:
-		for _, name := range o.texts("members") {
+		for _, name := range o.Texts("members") {
 			look("members", User, name)
 		}
 	case RoleBinding:
@@ -38,7 +38,7 @@ func (p *planner) refer(o Object) {
 		look("group", Group, o.text("group"))
 	case Secret:
 		look("environment", Environment, o.text("environment"))
-		if c, ok := look("connection", Connection, o.text("connection")); ok && !covers(c.texts("environments"), o.text("environment")) {
+		if c, ok := look("connection", Connection, o.text("connection")); ok && !covers(c.Texts("environments"), o.text("environment")) {
 			p.add(o.Where("connection"), "connection %s may not be used in %s: its environments do not say so", c.Name, o.text("environment"))
 		}
 	}
