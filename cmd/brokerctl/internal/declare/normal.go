@@ -43,7 +43,11 @@ func full(o Object, provider *types.Provider) map[string]any {
 		out["settings"] = fullSettings(o.group("settings"), provider, func(p *types.Provider) []types.Field { return p.Connection })
 	case Secret:
 		out["options"] = fullSettings(o.group("options"), provider, func(p *types.Provider) []types.Field { return p.Options })
-		out["outputs"] = fullOutputs(out["outputs"].([]any), provider)
+		outputs, _ := out["outputs"].([]any)
+		out["outputs"] = fullOutputs(outputs, provider)
+		if len(outputs) == 0 && provider == nil {
+			delete(out, "outputs") // nobody knows here which the provider has
+		}
 		ttl, hasTTL := o.Fields["default_ttl"].(int64)
 		most, hasMost := o.Fields["max_ttl"].(int64)
 		if !hasTTL {

@@ -65,6 +65,7 @@ type Object struct {
 	BeingEnded bool // it is being deleted
 
 	SecretFields []string // of a connection: those that are set
+	Provider     string   // of a secret: its connection's, which one may not be allowed to read
 }
 
 // Where returns the place of a field such as settings.host, or of the nearest thing around it.
@@ -178,6 +179,9 @@ func There(kind string, answer any) (Object, error) {
 	if c, ok := answer.(types.Connection); ok {
 		o.Settled = c.Rotation != nil && c.Rotation.RotatedAt != nil
 		o.SecretFields = c.SecretFields
+	}
+	if s, ok := answer.(types.Secret); ok {
+		o.Provider = s.Provider
 	}
 	return o, nil
 }

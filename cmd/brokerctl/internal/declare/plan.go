@@ -150,14 +150,14 @@ func (p *planner) find(kind, name string) (Object, bool) {
 
 // provider returns the provider behind a connection or a secret, nil when nobody told.
 func (p *planner) provider(o Object) *types.Provider {
+	name := o.text("provider")
 	if o.Kind == Secret {
-		connection, ok := p.find(Connection, o.text("connection"))
-		if !ok {
-			return nil
+		name = p.have[o.key()].Provider
+		if connection, ok := p.find(Connection, o.text("connection")); ok {
+			name = connection.text("provider")
 		}
-		o = connection
 	}
-	if found, ok := p.Providers[o.text("provider")]; ok && o.Kind == Connection {
+	if found, ok := p.Providers[name]; ok {
 		return &found
 	}
 	return nil

@@ -25,9 +25,10 @@ var fake = types.Provider{
 	Outputs: []types.ProviderOutput{{Name: "username"}, {Name: "password", Secret: true}},
 }
 
-func read(t *testing.T, text string) []declare.Object {
+func read(t *testing.T, text string, lenient bool) []declare.Object {
 	t.Helper()
 	reader := declare.Reader{
+		Lenient: lenient,
 		Getenv:  func(name string) (string, bool) { return "hunter2", name == "PW" },
 		Open:    func(string, string) (string, error) { return "", fmt.Errorf("there is no such file") },
 		Nearest: func(string, []string) string { return "" },
@@ -51,7 +52,7 @@ func TestPlan(t *testing.T) {
 		"env":  types.Environment{Name: "a/b", Version: 3},
 		"db":   types.Connection{Name: "db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"host": "h", "port": 5432, "public": "k", "certificate": "c"}, Sweep: "remove", SecretFields: []string{"password"}},
 		"far":  types.Connection{Name: "db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"host": "far", "port": 1}, Sweep: "off"},
-		"s":    types.Secret{Name: "s", Environment: "a/b", Connection: "db", Options: map[string]any{"idle": "1m0s"}, DefaultTTL: hour, MaxTTL: 24 * hour, Outputs: []types.Output{{Key: "USERNAME", Source: "username", Masked: &open}, {Key: "PASSWORD", Source: "password", Masked: &masked}}, Labels: map[string]string{}, Disabled: true},
+		"s":    types.Secret{Name: "s", Environment: "a/b", Connection: "db", Provider: "fake", Options: map[string]any{"idle": "1m0s"}, DefaultTTL: hour, MaxTTL: 24 * hour, Outputs: []types.Output{{Key: "USERNAME", Source: "username", Masked: &open}, {Key: "PASSWORD", Source: "password", Masked: &masked}}, Labels: map[string]string{}, Disabled: true},
 		"old":  types.Secret{Name: "old", Environment: "a/b", Connection: "db", DefaultTTL: hour, MaxTTL: 24 * hour, Outputs: []types.Output{{Key: "OLD", Source: "username"}}, Labels: map[string]string{"by": "git"}},
 		"team": types.Group{Name: "team", Members: []string{"alice", "bob"}},
 		"ci":   types.Account{Name: "ci", Kind: "service"}, "alice": types.Account{Name: "alice", Kind: "user"}, "bob": types.Account{Name: "bob", Kind: "user"},
@@ -61,8 +62,11 @@ func TestPlan(t *testing.T) {
 	for _, row := range []struct{ name, files, have, want string }{
 		{"all new, in the order of dependencies", secret + connection + env, "", "create environment a/b; create connection db; create secret a/b/s"},
 		{"all there, with defaults, what is derived or made, and what is kept", secret + connection + env, "env db s", "keep environment a/b; keep connection db; keep secret a/b/s"},
+		{"a connection that one may not read", secret + env, "env s, but one may not list connections", "keep environment a/b; keep secret a/b/s"},
+		{"of which nobody tells the provider", strings.Replace(secret, "name: a/b/s", "name: a/b/t", 1) + env, "env s, but one may not list connections", "keep environment a/b; create secret a/b/t"},
 		{"settings and fields back to what the file says", env + connection, "env far", "keep environment a/b; update connection db settings.host settings.port sweep"},
 		{"a new connection without its secret field", strings.ReplaceAll(connection, ", password: {from_env: PW}", ""), "", "! f:1:1: connection db is new and has no settings.password: password: {from_env: NAME} or {from_file: PATH}"},
+		{"a new connection in a job without secrets", strings.ReplaceAll(connection, "PW", "ABSENT") + env, "leniently", "create environment a/b; create connection db"},
 		{"a connection that is there may leave it out", strings.ReplaceAll(connection, ", password: {from_env: PW}", ""), "db", "keep connection db"},
 		{"twice", env + env, "", "! f:4:1: environment a/b is in f:1:1 already"},
 		{"nothing to refer to", secret, "env", `! f:3:13: there is no connection "db"`},
@@ -77,18 +81,21 @@ func TestPlan(t *testing.T) {
 		{"pruned last", env + connection + secret, "env db s old", "keep environment a/b; keep connection db; keep secret a/b/s; delete secret a/b/old"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			there, unread := strings.CutSuffix(row.have, ", but one may not list connections")
+			there, lenient := strings.CutSuffix(there, "leniently")
 			state := declare.State{
+				Lenient:   lenient,
 				Providers: map[string]types.Provider{"fake": fake}, Prune: map[string]string{"by": "git"}, Now: time.Unix(1e9, 0),
-				Nearest: func(string, []string) string { return "" }, Seen: map[string]bool{declare.Connection: true, declare.User: true, declare.Group: true},
+				Nearest: func(string, []string) string { return "" }, Seen: map[string]bool{declare.Connection: !unread, declare.User: true, declare.Group: true},
 			}
-			for name := range strings.FieldsSeq(row.have) {
+			for name := range strings.FieldsSeq(there) {
 				o, err := declare.There(kinds[name], have[name])
 				if err != nil {
 					t.Fatal(err)
 				}
 				state.Have = append(state.Have, o)
 			}
-			actions, problems := declare.Plan(read(t, row.files), state)
+			actions, problems := declare.Plan(read(t, row.files, state.Lenient), state)
 			var got []string
 			for _, one := range problems {
 				got = append(got, "! "+one.Error())

@@ -58,7 +58,8 @@ func covers(patterns []string, environment string) bool {
 func (p *planner) keys(want []Object) {
 	taken := map[string]string{}
 	note := func(o Object, tell bool) {
-		for _, one := range full(o, p.provider(o))["outputs"].([]any) {
+		outputs, _ := full(o, p.provider(o))["outputs"].([]any)
+		for _, one := range outputs {
 			output, _ := one.(map[string]any)
 			key, _ := output["key"].(string)
 			place := o.text("environment") + "\x00" + key
