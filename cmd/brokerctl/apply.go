@@ -109,7 +109,7 @@ func (a *app) diffCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what applying files would change, field by field",
-		Long: `Show what "brokerctl apply" with the same flags would change, field by field. Secret values are never shown. A secret
+		Long: `Show what "brokerctl apply" with the same flags would change, field by field. Values from variables and files are never shown. A secret
 field whose variable or file is not there is not compared, so that a job that has no secrets can run it.
 
 ` + filesHelp,
@@ -200,7 +200,7 @@ func (a *app) showDifferences(plan []declare.Action) (bool, error) {
 		Field string `json:"field"`
 		From  any    `json:"from,omitempty"`
 		To    any    `json:"to,omitempty"`
-		Value string `json:"value,omitempty"` // of a secret field
+		Value string `json:"value,omitempty"` // in place of one that is not printed
 	}
 	type entry struct {
 		Action  string       `json:"action"`
@@ -217,8 +217,8 @@ func (a *app) showDifferences(plan []declare.Action) (bool, error) {
 		e := entry{Action: string(one.Verb), Kind: o.Kind, Name: o.Name}
 		for _, change := range one.Changes {
 			d := difference{Field: change.Path, From: change.From, To: change.To}
-			if change.Secret != "" {
-				d = difference{Field: change.Path, Value: "another one, from " + change.Secret}
+			if change.Origin != "" {
+				d = difference{Field: change.Path, Value: "another one, from " + change.Origin}
 			}
 			e.Changes = append(e.Changes, d)
 		}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -122,7 +123,7 @@ func (c checking) secrets(ctx context.Context, found *finding) {
 	for _, field := range slices.Sorted(maps.Keys(given)) {
 		if slices.Contains(tried.ChangedSecretFields, field) {
 			found.action.Verb = declare.Update
-			found.action.Changes = append(found.action.Changes, declare.Change{Path: "settings." + field, Secret: want.Secrets[field].Origin})
+			found.action.Changes = append(found.action.Changes, declare.Change{Path: "settings." + field, Origin: want.Secrets[field].Origin})
 		}
 	}
 }
@@ -179,9 +180,22 @@ func problemsOf(o declare.Object, err error) ([]declare.Problem, error) {
 	}
 	var out []declare.Problem
 	for _, one := range problem.Errors {
-		out = append(out, declare.Problem{At: o.Where(one.Field), Text: name + one.Field + ": " + one.Message})
+		out = append(out, declare.Problem{At: o.Where(one.Field), Text: name + one.Field + ": " + unquoted(o.Sourced[one.Field], one.Message)})
 	}
 	return out, nil
+}
+
+// unquoted is what the broker says about a value, without the value when that is from a variable or a file.
+func unquoted(value declare.Sourced, message string) string {
+	if value.Origin == "" {
+		return message
+	}
+	message, _, _ = strings.Cut(message, ", got ")
+	quoted := strconv.Quote(value.Reveal())
+	if strings.Contains(message, value.Reveal()) || strings.Contains(message, quoted[1:len(quoted)-1]) {
+		message = "the broker refuses it"
+	}
+	return "the value from " + value.Origin + ": " + message
 }
 
 // eachOf calls do for each number below n, a few at a time.

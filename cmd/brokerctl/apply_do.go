@@ -100,6 +100,14 @@ func (run *applying) one(ctx context.Context, action declare.Action) (any, error
 	case "secret_has_active_leases":
 		return nil, fmt.Errorf("%w (--revoke-leases revokes them)", err)
 	}
+	problems, err := problemsOf(action.Object(), err)
+	if len(problems) > 0 {
+		var texts []string
+		for _, one := range problems {
+			texts = append(texts, one.Text)
+		}
+		return nil, errors.New(strings.Join(texts, "; "))
+	}
 	return answer, err
 }
 

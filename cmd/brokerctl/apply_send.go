@@ -45,8 +45,8 @@ func (s sender) send(ctx context.Context, action declare.Action, options ...clie
 			body[member] = group
 		}
 		group[name] = change.To
-		if change.Secret != "" {
-			group[name] = action.Want.Secrets[name].Reveal()
+		if secret, ok := action.Want.Secrets[name]; ok {
+			group[name] = secret.Reveal()
 		}
 	}
 	name := action.Want.Name

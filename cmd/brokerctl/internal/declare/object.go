@@ -55,7 +55,8 @@ type Object struct {
 
 	// Of what is wanted.
 	At      Position
-	Secrets map[string]Sourced // settings that are secret; see [Split]
+	Secrets map[string]Sourced // settings that are secret, by name
+	Sourced map[string]Sourced // other fields whose values come from elsewhere, by path
 	where   map[string]Position
 
 	// Of what is there.

@@ -29,7 +29,7 @@ type Change struct {
 	Path   string // such as description or settings.host
 	From   any    // nil: nothing
 	To     any    // nil: nothing, or the default
-	Secret string // of a secret field: where its new value comes from
+	Origin string // where the new value comes from, when that is a variable or a file: neither value is printed
 }
 
 // Action is what is done about one object.
@@ -166,13 +166,13 @@ func (p *planner) provider(o Object) *types.Provider {
 // split moves secret settings away from the others, and puts values from elsewhere in their place.
 func (p *planner) split(o Object) Object {
 	o.Fields = maps.Clone(o.Fields)
-	o.Secrets = map[string]Sourced{}
+	o.Secrets, o.Sourced = map[string]Sourced{}, map[string]Sourced{}
 	for name, value := range o.Fields {
 		if source, ok := value.(Sourced); ok {
 			if source.absent {
 				p.add(o.Where(name), "%s: there is no %s", name, source.Origin)
 			}
-			o.Fields[name] = source.value
+			o.Fields[name], o.Sourced[name] = source.value, source
 		}
 	}
 	member := map[string]string{Connection: "settings", Secret: "options"}[o.Kind]
@@ -208,7 +208,7 @@ func (p *planner) split(o Object) Object {
 		case sourced && source.absent:
 			p.add(o.Where(path), "%s: there is no %s", name, source.Origin)
 		case sourced:
-			settings[name] = source.value
+			settings[name], o.Sourced[path] = source.value, source
 		}
 	}
 	if settings != nil {
@@ -279,11 +279,11 @@ func (p *planner) compare(want, have Object) Action {
 		case f.Fixed:
 			p.add(want.Where(f.Name), "the %s of %s %s is %v, and that cannot be changed: delete it first, or give this one another name", f.Name, want.Kind, want.Name, from)
 		case f.Type == Settings:
-			action.Changes = append(action.Changes, settingChanges(f.Name, from, to, want.group(f.Name), provider)...)
+			action.Changes = append(action.Changes, settingChanges(f.Name, from, to, want, provider)...)
 		case f.Type == Length:
 			action.Changes = append(action.Changes, Change{Path: f.Name, From: lengthText(from), To: lengthText(to)})
 		default:
-			action.Changes = append(action.Changes, Change{Path: f.Name, From: from, To: to})
+			action.Changes = append(action.Changes, Change{Path: f.Name, From: from, To: to, Origin: want.Sourced[f.Name].Origin})
 		}
 	}
 	if len(action.Changes) > 0 {
@@ -294,7 +294,7 @@ func (p *planner) compare(want, have Object) Action {
 
 // settingChanges tells which settings differ. One that is not given goes back to its default,
 // but for what the broker made or works out itself.
-func settingChanges(member string, from, to any, given map[string]any, provider *types.Provider) []Change {
+func settingChanges(member string, from, to any, want Object, provider *types.Provider) []Change {
 	before, _ := from.(map[string]any)
 	after, _ := to.(map[string]any)
 	stays := map[string]bool{}
@@ -311,8 +311,9 @@ func settingChanges(member string, from, to any, given map[string]any, provider 
 		if equal(before[name], after[name]) || !told && stays[name] {
 			continue
 		}
-		change := Change{Path: member + "." + name, From: before[name]}
-		if _, ok := given[name]; ok {
+		path := member + "." + name
+		change := Change{Path: path, From: before[name], Origin: want.Sourced[path].Origin}
+		if _, ok := want.group(member)[name]; ok {
 			change.To = after[name]
 		}
 		out = append(out, change)
