@@ -89,6 +89,8 @@ func (o Object) key() string {
 	switch o.Kind {
 	case User, Service:
 		return "account\x00" + o.Name
+	case Lock:
+		return Lock + "\x00" + o.Name + "\x00" + o.text("reason") // locks of one scope stand beside each other
 	}
 	return o.Kind + "\x00" + o.Name
 }

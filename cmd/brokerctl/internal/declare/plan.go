@@ -62,12 +62,8 @@ type State struct {
 // Plan compares what is wanted with what is there: what is to be done, in the order in which it can be done.
 func Plan(want []Object, s State) (actions []Action, problems []Problem) {
 	p := planner{State: s, have: map[string]Object{}, want: map[string]Object{}}
-	locks := map[string][]Object{}
 	for _, o := range s.Have {
-		if o.Kind == Lock {
-			locks[o.Name] = append(locks[o.Name], o)
-		}
-		if _, twice := p.have[o.key()]; !twice {
+		if _, twice := p.have[o.key()]; !twice && !p.over(o) {
 			p.have[o.key()] = o
 		}
 	}
@@ -87,14 +83,9 @@ func Plan(want []Object, s State) (actions []Action, problems []Problem) {
 	for _, o := range want {
 		p.refer(o)
 		have, there := p.have[o.key()]
-		for _, one := range locks[o.Name] {
-			if o.Kind == Lock && one.text("reason") == o.text("reason") {
-				have = one // of several with one scope, the one that is meant
-			}
-		}
 		switch {
-		case o.Kind == Lock && o.text("until") != "" && !p.Now.Before(instant(o.text("until"))):
-			actions = append(actions, Action{Verb: Keep, Want: o, Have: have}) // it is over
+		case p.over(o):
+			actions = append(actions, Action{Verb: Keep, Want: o, Have: have})
 		case !there:
 			p.checkNew(o)
 			actions = append(actions, Action{Verb: Create, Want: o})
@@ -105,7 +96,7 @@ func Plan(want []Object, s State) (actions []Action, problems []Problem) {
 		}
 	}
 	for _, o := range s.Have {
-		if _, wanted := p.want[o.key()]; s.Prune != nil && o.Kind == Secret && !wanted && !o.BeingEnded && labelled(o, s.Prune) {
+		if p.pruned(o) {
 			actions = append(actions, Action{Verb: Delete, Have: o})
 		}
 	}
@@ -113,19 +104,28 @@ func Plan(want []Object, s State) (actions []Action, problems []Problem) {
 	return actions, p.problems
 }
 
+// over reports whether an object is a lock whose end has passed.
+func (s State) over(o Object) bool {
+	return o.Kind == Lock && o.text("until") != "" && !s.Now.Before(instant(o.text("until")))
+}
+
 func instant(text string) time.Time {
 	at, _ := time.Parse(time.RFC3339Nano, text)
 	return at
 }
 
-func labelled(o Object, labels map[string]string) bool {
+// pruned reports whether an object that is there is to be deleted, since it has the labels and nobody wants it.
+func (p *planner) pruned(o Object) bool {
+	if _, wanted := p.want[o.key()]; wanted || o.Kind != Secret || o.BeingEnded {
+		return false
+	}
 	has := o.group("labels")
-	for key, value := range labels {
+	for key, value := range p.Prune {
 		if has[key] != value {
 			return false
 		}
 	}
-	return len(labels) > 0
+	return len(p.Prune) > 0
 }
 
 type planner struct {

@@ -47,7 +47,7 @@ func TestPlan(t *testing.T) {
 		secret     = "kind: secret\nname: a/b/s\nconnection: db\n---\n"
 	)
 	hour := types.Duration(time.Hour)
-	open, masked := false, true
+	open, masked, past := false, true, time.Unix(1, 0)
 	have := map[string]any{
 		"env":  types.Environment{Name: "a/b", Version: 3},
 		"db":   types.Connection{Name: "db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"host": "h", "port": 5432, "public": "k", "certificate": "c"}, Sweep: "remove", SecretFields: []string{"password"}},
@@ -56,9 +56,9 @@ func TestPlan(t *testing.T) {
 		"old":  types.Secret{Name: "old", Environment: "a/b", Connection: "db", DefaultTTL: hour, MaxTTL: 24 * hour, Outputs: []types.Output{{Key: "OLD", Source: "username"}}, Labels: map[string]string{"by": "git"}},
 		"team": types.Group{Name: "team", Members: []string{"alice", "bob"}},
 		"ci":   types.Account{Name: "ci", Kind: "service"}, "alice": types.Account{Name: "alice", Kind: "user"}, "bob": types.Account{Name: "bob", Kind: "user"},
-		"over": types.Lock{ID: "1", Scope: types.LockScope{Account: "ci"}, Reason: "r"},
+		"other": types.Lock{ID: "1", Scope: types.LockScope{Account: "ci"}, Reason: "r"}, "over": types.Lock{ID: "2", Scope: types.LockScope{Account: "ci"}, Reason: "r", Until: &past},
 	}
-	kinds := map[string]string{"env": declare.Environment, "db": declare.Connection, "far": declare.Connection, "s": declare.Secret, "old": declare.Secret, "team": declare.Group, "ci": declare.Service, "alice": declare.User, "bob": declare.User, "over": declare.Lock}
+	kinds := map[string]string{"env": declare.Environment, "db": declare.Connection, "far": declare.Connection, "s": declare.Secret, "old": declare.Secret, "team": declare.Group, "ci": declare.Service, "alice": declare.User, "bob": declare.User, "over": declare.Lock, "other": declare.Lock}
 	for _, row := range []struct{ name, files, have, want string }{
 		{"all new, in the order of dependencies", secret + connection + env, "", "create environment a/b; create connection db; create secret a/b/s"},
 		{"all there, with defaults, what is derived or made, and what is kept", secret + connection + env, "env db s", "keep environment a/b; keep connection db; keep secret a/b/s"},
@@ -73,11 +73,15 @@ func TestPlan(t *testing.T) {
 		{"not let in", secret + strings.Replace(connection, "'*'", "x/*", 1), "env", "! f:3:13: connection db may not be used in a/b: its environments do not say so"},
 		{"what cannot be changed", "kind: secret\nname: a/b/s\nconnection: other\n---\n" + strings.Replace(connection, "name: db", "name: other", 1), "env s", "! f:3:13: the connection of secret a/b/s is db, and that cannot be changed: delete it first, or give this one another name"},
 		{"keys of two secrets", secret + strings.Replace(secret, "a/b/s", "a/b/t", 1) + connection, "env s", "! f:5:1: the key USERNAME is a/b/s's in this environment: give outputs with keys of its own; ! f:5:1: the key PASSWORD is a/b/s's in this environment: give outputs with keys of its own"},
+		{"another name for a secret that is pruned", strings.Replace(secret, "a/b/s", "a/b/new", 1) + "kind: secret\nname: a/b/new2\nconnection: db\noutputs: [{key: OLD, source: username}]\n---\n" + connection, "env old", "! f:8:10: the key OLD is a/b/old's in this environment: give outputs with keys of its own, or delete that one first: this apply would, as the last thing it does"},
 		{"members in any order", "kind: group\nname: team\nmembers: [bob, alice]\n", "team alice bob", "keep group team"},
 		{"a member less", "kind: group\nname: team\nmembers: [bob]\n", "team alice bob", "update group team members"},
 		{"an account of another kind", "kind: user\nname: ci\n", "ci", "! f:1:1: account ci is a service, and that cannot be changed"},
 		{"a lock whose end has passed", "kind: lock\nscope: {account: ci}\nreason: r\nuntil: 2000-01-01T00:00:00Z\n", "ci", "keep lock account ci"},
-		{"a lock's other reason", "kind: lock\nscope: {account: ci}\nreason: s\n", "ci over", "update lock account ci reason"},
+		{"a lock's other reason", "kind: lock\nscope: {account: ci}\nreason: s\n", "ci other", "create lock account ci"},
+		{"a lock that is there", "kind: lock\nscope: {account: ci}\nreason: r\n", "ci other", "keep lock account ci"},
+		{"a lock's other end", "kind: lock\nscope: {account: ci}\nreason: r\nuntil: 2040-01-01T00:00:00Z\n", "ci other", "update lock account ci until"},
+		{"a lock that was there until its end", "kind: lock\nscope: {account: ci}\nreason: r\n", "ci over", "create lock account ci"},
 		{"pruned last", env + connection + secret, "env db s old", "keep environment a/b; keep connection db; keep secret a/b/s; delete secret a/b/old"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

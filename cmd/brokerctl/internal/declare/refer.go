@@ -56,17 +56,21 @@ func covers(patterns []string, environment string) bool {
 
 // keys tells of outputs with one key in one environment: whoever leases both secrets would have one value for two.
 func (p *planner) keys(want []Object) {
-	taken := map[string]string{}
+	taken := map[string]Object{}
 	note := func(o Object, tell bool) {
 		outputs, _ := full(o, p.provider(o))["outputs"].([]any)
 		for _, one := range outputs {
 			output, _ := one.(map[string]any)
 			key, _ := output["key"].(string)
 			place := o.text("environment") + "\x00" + key
-			if other, ok := taken[place]; ok && other != o.Name && tell {
-				p.add(o.Where("outputs"), "the key %s is %s's in this environment: give outputs with keys of its own", key, other)
+			if other, ok := taken[place]; ok && other.Name != o.Name && tell {
+				what := "give outputs with keys of its own"
+				if p.pruned(other) {
+					what += ", or delete that one first: this apply would, as the last thing it does"
+				}
+				p.add(o.Where("outputs"), "the key %s is %s's in this environment: %s", key, other.Name, what)
 			}
-			taken[place] = o.Name
+			taken[place] = o
 		}
 	}
 	for _, o := range p.have {

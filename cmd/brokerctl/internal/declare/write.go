@@ -11,19 +11,25 @@ import (
 )
 
 // Write returns documents of all that is there of the kinds, such that reading them gives the same again. What has its
-// default is left out; secret fields are taken from variables. What is being deleted, and locks that are over, are left out.
+// default is left out; secret fields are taken from variables. What is being deleted, and locks that are over, are left out,
+// and of locks with one scope and one reason all but the first; a comment tells those.
 func Write(s State, kinds map[string]bool) ([]byte, error) {
 	p := planner{State: s, have: map[string]Object{}}
 	for _, o := range s.Have {
 		p.have[o.key()] = o
 	}
 	have := slices.Clone(s.Have)
-	slices.SortStableFunc(have, func(a, b Object) int { return cmp.Compare(rank(a.Kind), rank(b.Kind)) })
+	slices.SortStableFunc(have, func(a, b Object) int {
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), cmp.Compare(a.key(), b.key()))
+	})
 	var out bytes.Buffer
 	written := map[string]bool{}
 	for _, o := range have {
-		over := o.Kind == Lock && o.text("until") != "" && !s.Now.Before(instant(o.text("until")))
-		if !kinds[o.Kind] || o.BeingEnded || over || written[o.key()] {
+		if !kinds[o.Kind] || o.BeingEnded || p.over(o) {
+			continue
+		}
+		if written[o.key()] {
+			fmt.Fprintf(&out, "# another %s %s is left out: %q, until %q\n", o.Kind, o.Name, o.text("reason"), o.text("until"))
 			continue
 		}
 		written[o.key()] = true
