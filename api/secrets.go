@@ -171,6 +171,7 @@ func (s *Server) createSecret(ctx context.Context, c *call, in *SecretCreate) (*
 		Outputs:     outputsFrom(in.Body.Outputs),
 		Labels:      in.Body.Labels,
 		MaxLeases:   in.Body.MaxLeases,
+		Disabled:    in.Body.Disabled,
 	}
 	var err error
 	if spec.IssueRate, err = rateFrom("issue_rate", in.Body.IssueRate); err != nil {

@@ -90,6 +90,7 @@ type SecretSpec struct {
 	Labels      map[string]string
 	MaxLeases   uint64   // live at one time; zero: no limit
 	IssueRate   fsm.Rate // the zero rate: no limit
+	Disabled    bool     // it issues and renews nothing until it is enabled
 }
 
 // SecretChange says what to change; nil fields stay. Options are merged like a connection's settings.

@@ -53,7 +53,7 @@ func (b *Broker) CreateSecret(ctx context.Context, req Request, spec SecretSpec)
 	body := &fsm.CreateSecret{
 		Name: spec.Name, Description: spec.Description, Connection: spec.Connection, Options: encoded,
 		DefaultTTL: spec.DefaultTTL, MaxTTL: spec.MaxTTL, Outputs: spec.Outputs, Labels: spec.Labels,
-		MaxLeases: spec.MaxLeases, IssueRate: spec.IssueRate,
+		MaxLeases: spec.MaxLeases, IssueRate: spec.IssueRate, Disabled: spec.Disabled,
 	}
 	if _, result, err := try[fsm.Secret](p, req, body); err != nil {
 		return fsm.Secret{}, nil, err

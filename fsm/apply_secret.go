@@ -12,7 +12,7 @@ func applyCreateSecret(t *txn, c *CreateSecret) (Secret, *Refusal) {
 	s := Secret{
 		Name: c.Name, Description: c.Description, Connection: c.Connection, Options: c.Options,
 		DefaultTTL: c.DefaultTTL, MaxTTL: c.MaxTTL, Outputs: c.Outputs, Labels: c.Labels,
-		MaxLeases: c.MaxLeases, IssueRate: c.IssueRate,
+		MaxLeases: c.MaxLeases, IssueRate: c.IssueRate, Disabled: c.Disabled,
 		CreatedAt: t.now(), UpdatedAt: t.now(), Version: t.meta.Index,
 	}
 	if r := t.checkSecret(s); r != nil {

@@ -93,6 +93,7 @@ type CreateSecret struct {
 	Labels      map[string]string `cbor:"8,keyasint,omitempty"`
 	MaxLeases   uint64            `cbor:"9,keyasint,omitempty"`
 	IssueRate   Rate              `cbor:"10,keyasint,omitzero"`
+	Disabled    bool              `cbor:"11,keyasint,omitempty"`
 }
 
 // UpdateSecret changes a secret; nil fields stay. Leases keep the version they were issued from.

@@ -47,7 +47,7 @@ func (c *Console) cloneSecret(p *page) error {
 			ttl, most := found.DefaultTTL, found.MaxTTL
 			made, err := p.Client.CreateSecret(p.ctx, f.get("environment"), types.SecretSpec{
 				Name: f.get("name"), Description: found.Description, Connection: f.get("connection"), Options: found.Options, DefaultTTL: &ttl, MaxTTL: &most,
-				Outputs: found.Outputs, Labels: found.Labels, MaxLeases: found.MaxLeases, IssueRate: found.IssueRate,
+				Outputs: found.Outputs, Labels: found.Labels, MaxLeases: found.MaxLeases, IssueRate: found.IssueRate, Disabled: found.Disabled,
 			}, f.once())
 			if err == nil {
 				return p.doneAt("The clone is there.", secretPath(made.FullName))

@@ -47,6 +47,7 @@ type SecretSpec struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	MaxLeases   uint64            `json:"max_leases,omitempty" doc:"Live at one time; 0: no limit"`
 	IssueRate   string            `json:"issue_rate,omitempty" example:"10/1m" doc:"Leases in a length of time; empty: no limit"`
+	Disabled    bool              `json:"disabled,omitempty" doc:"A disabled secret issues and renews no leases"`
 }
 
 // SecretChange says what to change; absent fields stay.

@@ -127,14 +127,9 @@ func (s sender) sendNew(ctx context.Context, o declare.Object, options []client.
 			return c.CreateConnection(ctx, spec, options...)
 		})
 	case declare.Secret:
-		made, err := sent(body, func(spec types.SecretSpec) (types.Secret, error) {
+		return sent(body, func(spec types.SecretSpec) (types.Secret, error) {
 			return c.CreateSecret(ctx, o.Fields["environment"].(string), spec, options...)
 		})
-		if secret, ok := made.(types.Secret); ok && err == nil && o.Fields["disabled"] == true && secret.Preview == nil {
-			yes := true
-			return c.UpdateSecret(ctx, o.Name, types.SecretChange{Disabled: &yes}, append(slices.Clone(options), client.IfVersion(secret.Version))...)
-		}
-		return made, err
 	case declare.Policy:
 		return sent(body, func(spec types.PolicySpec) (types.Policy, error) { return c.CreatePolicy(ctx, spec, options...) })
 	case declare.RoleBinding:

@@ -113,7 +113,7 @@ func (a *app) secretCreate() *cobra.Command {
 	var change changeFlags
 	var flags secretFlags
 	var connection string
-	var test bool
+	var test, disabled bool
 	cmd := &cobra.Command{
 		Use:   "create APP/ENV/NAME",
 		Short: "Make a dynamic secret",
@@ -133,12 +133,15 @@ like "brokerctl secret test", and prints how that went.`,
 			if err != nil {
 				return &usageError{err: err}
 			}
-			spec := types.SecretSpec{Name: name, Connection: connection, Description: flags.description}
+			spec := types.SecretSpec{Name: name, Connection: connection, Description: flags.description, Disabled: disabled}
 			if connection == "" {
 				return usage("--connection is required")
 			}
 			if test && change.dryRun {
 				return usage("--test and --dry-run exclude each other: a test needs the secret to be there")
+			}
+			if test && disabled {
+				return usage("--test and --disabled exclude each other: a disabled secret issues no leases")
 			}
 			if spec.DefaultTTL, err = ttl("default-ttl", flags.defaultTTL); err != nil {
 				return err
@@ -181,7 +184,7 @@ like "brokerctl secret test", and prints how that went.`,
 			case test:
 				a.warn(made.Warnings...)
 				return a.testSecret(cmd.Context(), c, made.FullName, types.SecretTestSpec{})
-			case !change.dryRun:
+			case !change.dryRun && !disabled:
 				a.offerTest(made.FullName)
 			}
 			if err := a.changed(made, made.FullName, made.Warnings); err != nil {
@@ -192,6 +195,7 @@ like "brokerctl secret test", and prints how that went.`,
 	}
 	cmd.Flags().StringVar(&connection, "connection", "", "the connection that makes its logins")
 	cmd.Flags().BoolVar(&test, "test", false, "then try it out with a short lease")
+	cmd.Flags().BoolVar(&disabled, "disabled", false, "it issues and renews no leases until it is enabled")
 	flags.addTo(cmd, false)
 	change.addTo(cmd, false)
 	a.completeFlag(cmd, "connection", connectionNames)
