@@ -233,6 +233,12 @@ func TestATokenIsRenewedWhenThatMovesItsEndByMuch(t *testing.T) {
 		renew(2*time.Minute, 1, "")
 		renew(29*time.Minute, 1, "")
 		renew(31*time.Minute, 1, fsm.CodeTokenRefused)
+		plain, err := h.b.CreateToken(t.Context(), alice(), fsm.Token{Accessor: "PLAIN", Hash: []byte("p"), Account: "alice", ExpiresAt: fsm.At(h.b.Now()).Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = plain
+		renew(2*time.Minute, 0, "") // it need not be renewed
 		if _, err := h.b.SignIn(t.Context(), broker.Request{}, broker.SignInSpec{Account: "alice", Hash: []byte("z"), IdleTTL: 400 * 24 * time.Hour}); refusal(err) != fsm.CodeInvalid {
 			t.Errorf("idle for a year: %v", err)
 		}

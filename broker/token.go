@@ -116,7 +116,7 @@ func (b *Broker) RenewToken(ctx context.Context, req Request, accessor fsm.Token
 		return known, err
 	}
 	now := fsm.At(b.Now())
-	if ok && !known.Over(now) && (known.IdleEndsAt == known.ExpiresAt || now.Add(known.IdleTTL-known.IdleTTL/10) < known.IdleEndsAt) {
+	if ok && !known.Over(now) && (known.IdleTTL == 0 || known.IdleEndsAt == known.ExpiresAt || now.Add(known.IdleTTL-known.IdleTTL/10) < known.IdleEndsAt) {
 		return known, nil
 	}
 	return change[fsm.Token](ctx, b, req, nil, &fsm.RenewToken{Accessor: accessor})

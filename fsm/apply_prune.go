@@ -39,11 +39,11 @@ func applyPrune(t *txn, c *Prune) (Pruned, *Refusal) {
 		switch {
 		case !ok: // it went with another
 		case k.EndsAt() != k.ExpiresAt: // before its time: what was made with it may be good for longer
-			t.dropToken(k)
+			p.Tokens += len(t.dropToken(k))
 		default:
 			t.forgetToken(k)
+			p.Tokens++
 		}
-		p.Tokens++
 	}
 	for _, key := range t.oldest(bucketClientSecretsByEnd, t.now(), c.Limit) {
 		clientSecrets.delete(t, key)

@@ -118,20 +118,19 @@ func (r repair) tokens() uint64 {
 	})
 	var moved uint64
 	for _, one := range list {
+		end := one.EndsAt()
 		one.IdleEndsAt = min(one.IdleEndsAt, r.to.Add(one.IdleTTL))
-		if one.CreatedAt <= r.to { // it was only renewed then
-			one.Version = r.meta.Index
-			tokens.put(r.txn, one)
-			moved++
-			continue
+		if one.CreatedAt > r.to { // else it was only renewed then
+			if one.ExpiresAt > one.CreatedAt {
+				one.ExpiresAt = r.back(one.ExpiresAt)
+			}
+			one.CreatedAt, r.configured = r.to, true
 		}
-		if one.ExpiresAt > one.CreatedAt {
-			one.ExpiresAt = r.back(one.ExpiresAt)
-			moved++
-		}
-		one.CreatedAt, one.Version = r.to, r.meta.Index
+		one.Version = r.meta.Index
 		tokens.put(r.txn, one)
-		r.configured = true
+		if one.EndsAt() != end {
+			moved++
+		}
 	}
 	r.credentials()
 	return moved
