@@ -16,6 +16,7 @@ func (a *app) stateFor(ctx context.Context, c *client.Client, want []declare.Obj
 	for _, o := range want {
 		needed[o.Kind] = true
 	}
+	needed[declare.User] = needed[declare.User] || needed[declare.Service] // one list has both
 	refers := map[string][]string{
 		declare.Secret:      {declare.Environment, declare.Connection},
 		declare.Group:       {declare.User},
@@ -34,6 +35,12 @@ func (a *app) stateFor(ctx context.Context, c *client.Client, want []declare.Obj
 	if err != nil {
 		return state, err
 	}
+	// The list has those that one may see; who may not see all is told by the broker which are not there.
+	answers, err := c.Can(ctx, []client.Question{{Action: "environment:list", Resource: "*"}})
+	if err != nil {
+		return state, err
+	}
+	state.Seen[declare.Environment] = state.Seen[declare.Environment] && len(answers) == 1 && answers[0].Allowed
 	page, err := c.ListProviders(ctx)
 	state.Providers = map[string]types.Provider{}
 	for _, one := range page.Items {
@@ -49,7 +56,7 @@ func (a *app) state(ctx context.Context, c *client.Client, kinds, needed map[str
 		if !kinds[k.Name] {
 			continue
 		}
-		found, err := listKind(ctx, c, k.Name)
+		found, err := a.listKind(ctx, c, k.Name)
 		var problem *types.Problem
 		if errors.As(err, &problem) && problem.Status == http.StatusForbidden && !needed[k.Name] {
 			continue
@@ -64,67 +71,47 @@ func (a *app) state(ctx context.Context, c *client.Client, kinds, needed map[str
 }
 
 // listKind lists all objects of a kind; those of kind user are all accounts.
-func listKind(ctx context.Context, c *client.Client, kind string) ([]declare.Object, error) {
+func (a *app) listKind(ctx context.Context, c *client.Client, kind string) ([]declare.Object, error) {
 	switch kind {
 	case declare.Environment:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.Environment], error) { return c.ListEnvironments(ctx, o) })
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.Environment], error) { return c.ListEnvironments(ctx, o) })
 	case declare.User:
-		accounts, err := everyPage(func(o client.ListOptions) (types.Page[types.Account], error) { return c.ListAccounts(ctx, o) })
-		var out []declare.Object
-		for _, one := range accounts {
-			o, wrong := declare.There(one.Kind, one)
-			if wrong != nil {
-				return nil, wrong
-			}
-			out = append(out, o)
-		}
-		return out, err
+		return allOf(a, func(one types.Account) string { return one.Kind }, func(o client.ListOptions) (types.Page[types.Account], error) { return c.ListAccounts(ctx, o) })
 	case declare.Group:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.Group], error) { return c.ListGroups(ctx, o) })
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.Group], error) { return c.ListGroups(ctx, o) })
 	case declare.Connection:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.Connection], error) { return c.ListConnections(ctx, o) })
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.Connection], error) { return c.ListConnections(ctx, o) })
 	case declare.Secret:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.Secret], error) { return c.ListSecrets(ctx, "", o) })
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.Secret], error) { return c.ListSecrets(ctx, "", o) })
 	case declare.Policy:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.Policy], error) { return c.ListPolicies(ctx, o) })
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.Policy], error) { return c.ListPolicies(ctx, o) })
 	case declare.RoleBinding:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.RoleBinding], error) {
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.RoleBinding], error) {
 			return c.ListRoleBindings(ctx, client.BindingFilter{}, o)
 		})
 	case declare.Lock:
-		return everyOne(kind, func(o client.ListOptions) (types.Page[types.Lock], error) { return c.ListLocks(ctx, o) })
+		return everyOne(a, kind, func(o client.ListOptions) (types.Page[types.Lock], error) { return c.ListLocks(ctx, o) })
 	}
 	return nil, nil
 }
 
-func everyOne[T any](kind string, page func(client.ListOptions) (types.Page[T], error)) ([]declare.Object, error) {
-	items, err := everyPage(page)
-	if err != nil {
-		return nil, err
-	}
+// everyOne lists all objects of one kind.
+func everyOne[T any](a *app, kind string, page func(client.ListOptions) (types.Page[T], error)) ([]declare.Object, error) {
+	return allOf(a, func(T) string { return kind }, page)
+}
+
+func allOf[T any](a *app, kind func(T) string, page func(client.ListOptions) (types.Page[T], error)) ([]declare.Object, error) {
+	items, err := collect(a, listFlags{limit: 1, all: true}, func(o client.ListOptions) ([]T, string, error) {
+		found, err := page(o)
+		return found.Items, found.NextCursor, err
+	})
 	var out []declare.Object
 	for _, one := range items {
-		o, err := declare.There(kind, one)
+		o, err := declare.There(kind(one), one)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, o)
 	}
-	return out, nil
-}
-
-func everyPage[T any](page func(client.ListOptions) (types.Page[T], error)) ([]T, error) {
-	var out []T
-	options := client.ListOptions{Limit: types.MaxPage}
-	for {
-		found, err := page(options)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, found.Items...)
-		if found.NextCursor == "" {
-			return out, nil
-		}
-		options.Cursor = found.NextCursor
-	}
+	return out, err
 }
