@@ -445,3 +445,20 @@ func TestOnWait(t *testing.T) {
 		}
 	})
 }
+
+// Versions are indexes of the log, which have seven digits before long.
+func TestPresentVersion(t *testing.T) {
+	for body, want := range map[string]uint64{
+		`{"status": 412, "code": "version_mismatch", "version": 12345678}`: 12345678,
+		`{"status": 412, "code": "version_mismatch"}`:                      0,
+		`{"status": 409, "code": "already_exists", "version": 3}`:          0,
+	} {
+		problem := &types.Problem{}
+		if err := json.Unmarshal([]byte(body), problem); err != nil {
+			t.Fatal(err)
+		}
+		if got := client.PresentVersion(fmt.Errorf("changing it: %w", problem)); got != want {
+			t.Errorf("%s: %d", body, got)
+		}
+	}
+}

@@ -88,6 +88,16 @@ func Code(err error) string {
 	return ""
 }
 
+// PresentVersion returns the version that something has, as the refusal of a change of another one tells it; zero otherwise.
+func PresentVersion(err error) uint64 {
+	var problem *types.Problem
+	if !errors.As(err, &problem) || problem.Code != "version_mismatch" {
+		return 0
+	}
+	version, _ := problem.Extra["version"].(float64)
+	return uint64(version)
+}
+
 // Unavailable reports whether err says that the broker, or a system behind it, is away or busy: the same call may well
 // succeed later. Of a call that is not safe to repeat the outcome may be unknown.
 func Unavailable(err error) bool {

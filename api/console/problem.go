@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"broker/api/client"
 	"broker/api/types"
@@ -88,7 +87,7 @@ func problemOf(err error) problemView {
 	case "version_mismatch":
 		v.Title, v.Changed = "It was changed meanwhile", &changed{}
 		v.Detail = "What you typed is still here. Nothing of it was done."
-		v.version, _ = strconv.ParseUint(fmt.Sprint(problem.Extra["version"]), 10, 64)
+		v.version = client.PresentVersion(err)
 	}
 	return v
 }

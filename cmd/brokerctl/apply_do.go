@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -93,7 +92,7 @@ func (run *applying) one(ctx context.Context, action declare.Action) (any, error
 	switch client.Code(err) {
 	case "version_mismatch":
 		who := ""
-		if event, ok := run.sender.client.ChangedBy(ctx, presentVersion(err)); ok {
+		if event, ok := run.sender.client.ChangedBy(ctx, client.PresentVersion(err)); ok {
 			who = " by " + first(event.Actor, "the broker itself")
 		}
 		return nil, fmt.Errorf("it was changed%s since it was looked at; apply again to compare anew: %w", who, err)
@@ -109,16 +108,6 @@ func (run *applying) one(ctx context.Context, action declare.Action) (any, error
 		return nil, errors.New(strings.Join(texts, "; "))
 	}
 	return answer, err
-}
-
-// presentVersion is the version that something has, as a refusal of a change of another one tells it.
-func presentVersion(err error) uint64 {
-	var problem *types.Problem
-	if !errors.As(err, &problem) {
-		return 0
-	}
-	version, _ := strconv.ParseUint(fmt.Sprint(problem.Extra["version"]), 10, 64)
-	return version
 }
 
 // confirmPrune asks before secrets are deleted.
