@@ -39,7 +39,7 @@ type RequestRecord struct {
 	Token     fsm.TokenAccessor
 	Method    string
 	Path      string
-	Action    Action   // empty where the request is only passed on
+	Action    Action   // empty where the request is only passed on; of one that is refused, what was
 	On        Resource // likewise
 	Allowed   bool
 	Because   []Reason

@@ -61,6 +61,9 @@ func (s *Server) enter(ctx context.Context, c *call, one route, in named) error 
 	}
 	record := c.requestRecord(access.StageServed)
 	record.Action, record.On, record.Allowed, record.Because = one.action, on, c.decision.Allowed, c.decision.Because
+	if !c.decision.Allowed {
+		record.Action, record.On = c.refused.action, c.refused.on // of all that the request needs
+	}
 	if err := s.recordRequest(ctx, c, record); err != nil {
 		return err
 	}

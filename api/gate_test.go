@@ -251,10 +251,13 @@ func (j *journalist) take() []string {
 // recorded is not done.
 func TestRequestsAreRecorded(t *testing.T) {
 	var deny bool
+	var spared string // a lease that nobody may touch
 	there, here := &journalist{}, &journalist{}
 	kit := apitest.Start(t, func(c *api.Config) {
 		c.Audit = there
-		c.Authorizer = rules(func(access.Request) access.Decision { return allowed(!deny) })
+		c.Authorizer = rules(func(r access.Request) access.Decision {
+			return allowed(!deny && (spared == "" || r.On.Name != spared))
+		})
 	})
 	furnish(t, kit)
 	url, _ := kit.Follower(t, "n2", func(c *api.Config) { c.Audit = here })
@@ -280,6 +283,12 @@ func TestRequestsAreRecorded(t *testing.T) {
 	ask(t, url, "POST", issuePath, "{}")
 	same("denied", there, "request served admin lease:issue payments/production/orders-ro denied", "outcome served forbidden")
 	deny = false
+	one, other := issue(t, url, "{}"), issue(t, url, "{}")
+	spared = other
+	there.take()
+	ask(t, kit.URL, "POST", "/api/v1/leases/revoke", `{"selector": {"id": ["`+one+`", "`+other+`"]}}`)
+	same("denied for one of several", there, "request served admin lease:revoke lease/"+other+" denied", "outcome served not_found")
+	spared = ""
 	here.take()
 	ask(t, url, "GET", "/api/v1/secrets", "", "Authorization", "")
 	same("nobody", here, "outcome refused unauthenticated")
