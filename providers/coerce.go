@@ -24,7 +24,7 @@ func (f Field) coerce(value any) (any, string) {
 	case TypeDuration:
 		d, ok := asDuration(value)
 		if !ok || d < 0 {
-			return nil, "want a duration such as 30s or 1h30m, or seconds as a number" + f.got(value)
+			return nil, "want a duration such as 30s, 1h30m or 7d, or seconds as a number" + f.got(value)
 		}
 		return d.String(), ""
 	case TypeList:
@@ -126,27 +126,40 @@ func (f Field) coerceList(value any) (any, string) {
 	return list, ""
 }
 
-// asDuration takes "1h30m", "90" and numbers as seconds.
+// asDuration takes "1h30m", "7d", "90" and numbers as seconds: what the API takes as a length of time everywhere.
 func asDuration(value any) (time.Duration, bool) {
 	switch v := value.(type) {
 	case time.Duration:
 		return v, true
 	case string:
-		text := strings.TrimSpace(v)
-		if d, err := time.ParseDuration(text); err == nil {
-			return d, true
-		}
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return 0, false
-		}
-		return seconds(n)
+		return textDuration(strings.TrimSpace(v))
 	}
 	n, ok := asInteger(value)
 	if !ok {
 		return 0, false
 	}
 	return seconds(n)
+}
+
+func textDuration(text string) (time.Duration, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return seconds(n)
+	}
+	number, rest, ok := strings.Cut(text, "d")
+	if !ok {
+		d, err := time.ParseDuration(text)
+		return d, err == nil
+	}
+	days, err := strconv.ParseUint(number, 10, 16)
+	if err != nil {
+		return 0, false
+	}
+	var clock time.Duration
+	if rest != "" {
+		clock, err = time.ParseDuration(rest)
+	}
+	sum := time.Duration(days)*24*time.Hour + clock
+	return sum, err == nil && !strings.ContainsAny(rest, "+-") && sum >= clock
 }
 
 func seconds(n int64) (time.Duration, bool) {

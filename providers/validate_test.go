@@ -9,6 +9,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"broker/api/types"
 	"broker/providers"
 )
 
@@ -64,6 +65,7 @@ func TestValidateConnection(t *testing.T) {
 		{"seconds as string", base(map[string]any{"timeout": "90"}), "timeout", "1m30s", ""},
 		{"negative duration", base(map[string]any{"timeout": "-1s"}), "timeout", nil, "want a duration"},
 		{"huge duration", base(map[string]any{"timeout": int64(1) << 60}), "timeout", nil, "want a duration"},
+		{"days", base(map[string]any{"timeout": "7d"}), "timeout", "168h0m0s", ""},
 		{"one line of several", base(map[string]any{"host": "a\nb"}), "host", nil, "one line"},
 		{"line break at the end", base(map[string]any{"password": "canary\n"}), "password", "canary", ""},
 		{"text", base(map[string]any{"certificate": "a\nb\n"}), "certificate", "a\nb\n", ""},
@@ -198,6 +200,17 @@ func TestParametersAreBounded(t *testing.T) {
 	for length, wrong := range map[int]int{16 << 10: 0, 16<<10 + 1: 1} {
 		if _, problems := kind.ValidateParameters(map[string]any{"public_key": strings.Repeat("k", length)}); len(problems) != wrong {
 			t.Errorf("%d bytes: %v", length, problems)
+		}
+	}
+}
+
+// A length of time means the same wherever the API takes one.
+func TestDurationsAreThoseOfTheAPI(t *testing.T) {
+	for _, text := range []string{"7d", "1d12h", "1d0s", " 90 ", "90s", "1d-1h", "1d+1h", "1dd", "d", "1d90", "1.5d", "70000d", "65535d2000000h", "", "soon", "1h30m"} {
+		want, err := types.ParseDuration(text)
+		settings, wrong := description.ValidateConnection(map[string]any{"host": "db", "password": "canary", "timeout": text})
+		if (err == nil) != (len(wrong) == 0) || err == nil && settings.Duration("timeout") != want.Std() {
+			t.Errorf("%q is %s and %v here, %s and %v there", text, settings.Duration("timeout"), wrong, want, err)
 		}
 	}
 }
