@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -141,7 +142,7 @@ func (a *app) summary(outcomes []outcome) error {
 		}
 	}
 	text := strings.Join(parts, ", ")
-	if len(outcomes) > 0 && strings.HasPrefix(outcomes[0].Result, "would") {
+	if slices.ContainsFunc(outcomes, func(one outcome) bool { return strings.HasPrefix(one.Result, "would") }) {
 		text += " (dry run)"
 	}
 	if counts["failed"]+counts["not done"] > 0 {

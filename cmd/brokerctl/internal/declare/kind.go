@@ -87,7 +87,7 @@ func Kinds() []Kind {
 			{Name: "account", Type: Text, Fixed: true, Help: "whom, or"},
 			{Name: "group", Type: Text, Fixed: true, Help: "which group"},
 			{Name: "scope", Type: Text, Required: true, Fixed: true, Help: "*, app/*, app/env or app/env/secret"}}},
-		{Lock, "stops issue and renew; it is known by its scope and reason and has no name: with another reason it is another lock", []Field{
+		{Lock, "stops issue and renew; it is known by its scope and reason and has no name: with another reason it is another lock, beside the old one", []Field{
 			{Name: "scope", Type: Scope, Required: true, Fixed: true, Help: "what it covers: environment, account, secret, connection, label, or several of them"},
 			{Name: "reason", Type: Text, Required: true, Fixed: true, Help: "shown to everybody whom it stops"},
 			{Name: "until", Type: Instant, Help: "left out: until it is deleted"}}},

@@ -70,7 +70,7 @@ func (r Reader) meant(word string, known []string) string {
 }
 
 // toldOnly are fields of the API's answers that nobody sets.
-var toldOnly = []string{"created_at", "updated_at", "version", "full_name", "system", "secret_fields", "warnings", "id", "by", "in_force", "live_leases", "groups", "has_password", "rotation", "paused_until", "pause_reason", "being_deleted_by"}
+var toldOnly = []string{"created_at", "updated_at", "version", "full_name", "system", "secret_fields", "warnings", "id", "by", "in_force", "live_leases", "groups", "has_password", "rotation", "paused_until", "pause_reason", "being_deleted_by", "provider"}
 
 func (r Reader) object(file string, n *yaml.Node) Object {
 	n = target(n)
