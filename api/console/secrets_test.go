@@ -166,6 +166,9 @@ func TestSecretIsDeletedWithItsLeases(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := c.UpdateSecret(t.Context(), secret.FullName, types.SecretChange{Disabled: new(true)}); err != nil {
+		t.Fatal(err)
+	}
 	b := h.Browser(1, h.Token())
 	b.Open("/ui/environments/gone/soon")
 	b.Click("More of leaving")
@@ -176,6 +179,9 @@ func TestSecretIsDeletedWithItsLeases(t *testing.T) {
 	b.Fill("Environment", "gone/elsewhere")
 	b.Click("Clone")
 	b.At("/ui/environments/gone/elsewhere/secrets/leaving")
+	if clone, err := c.GetSecret(t.Context(), "gone/elsewhere/leaving"); err != nil || !clone.Disabled {
+		t.Errorf("the clone of a disabled secret is %+v, %v", clone, err)
+	}
 
 	b.Open("/ui/environments/gone/soon")
 	b.Click("More of leaving")
