@@ -10,6 +10,7 @@ import (
 // counted from when the lease was asked for, which was before it began, so each is early rather than late.
 type held struct {
 	issued    types.Issued
+	resumed   bool // its values are not known
 	askedAt   time.Time
 	endsAt    time.Time
 	maxAt     time.Time     // no renewal goes beyond

@@ -38,7 +38,7 @@ func (k *Keeper) keep(ctx context.Context) {
 			return
 		case <-k.replace:
 			timer.Stop()
-			if len(k.held.issued.Values) == 0 {
+			if k.held.resumed {
 				k.want()
 			}
 		case <-timer.C:

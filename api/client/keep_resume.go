@@ -43,7 +43,7 @@ func (h *held) kept() Kept {
 // resume takes over the leases of another Keeper and returns the current one, nil when there is none.
 func (k *Keeper) resume() (current *held) {
 	for _, one := range k.config.Resume {
-		h := &held{issued: types.Issued{Lease: one.Lease}, askedAt: one.AskedAt, ttl: one.TTL.Std(), revokeAt: one.RevokeAt}
+		h := &held{issued: types.Issued{Lease: one.Lease}, resumed: true, askedAt: one.AskedAt, ttl: one.TTL.Std(), revokeAt: one.RevokeAt}
 		h.move(one.Lease)
 		h.plan(k.config.Overlap)
 		if one.RevokeAt.IsZero() {
