@@ -6,78 +6,16 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"broker/agent/agenttest"
 )
-
-// cluster is an API server that is reached without a network.
-type cluster struct {
-	agenttest.APIServer
-	mu   sync.Mutex
-	away map[string]bool // by the token of who asks
-
-	ask    func(*http.Request) error // what comes of a call before it arrives; nil: it does
-	answer func(*http.Request) error // and of its answer
-}
-
-func (c *cluster) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.mu.Lock()
-	away, ask, answer := c.away[r.Header.Get("Authorization")], c.ask, c.answer
-	c.mu.Unlock()
-	if away {
-		return nil, io.ErrUnexpectedEOF
-	}
-	if ask != nil {
-		if err := ask(r); err != nil {
-			return nil, err
-		}
-	}
-	w := httptest.NewRecorder()
-	c.ServeHTTP(w, r)
-	if answer != nil {
-		if err := answer(r); err != nil {
-			return nil, err
-		}
-	}
-	return w.Result(), nil
-}
-
-func (c *cluster) kubernetes(t *testing.T, token string) *kubernetes {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return &kubernetes{server: "https://kubernetes", tokenFile: path, namespace: "default", http: &http.Client{Transport: c}}
-}
 
 func (c *cluster) replica(t *testing.T, name string) *leaseStore {
 	t.Helper()
 	return &leaseStore{api: c.kubernetes(t, name), name: ObjectName{Name: "agent"}, holder: name, log: slog.New(slog.DiscardHandler)}
-}
-
-func (c *cluster) cutOff(name string, away bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.away == nil {
-		c.away = map[string]bool{}
-	}
-	c.away["Bearer "+name] = away
-}
-
-// meet has calls and answers come to something.
-func (c *cluster) meet(ask, answer func(*http.Request) error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ask, c.answer = ask, answer
 }
 
 func withReady() state { return state{Ready: true} }
