@@ -153,11 +153,14 @@ func exactly(names ...string) cobra.PositionalArgs {
 		if len(args) == len(names) {
 			return nil
 		}
+		if f := cmd.Flags().ShorthandLookup("f"); len(names) == 0 && f != nil && (f.Name == "filename" || f.Name == "file") {
+			return &usageError{err: fmt.Errorf("%s stands alone: files are given with -f", args[0]), command: cmd.CommandPath()}
+		}
 		what := "no argument"
 		if len(names) > 0 {
 			what = strings.Join(names, " ")
 		}
-		return &usageError{err: fmt.Errorf("want %s, got %d arguments", what, len(args)), command: cmd.CommandPath()}
+		return &usageError{err: fmt.Errorf("want %s, got %s", what, amount(uint64(len(args)), "argument")), command: cmd.CommandPath()}
 	}
 }
 
