@@ -62,7 +62,7 @@ func TestFormsTakeRefusals(t *testing.T) {
 		t.Errorf("an unknown outcome is tried again by another key: %+v", f)
 	}
 	f = p.form(nil)
-	if !f.refused(&types.Problem{Status: 412, Code: "version_mismatch", Extra: map[string]any{"version": "42"}}) || f.Problem.Changed.By != "bob" || f.get("ttl") != "1h" {
+	if !f.refused(&types.Problem{Status: 412, Code: "version_mismatch", Extra: map[string]any{"version": float64(42)}}) || f.Problem.Changed.By != "bob" || f.get("ttl") != "1h" {
 		t.Errorf("changed meanwhile: %+v", f.Problem)
 	}
 	for _, err := range []error{&types.Problem{Status: 401, Code: "unauthenticated"}, &types.Problem{Status: 404, Code: "not_found"}, nil} {
