@@ -49,117 +49,77 @@ func (v *View) Lease(id LeaseID) (Lease, bool) {
 }
 
 // Leases returns a page of the chosen leases. Ids are in order of time, so that is the order of all
-// indexes too. The most telling index is walked, the rest is filtered.
+// indexes too. What the indexes tell is walked together, the rest is filtered.
 func (v *View) Leases(sel LeaseSelector, p LeasePage) []Lease {
-	var list []Lease
-	chosen := v.chosen(&sel)
-	visit := func(id []byte) bool {
-		if l, ok := leases.read(v, id); ok && chosen(&l) {
-			list = append(list, l)
-		}
-		return len(list) < p.Limit
-	}
-	if p.Limit <= 0 {
-		return nil
-	}
-	if len(sel.IDs) > 0 {
-		ids := sel.sortedIDs()
-		if p.Order == NewestFirst {
-			slices.Reverse(ids)
-		}
-		for _, id := range ids {
-			past := p.After == "" || id > p.After && p.Order == OldestFirst || id < p.After && p.Order == NewestFirst
-			if past && !visit([]byte(id)) {
-				break
-			}
-		}
-		return list
-	}
-	if bucket, derived, ok := sel.index(); ok {
-		eachRow(v.tx, bucket, derived, []byte(p.After), p.Order == NewestFirst, visit)
-		return list
-	}
-	c := v.tx.Bucket([]byte(leases.bucket)).Cursor()
-	var k []byte
-	if p.Order == NewestFirst {
-		for k = seekBefore(c, nil, []byte(p.After)); k != nil && visit(k); k, _ = c.Prev() {
-			continue
-		}
-		return list
-	}
-	k, _ = c.Seek([]byte(p.After))
-	if string(k) == string(p.After) && k != nil {
-		k, _ = c.Next()
-	}
-	for ; k != nil && visit(k); k, _ = c.Next() {
-		continue
-	}
-	return list
+	return v.leasesOn(v.idsOf(&sel, p.Order, sel.livesIn()), &sel, p)
 }
 
 // LeasesIn returns up to limit chosen leases that are in one of the states, oldest first, beginning after
 // the one named. Leases in other states, the many that ended above all, are not read.
 func (v *View) LeasesIn(states []LeaseState, sel LeaseSelector, after LeaseID, limit int) []Lease {
-	var list []Lease
-	if limit <= 0 {
+	if len(states) == 0 {
 		return nil
 	}
-	v.eachIn(states, sel, after, func(l Lease) bool {
-		list = append(list, l)
-		return len(list) < limit
-	})
-	return list
+	return v.leasesOn(v.idsOf(&sel, OldestFirst, states), &sel, LeasePage{After: after, Limit: limit, Order: OldestFirst})
 }
 
 // CountLeases counts the chosen leases that are in one of the states.
 func (v *View) CountLeases(sel LeaseSelector, states []LeaseState) uint64 {
+	if len(states) == 0 {
+		return 0
+	}
 	var n uint64
-	v.eachIn(states, sel, "", func(Lease) bool {
+	v.eachLease(v.idsOf(&sel, OldestFirst, states), &sel, "", func(Lease) bool {
 		n++
 		return true
 	})
 	return n
 }
 
-func (v *View) eachIn(states []LeaseState, sel LeaseSelector, after LeaseID, visit func(Lease) bool) {
-	var in []walk
-	for _, s := range states {
-		in = append(in, v.filed("leases_by_state", []byte(s)))
+// leasesOn returns a page of the chosen leases among those that are walked.
+func (v *View) leasesOn(ids walk, sel *LeaseSelector, p LeasePage) []Lease {
+	var list []Lease
+	if p.Limit > 0 {
+		v.eachLease(ids, sel, p.After, func(l Lease) bool {
+			list = append(list, l)
+			return len(list) < p.Limit
+		})
 	}
-	ids := union(in)
-	narrow := sel
-	narrow.States = nil // the states are walked as it is
-	if len(sel.IDs) > 0 {
-		ids = common(ids, sel.named())
-	}
-	if bucket, derived, ok := narrow.index(); ok {
-		ids = common(ids, v.filed(bucket, derived))
-	}
-	chosen := v.chosen(&sel)
-	for id := ids(following([]byte(after))); id != nil; id = ids(following(id)) {
+	return list
+}
+
+func (v *View) eachLease(ids walk, sel *LeaseSelector, after LeaseID, visit func(Lease) bool) {
+	chosen := v.chosen(sel)
+	for id := ids([]byte(after), true); id != nil; id = ids(id, true) {
 		if l, ok := leases.read(v, id); ok && chosen(&l) && !visit(l) {
 			return
 		}
 	}
 }
 
-// sortedIDs are the leases that are named, each once.
-func (s *LeaseSelector) sortedIDs() []LeaseID {
-	return slices.Compact(slices.Sorted(slices.Values(s.IDs)))
-}
-
-// named walks the leases that are named.
-func (s *LeaseSelector) named() walk {
-	ids := s.sortedIDs()
-	return func(from []byte) []byte {
-		at, _ := slices.BinarySearch(ids, LeaseID(from))
-		if at == len(ids) {
-			return nil
-		}
-		return []byte(ids[at])
+// idsOf walks the ids of leases in one of the states (none: in any) as far as indexes tell which are chosen.
+func (v *View) idsOf(sel *LeaseSelector, order LeaseOrder, states []LeaseState) walk {
+	var all []walk
+	if len(sel.IDs) > 0 {
+		all = append(all, listed(sel.IDs, order))
 	}
+	if bucket, derived, ok := sel.index(); ok {
+		all = append(all, v.filed(bucket, derived, order))
+	}
+	if len(states) > 0 {
+		var in []walk
+		for _, s := range states {
+			in = append(in, v.filed("leases_by_state", []byte(s), order))
+		}
+		all = append(all, union(in, order))
+	}
+	if len(all) == 0 {
+		return walkRows(v.tx.Bucket([]byte(leases.bucket)).Cursor(), nil, order)
+	}
+	return common(all)
 }
 
+// index returns the most telling index of what is chosen besides states.
 func (s *LeaseSelector) index() (bucket string, derived []byte, ok bool) {
 	switch {
 	case s.Username != "":
@@ -169,8 +129,6 @@ func (s *LeaseSelector) index() (bucket string, derived []byte, ok bool) {
 	case len(s.Labels) > 0 && !s.SecretLabels:
 		k := slices.Sorted(maps.Keys(s.Labels))[0]
 		return "leases_by_label", labelKey(k, s.Labels[k]), true
-	case len(s.States) == 1 && stateOf(s.States[0]) != "":
-		return "leases_by_state", []byte(stateOf(s.States[0])), true
 	case s.Account != "":
 		return "leases_by_account", []byte(s.Account), true
 	case s.Connection != "":
@@ -179,6 +137,21 @@ func (s *LeaseSelector) index() (bucket string, derived []byte, ok bool) {
 		return "leases_by_environment", []byte(s.Environments[0]), true
 	}
 	return "", nil, false
+}
+
+// livesIn returns the states of the leases that are shown with the chosen words, empty when they may be in any.
+func (s *LeaseSelector) livesIn() []LeaseState {
+	var states []LeaseState
+	for _, shown := range s.States {
+		state := stateOf(shown)
+		if state == "" {
+			return nil
+		}
+		if !slices.Contains(states, state) {
+			states = append(states, state)
+		}
+	}
+	return states
 }
 
 // stateOf returns the state of all leases that are shown with a word, empty when there are several.
@@ -291,59 +264,3 @@ func (v *View) LeaseIDs(state LeaseState, after LeaseID, limit int) []LeaseID {
 	})
 	return list
 }
-
-// walk goes through ids in order. It returns the first one that is not before from, which never goes back;
-// nil: there is none.
-type walk func(from []byte) []byte
-
-// filed walks the ids filed under a derived key of an index.
-func (v *View) filed(bucket string, derived []byte) walk {
-	c := v.tx.Bucket([]byte(bucket)).Cursor()
-	prefix := rowKey(derived, nil)
-	var row, target []byte
-	return func(from []byte) []byte {
-		target = append(append(target[:0], prefix...), from...)
-		if row != nil && bytes.Compare(row, target) < 0 {
-			row, _ = c.Next() // mostly that is it, and cheaper than seeking
-		}
-		if row == nil || bytes.Compare(row, target) < 0 {
-			row, _ = c.Seek(target)
-		}
-		if !bytes.HasPrefix(row, prefix) {
-			return nil
-		}
-		return row[len(prefix):]
-	}
-}
-
-// union walks the ids of all walks.
-func union(all []walk) walk {
-	return func(from []byte) []byte {
-		var first []byte
-		for _, w := range all {
-			if id := w(from); id != nil && (first == nil || bytes.Compare(id, first) < 0) {
-				first = id
-			}
-		}
-		return first
-	}
-}
-
-// common walks the ids that two walks share. Each leaps to where the other one is, so it takes no more
-// steps than the shorter one has ids.
-func common(a, b walk) walk {
-	return func(from []byte) []byte {
-		for {
-			id := a(from)
-			if id == nil {
-				return nil
-			}
-			if from = b(id); from == nil || bytes.Equal(from, id) {
-				return from
-			}
-		}
-	}
-}
-
-// following returns the least key that comes after id.
-func following(id []byte) []byte { return append(bytes.Clone(id), 0) }

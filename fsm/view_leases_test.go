@@ -31,50 +31,88 @@ func mustEnded(t *testing.T, n int, states map[int]LeaseState) *player {
 	return p
 }
 
-// Pages of some states are what one would filter out of all leases, whatever the index and wherever a page ends.
-func TestLeasesInStates(t *testing.T) {
+// Pages are what one would filter out of all leases, whatever the indexes, the order and wherever a page ends.
+func TestPagesOfLeases(t *testing.T) {
 	p := mustEnded(t, 40, map[int]LeaseState{
 		3: Active, 4: Pending, 7: Active, 8: Revoking, 9: Pending, 20: Active, 21: Active, 30: Revoking, 38: Pending, 39: Active,
 	})
-	for name, sel := range map[string]LeaseSelector{
-		"all":         {},
-		"everywhere":  {Environments: []Pattern{"*"}},
-		"environment": {Environments: []Pattern{"payments/production"}},
-		"elsewhere":   {Environments: []Pattern{"billing/*"}},
-		"label":       {Labels: map[string]string{"n": "1"}},
-		"account":     {Account: "alice"},
-		"secret":      {Secret: "payments/production/orders-ro", States: []string{"active", "revoking"}},
-		"a state":     {States: []string{"active"}},
-		"username":    {Username: "u-L0020"},
-		"nobody":      {Account: "bob"},
-	} {
-		for _, states := range [][]LeaseState{{Pending, Active}, {Active, Pending}, {Revoking}, {Revoked}, {Active, Revoked, Pending}, nil} {
-			mustView(t, p.state, func(v *View) {
-				var want []Lease
-				for _, l := range v.Leases(sel, LeasePage{Limit: 100, Order: OldestFirst}) {
-					if slices.Contains(states, l.State) {
-						want = append(want, l)
-					}
-				}
-				for _, limit := range []int{1, 2, 3, 100} {
-					var got []Lease
-					for after := LeaseID(""); ; after = got[len(got)-1].ID {
-						page := v.LeasesIn(states, sel, after, limit)
-						got = append(got, page...)
-						if len(page) < limit {
-							break
-						}
-					}
-					if d := cmp.Diff(want, got); d != "" {
-						t.Errorf("%s in %v, pages of %d (-want +got):\n%s", name, states, limit, d)
-					}
-				}
-				if n := v.CountLeases(sel, states); n != uint64(len(want)) {
-					t.Errorf("%s in %v: counted %d, want %d", name, states, n, len(want))
-				}
-			})
+	limits := []int{1, 2, 3, 100}
+	pages := func(limit int, page func(after LeaseID) []Lease) (all []LeaseID) {
+		for after := LeaseID(""); ; after = all[len(all)-1] {
+			list := page(after)
+			for _, l := range list {
+				all = append(all, l.ID)
+			}
+			if len(list) < limit {
+				return all
+			}
 		}
 	}
+	for name, sel := range map[string]LeaseSelector{
+		"all":            {},
+		"everywhere":     {Environments: []Pattern{"*"}},
+		"environment":    {Environments: []Pattern{"payments/production"}},
+		"elsewhere":      {Environments: []Pattern{"billing/*"}},
+		"label":          {Labels: map[string]string{"n": "1"}},
+		"account":        {Account: "alice"},
+		"secret":         {Secret: "payments/production/orders-ro", States: []string{"active", "revoking"}},
+		"a state":        {States: []string{"active"}},
+		"live":           {States: []string{"pending", "active", "revoking"}},
+		"live, labelled": {States: []string{"pending", "active", "revoking"}, Labels: map[string]string{"n": "1"}},
+		"ended":          {States: []string{"revoked", "expired", "failed"}, Account: "alice"},
+		"stuck":          {States: []string{"stuck"}},
+		"forgotten":      {States: []string{"forgotten", "active"}},
+		"username":       {Username: "u-L0020"},
+		"nobody":         {Account: "bob"},
+		"ids":            {IDs: []LeaseID{"L0039", "L0003", "L0010", "L0010", "L9999", "L0000"}},
+		"ids, ended":     {IDs: []LeaseID{"L0039", "L0003", "L0010"}, States: []string{"revoked"}},
+	} {
+		mustView(t, p.state, func(v *View) {
+			for _, order := range []LeaseOrder{OldestFirst, NewestFirst} {
+				var chosen []Lease
+				is := v.chosen(&sel)
+				for i := range 40 {
+					if order == NewestFirst {
+						i = 39 - i
+					}
+					if l, ok := v.Lease(LeaseID(fmt.Sprintf("L%04d", i))); ok && is(&l) {
+						chosen = append(chosen, l)
+					}
+				}
+				for _, limit := range limits {
+					got := pages(limit, func(after LeaseID) []Lease { return v.Leases(sel, LeasePage{After: after, Limit: limit, Order: order}) })
+					if d := cmp.Diff(idsIn(chosen, nil), got); d != "" {
+						t.Errorf("%s, order %d, pages of %d (-want +got):\n%s", name, order, limit, d)
+					}
+				}
+				if order == NewestFirst {
+					continue
+				}
+				for _, states := range [][]LeaseState{{Pending, Active}, {Active, Pending}, {Revoking}, {Revoked}, {Active, Revoked, Pending}, {}} {
+					want := idsIn(chosen, states)
+					for _, limit := range limits {
+						got := pages(limit, func(after LeaseID) []Lease { return v.LeasesIn(states, sel, after, limit) })
+						if d := cmp.Diff(want, got); d != "" {
+							t.Errorf("%s in %v, pages of %d (-want +got):\n%s", name, states, limit, d)
+						}
+					}
+					if n := v.CountLeases(sel, states); n != uint64(len(want)) {
+						t.Errorf("%s in %v: counted %d, want %d", name, states, n, len(want))
+					}
+				}
+			}
+		})
+	}
+}
+
+// idsIn are the ids of the leases in one of the states; nil: in any.
+func idsIn(list []Lease, states []LeaseState) (ids []LeaseID) {
+	for _, l := range list {
+		if states == nil || slices.Contains(states, l.State) {
+			ids = append(ids, l.ID)
+		}
+	}
+	return ids
 }
 
 // Leases that ended a while ago are most of all: what looks for live ones reads none of them.
@@ -93,6 +131,9 @@ func TestEndedLeasesAreNotRead(t *testing.T) {
 		mustView(t, p.state, func(v *View) {
 			v.cache = map[cacheKey]any{} // it tells what was read
 			v.LeasesIn([]LeaseState{Pending, Active}, sel, "", 10)
+			shown := sel
+			shown.States = []string{"pending", "active", "revoking"}
+			v.Leases(shown, LeasePage{Limit: 10})
 			v.CountLeases(sel, []LeaseState{Pending, Active})
 			read := 0
 			for k := range v.cache {
