@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/klauspost/compress/gzhttp"
 )
 
 // Config says what a Console works with.
@@ -42,6 +44,7 @@ type Console struct {
 	handler   http.Handler
 	templates *template.Template
 	static    *static
+	compress  func(http.Handler) http.HandlerFunc
 	sessions  sessions
 	screens   map[string]bool // paths of the navigation that there are
 
@@ -69,6 +72,10 @@ func New(config Config) (*Console, error) {
 	c := &Console{config: config, log: config.Logger, mux: http.NewServeMux(), screens: map[string]bool{}}
 	c.closing, c.closed = context.WithCancel(context.Background())
 	var err error
+	// Only what is asked for by GET is compressed: it holds no values, which the size of an answer could tell about.
+	if c.compress, err = gzhttp.NewWrapper(gzhttp.ContentTypes([]string{"text/html"})); err != nil {
+		return nil, err
+	}
 	if c.static, err = newStatic(); err != nil {
 		return nil, err
 	}
@@ -107,7 +114,7 @@ func (c *Console) routes() {
 // get adds a page.
 func (c *Console) get(path string, handle func(*page) error) {
 	c.screens[path] = true
-	c.mux.Handle("GET "+path, c.page(handle))
+	c.mux.Handle("GET "+path, c.compress(c.page(handle)))
 }
 
 // form adds a page with a form: the same function shows it and takes what is sent.

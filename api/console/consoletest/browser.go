@@ -46,6 +46,7 @@ type Browser struct {
 	t     testing.TB
 	house *House
 	ctx   context.Context
+	close func()
 	base  string
 
 	mu       sync.Mutex
@@ -61,7 +62,7 @@ func (h *House) Browser(node int, token string) *Browser {
 		h.t.Fatalf("starting chromium (scripts/need chromium installs it): %v", shared.browser.err)
 	}
 	ctx, cancel := chromedp.NewContext(shared.browser.ctx, chromedp.WithNewBrowserContext())
-	b := &Browser{t: h.t, house: h, ctx: ctx, base: h.URL(node)}
+	b := &Browser{t: h.t, house: h, ctx: ctx, close: cancel, base: h.URL(node)}
 	h.must(chromedp.Do(ctx))
 	h.must(chromedp.Listen(ctx, b.hear))
 	b.do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(runtime.Enable, cdp.Empty{}))
@@ -70,7 +71,7 @@ func (h *House) Browser(node int, token string) *Browser {
 		b.do(call(network.SetCookie, network.SetCookieParams{Name: cookie.Name, Value: cookie.Value, URL: b.base + "/", HTTPOnly: new(true), SameSite: network.CookieSameSiteStrict}))
 	}
 	h.t.Cleanup(func() {
-		if h.t.Failed() {
+		if h.t.Failed() && ctx.Err() == nil {
 			h.t.Logf("at its end the page was %s:\n%s", b.eval("location.href"), b.eval("document.body.innerText"))
 		}
 		cancel()
@@ -82,6 +83,9 @@ func (h *House) Browser(node int, token string) *Browser {
 	})
 	return b
 }
+
+// Close closes its window before the test ends.
+func (b *Browser) Close() { b.close() }
 
 // call is a command of the protocol as a step.
 func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
