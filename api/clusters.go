@@ -20,6 +20,7 @@ func (r *routes) cluster() {
 	s := r.server
 	register(r, route{id: "cluster-get", action: "cluster:get", method: http.MethodGet, path: "/cluster", summary: "Get how the answering node sees the cluster; stale unless said"}, s.getCluster)
 	register(r, route{id: "cluster-members", action: "cluster:get", method: http.MethodGet, path: "/cluster/members", summary: "List the cluster's nodes; stale unless said"}, s.listMembers)
+	register(r, route{id: "cluster-activity", action: "cluster:get", method: http.MethodGet, path: "/cluster/activity", summary: "Count the leases of the last hour and the next, minute by minute; stale unless said"}, s.getActivity)
 }
 
 func (s *Server) getCluster(_ context.Context, c *call, _ *ClusterGet) (*body[types.Cluster], error) {

@@ -152,6 +152,7 @@ type View interface {
 	EventsSince(fsm.Instant) fsm.EventPosition
 	LastEvents(count, scan int, filter fsm.EventFilter, seen func(*fsm.Event) bool) fsm.EventPosition
 	Census(now fsm.Instant) fsm.Census
+	Ends(from fsm.Instant, span time.Duration, n int) []uint64
 	Lock(fsm.LockID) (fsm.Lock, bool)
 	Locks(after fsm.LockID, limit int) []fsm.Lock
 	Operation(fsm.OperationID) (fsm.Operation, bool)

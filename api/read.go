@@ -162,5 +162,5 @@ func pause(ctx context.Context, wait time.Duration) bool {
 func isWrite(method string) bool { return method != http.MethodGet && method != http.MethodHead }
 
 func isClusterPath(path string) bool {
-	return path == apiPrefix+"/cluster" || path == apiPrefix+"/cluster/members" || strings.HasPrefix(path, apiPrefix+"/cluster/members/")
+	return path == apiPrefix+"/cluster" || path == apiPrefix+"/cluster/activity" || path == apiPrefix+"/cluster/members" || strings.HasPrefix(path, apiPrefix+"/cluster/members/")
 }

@@ -118,17 +118,18 @@ type Config struct {
 // Server serves the API at one node. It is an http.Handler for clients; [Server.Forwarded] is the one
 // for other nodes.
 type Server struct {
-	config  Config
-	log     *slog.Logger
-	router  *mux.Router
-	public  http.Handler
-	inside  http.Handler
-	openAPI []byte
-	vault   *vault.Server
-	streams *streams
-	limits  *limits
-	tail    *tail
-	list    []Route
+	config   Config
+	log      *slog.Logger
+	router   *mux.Router
+	public   http.Handler
+	inside   http.Handler
+	openAPI  []byte
+	vault    *vault.Server
+	streams  *streams
+	limits   *limits
+	tail     *tail
+	activity *activity
+	list     []Route
 
 	refusals *rate.Limiter // of records of requests that were refused
 
@@ -176,7 +177,7 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: slog.New(RequestIDs(config.Logger.Handler())),
-		streams: newStreams(config.MaxStreams), limits: newLimits(config.Limits), tail: &tail{state: config.State},
+		streams: newStreams(config.MaxStreams), limits: newLimits(config.Limits), tail: &tail{state: config.State}, activity: &activity{state: config.State},
 		refusals: rate.NewLimiter(50, 500),
 	}
 	s.vault = s.newVault()

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bytes"
 	"encoding/binary"
+	"time"
 
 	"go.etcd.io/bbolt"
 )
@@ -114,4 +115,26 @@ func fillStuck(tx *bbolt.Tx) error {
 		}
 	}
 	return nil
+}
+
+// Ends counts the active leases that end within each of n spans of time that follow each other, the first from an
+// instant on. It costs a tenth of a microsecond for each of these leases.
+func (v *View) Ends(from Instant, span time.Duration, n int) []uint64 {
+	counts := make([]uint64, n)
+	pending := map[string]bool{} // due at their create deadlines, which are no ends; there are few
+	eachRow(v.tx, "leases_by_state", []byte(Pending), nil, false, func(id []byte) bool {
+		pending[string(id)] = true
+		return true
+	})
+	due := v.tx.Bucket([]byte("leases_by_due")).Cursor()
+	for k, _ := due.Seek(bigEndian(uint64(from))); k != nil; k, _ = due.Next() {
+		at := int(Instant(binary.BigEndian.Uint64(k)).Sub(from) / span)
+		if at >= n {
+			break
+		}
+		if !pending[string(k[9:])] {
+			counts[at]++
+		}
+	}
+	return counts
 }

@@ -89,3 +89,23 @@ func BenchmarkCensus(b *testing.B) {
 		}
 	}
 }
+
+// Ends are those of active leases: not what is pending, ended, due before or due after.
+func TestEnds(t *testing.T) {
+	p := mustPlay(t)
+	for i, ttl := range []string{"59s", "1m", "1m", "119s", "2m", "1h", "1m", "1m"} {
+		p.play(fmt.Sprintf(`> 10s prepare_lease {"ID":"L%d",%s,"Username":"u%d","Name":"a","TTL":"~%s"}`, i, prepare, i, ttl), false)
+		if i != 6 { // that one stays pending
+			p.play(fmt.Sprintf(`> 10s activate_lease {"ID":"L%d"}`, i), false)
+		}
+	}
+	p.play(`> 10s begin_revoke {"ID":"L7","Cause":"revoke"}`, false)
+	mustView(t, p.state, func(v *View) {
+		if d := cmp.Diff([]uint64{3, 1}, v.Ends(epoch.Add(70*time.Second), time.Minute, 2)); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+		if d := cmp.Diff([]uint64{1, 3, 1}, v.Ends(epoch.Add(10*time.Second), time.Minute, 3)); d != "" {
+			t.Errorf("with what is pending at its create deadline (-want +got):\n%s", d)
+		}
+	})
+}

@@ -16,6 +16,13 @@ func (c *Client) GetCluster(ctx context.Context, options ...Option) (types.Clust
 	return out, err
 }
 
+// GetActivity returns what happened with leases in the last hour and what comes in the next, as the node that answers counts it.
+func (c *Client) GetActivity(ctx context.Context, options ...Option) (types.Activity, error) {
+	var out types.Activity
+	err := c.do(ctx, "counting leases by the minute", &call{method: http.MethodGet, path: "/api/v1/cluster/activity", answer: &out}, options...)
+	return out, err
+}
+
 // GetClusterAt returns how the node at one address sees the cluster. It makes a single try and needs
 // no leader, so it shows what is left of a cluster that has lost its majority.
 func (c *Client) GetClusterAt(ctx context.Context, address string) (types.Cluster, error) {

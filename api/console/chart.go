@@ -1,12 +1,10 @@
 package console
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
 
-	"broker/api/client"
 	"broker/api/types"
 )
 
@@ -28,11 +26,8 @@ type chartBar struct {
 	Text         string // when, and how much
 }
 
-// The size of a chart in its own units: a minute is 5 wide.
-const (
-	chartMinutes = 60
-	chartHeight  = 60
-)
+// chartHeight is the height of a chart in its own units. A minute is 5 wide.
+const chartHeight = 60
 
 // chartOf draws values, a minute each from the given time on.
 func chartOf(id, title string, from time.Time, values []float64, say func(float64) string) chart {
@@ -53,135 +48,48 @@ func chartOf(id, title string, from time.Time, values []float64, say func(float6
 	return c
 }
 
-// How much history and how many leases the charts are made from.
-const (
-	chartEvents = 10 * types.MaxPage
-	chartLeases = 5 * types.MaxPage
-)
-
-// charts are made from the last hour of history and the next hour of leases, as far as the session may see them. partly says
-// what is left out of them.
+// charts are made from the leases of the last hour and the next. partly says what is left out of them.
 func (p *page) charts(live uint64) (list []chart, partly string, err error) {
-	now := p.Now()
-	from := now.Add(-chartMinutes * time.Minute)
-	issued, ended, since, err := p.activity(from)
-	if err != nil {
+	a, err := p.Client.GetActivity(p.ctx)
+	if err != nil || len(a.Past) == 0 || len(a.Ahead) == 0 {
 		return nil, "", err
 	}
-	late, ends, more, err := p.endings(from, now)
-	if err != nil {
-		return nil, "", err
+	from, now := a.Past[0].At, a.At
+	var sumIssued, sumEnding uint64
+	var issued, ended, late, ends []float64
+	for _, m := range a.Past {
+		sumIssued += m.Issued
+		issued, ended, late = append(issued, float64(m.Issued)), append(ended, float64(m.Ended)), append(late, float64(m.WorstLatenessMS)/1000)
 	}
-	number := func(what string) func(float64) string {
-		return func(n float64) string { return count(int(n), what, what+"s") }
+	for _, m := range a.Ahead {
+		sumEnding += m.Ending
+		ends = append(ends, float64(m.Ending))
 	}
-	total := func(values []float64) (sum float64) {
-		for _, one := range values {
-			sum += one
-		}
-		return sum
-	}
+	number := func(n float64) string { return count(int(n), "lease", "leases") }
 
-	levels := make([]float64, chartMinutes)
+	levels := make([]float64, len(issued))
 	for i, n := len(levels)-1, float64(live); i >= 0; i-- {
 		levels[i] = max(n, 0)
 		n += ended[i] - issued[i]
 	}
-	alive := chartOf("live", "Live leases", from, levels, number("lease"))
+	alive := chartOf("live", "Live leases", from, levels, number)
 	alive.Figure, alive.Note = fmt.Sprint(live), "now"
 
-	rate := chartOf("issued", "Issued", from, issued, number("lease"))
-	rate.Figure, rate.Note = fmt.Sprint(int(total(issued))), "in the last hour"
+	rate := chartOf("issued", "Issued", from, issued, number)
+	rate.Figure, rate.Note = fmt.Sprint(sumIssued), "in the last hour"
 
 	lateness := chartOf("late", "Expiry lateness", from, late, secondsText)
 	lateness.Figure, lateness.Note = secondsText(slices.Max(late)), "the worst of the last hour: from a lease's end until its login was gone"
 	lateness.Bad = slices.Max(late) > 60
 
-	next := chartOf("ends", "Ending in the next hour", now, ends, number("lease"))
+	next := chartOf("ends", "Ending in the next hour", now, ends, number)
 	next.From, next.To = "now", "in 60 min"
-	next.Figure, next.Note = fmt.Sprint(int(total(ends))), "unless they are renewed"
+	next.Figure, next.Note = fmt.Sprint(sumEnding), "unless they are renewed"
 
-	if since.After(from.Add(time.Minute)) {
-		partly = "So much happens that history is shown since " + since.UTC().Format("15:04") + " UTC only."
-	}
-	if more {
-		partly += fmt.Sprintf(" Of leases that end, the charts show %d.", chartLeases)
+	if a.Since.After(from) {
+		partly = "So much happens that history is counted since " + a.Since.UTC().Format("15:04") + " UTC only."
 	}
 	return []chart{alive, rate, lateness, next}, partly, nil
-}
-
-// activity counts leases that were issued and that ended, by minute. When there is too much history for all of it, it begins
-// later.
-func (p *page) activity(from time.Time) (issued, ended []float64, since time.Time, err error) {
-	query := client.EventQuery{EventFilter: client.EventFilter{Types: []string{"lease.issued", "lease.revoked", "lease.expired", "lease.forgotten"}}}
-	newest := query
-	newest.Last = types.MaxPage
-	found, err := p.Client.ListEvents(p.ctx, newest, client.ListOptions{Limit: types.MaxPage})
-	if err != nil {
-		return nil, nil, since, err
-	}
-	events := found.Items
-	if len(events) >= types.MaxPage && events[0].At.After(from) {
-		// As long a time as there is room for, if it goes on as it does now.
-		span := p.Now().Sub(events[0].At) * (chartEvents / types.MaxPage)
-		query.Since = from
-		if start := p.Now().Add(-span); start.After(from) {
-			query.Since = start
-		}
-		since = query.Since
-		events, _, err = every(chartEvents, func(list client.ListOptions) (types.Page[types.Event], error) {
-			return p.Client.ListEvents(p.ctx, query, list)
-		})
-		if err != nil {
-			return nil, nil, since, err
-		}
-	}
-	issued, ended = make([]float64, chartMinutes), make([]float64, chartMinutes)
-	for _, e := range events {
-		if at, ok := minuteOf(e.At.Sub(from)); ok {
-			if e.Type == "lease.issued" {
-				issued[at]++
-			} else {
-				ended[at]++
-			}
-		}
-	}
-	return issued, ended, since, nil
-}
-
-// endings are how late leases were gone, the worst of each minute in seconds, and how many end in each minute to come.
-func (p *page) endings(from, now time.Time) (late, ends []float64, more bool, err error) {
-	late, ends = make([]float64, chartMinutes), make([]float64, chartMinutes)
-	read := func(selector client.LeaseSelector, take func(types.Lease)) error {
-		found, left, err := every(chartLeases, func(list client.ListOptions) (types.Page[types.Lease], error) {
-			return p.Client.ListLeases(p.ctx, selector, list)
-		})
-		for _, one := range found {
-			take(one)
-		}
-		more = more || left
-		return err
-	}
-	err = read(client.LeaseSelector{States: []string{"expired"}, ExpiresAfter: from, ExpiresBefore: now}, func(l types.Lease) {
-		if l.EndedAt == nil {
-			return
-		}
-		if at, ok := minuteOf(l.ExpiresAt.Sub(from)); ok {
-			late[at] = max(late[at], l.EndedAt.Sub(l.ExpiresAt).Seconds())
-		}
-	})
-	err = cmp.Or(err, read(client.LeaseSelector{States: []string{"active"}, ExpiresAfter: now, ExpiresBefore: now.Add(chartMinutes * time.Minute)}, func(l types.Lease) {
-		if at, ok := minuteOf(l.ExpiresAt.Sub(now)); ok {
-			ends[at]++
-		}
-	}))
-	return late, ends, more, err
-}
-
-// minuteOf is the bar that something belongs to.
-func minuteOf(after time.Duration) (int, bool) {
-	at := int(after / time.Minute)
-	return at, after >= 0 && at < chartMinutes
 }
 
 // secondsText says a length of time in as few digits as tell something.

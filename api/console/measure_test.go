@@ -52,6 +52,16 @@ func TestFullListOfLeases(t *testing.T) {
 	tell(t, "first paint, ms, nothing cached", first, 1, 300)
 	tell(t, "first paint, ms, again", again, 1, 300)
 
+	for _, path := range []string{"/ui/", "/ui/environments/payments/production", "/ui/history", "/ui/cluster", "/ui/connections"} {
+		var times []float64
+		b := h.Browser(1, h.Token())
+		for range 5 {
+			b.Open(path)
+			times = append(times, lookAt(t, b).Answer)
+		}
+		b.Close()
+		tell(t, "first byte of "+path+", ms", times, 1, 300)
+	}
 	var at3 []*consoletest.Browser
 	for node := range 3 {
 		b := h.Browser(node+1, h.Token())
