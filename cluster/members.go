@@ -37,11 +37,12 @@ func (n *Node) letIn(ctx context.Context, ask joinRequest) error {
 	}
 	known, _ := n.cfg.Roster.Member(ask.NodeID)
 	switch {
-	case old == nil:
+	case old == nil && ask.Fresh:
 		return n.admitNew(ctx, joining, ask.Instance)
-	case ask.Fresh && (old.Suffrage == raft.Voter || known.Instance != ask.Instance):
+	case old != nil && ask.Fresh && (old.Suffrage == raft.Voter || known.Instance != ask.Instance):
 		return n.replace(ctx, *old, joining, ask.Instance)
-	case !ask.Fresh && known.Instance != "" && known.Instance != ask.Instance:
+	case !ask.Fresh && (old == nil || known.Instance != "" && known.Instance != ask.Instance):
+		// A removed node asks too when its log names it no more and it has not taken that for its removal yet.
 		return fmt.Errorf("%w: the data directory of node %q is of an earlier membership: empty it and let the node join anew", ErrJoinRefused, ask.NodeID)
 	case old.Address == joining.Address:
 		return nil

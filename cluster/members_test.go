@@ -233,6 +233,24 @@ func TestRemovedWhileAway(t *testing.T) {
 	}
 }
 
+// A node that was removed while it was away may come back, receive the entry that removes it, and ask at once to be found
+// where it is, as its log names no address of it. That makes it no member again.
+func TestRemovedNodeIsNotLetInAgain(t *testing.T) {
+	w := newWatched(t, 3, nil)
+	leader := w.WaitLeader()
+	gone := w.Followers(leader)[0]
+	if err := leader.Live().RemoveMember(within(t, time.Minute), gone.ID, "", false); err != nil {
+		t.Fatal(err)
+	}
+	err := gone.Live().AskAdmission(within(t, time.Minute), leader.Live().Status().ClusterAddr)
+	if err == nil || !strings.Contains(err.Error(), "of an earlier membership") {
+		t.Errorf("it asked, and the leader answered %v", err)
+	}
+	if m, ok := memberOf(leader, gone.ID); ok {
+		t.Errorf("it is a member again: %+v", m)
+	}
+}
+
 func TestRemovingLeaderTransfersFirst(t *testing.T) {
 	w := newWatched(t, 3, nil)
 	old := w.WaitLeader()
