@@ -65,8 +65,12 @@ func (s *Server) listMembers(_ context.Context, _ *call, _ *ClusterGet) (*body[t
 	return &body[types.Page[types.Member]]{types.Page[types.Member]{Items: members}}, nil
 }
 
-// serveHealth answers whether the process serves at all.
+// serveHealth answers whether the node lives: it has started, and the process serves.
 func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	if s.config.Up != nil && !s.config.Up() {
+		s.writeHealth(w, http.StatusServiceUnavailable, "starting")
+		return
+	}
 	s.writeHealth(w, http.StatusOK, "ok")
 }
 

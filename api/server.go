@@ -99,6 +99,9 @@ type Config struct {
 	// VaultStandby is the status of /v1/sys/health at a node that does not lead, but serves. Zero: 200.
 	VaultStandby int
 
+	// Up reports whether the node has opened its data and gives up no more; before that it is not healthy. Nil: it is up.
+	Up func() bool
+
 	// Metrics serves the metrics of this node to who may read them. Nil: there is no such route.
 	Metrics http.Handler
 

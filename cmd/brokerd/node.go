@@ -98,6 +98,7 @@ type node struct {
 
 	dir    *dataDir // nil: not taken yet
 	url    string
+	up     atomic.Bool   // its data are open, it is a member, and it does not give up any more
 	failed chan error    // why the node cannot go on, though nobody told it to stop
 	leave  chan struct{} // the cluster has the node leave
 
@@ -202,7 +203,11 @@ func startNode(ctx context.Context, c config, log *slog.Logger, stdout io.Writer
 	n.watchers.Go(func() { n.watchTrust(watching) })
 	n.watchers.Go(func() { n.watchSealing(watching) })
 	n.watchers.Go(func() { n.anchorAudit(watching, anchorInterval) })
-	return n, n.serveSocket()
+	if err := n.serveSocket(); err != nil {
+		return n, err
+	}
+	n.up.Store(true)
+	return n, nil
 }
 
 // halt ends the process: a node that cannot apply or store what the others do is of no use to them.
@@ -284,6 +289,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Snapshot:      n.snapshot,
 		Version:       version,
 		VaultStandby:  n.config.VaultStandbyStatus,
+		Up:            n.up.Load,
 		Metrics:       n.metrics.Handler(),
 		Observer:      n.metrics,
 		Tracer:        n.tracer,

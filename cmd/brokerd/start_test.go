@@ -9,12 +9,15 @@ import (
 	"hash/crc64"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"broker/cluster"
 	"broker/fsm"
@@ -228,6 +231,43 @@ func TestSecondProcessInADirectory(t *testing.T) {
 	again, err := os.Stat(filepath.Join(dir, "state", "state.db"))
 	if err != nil || !os.SameFile(state, again) {
 		t.Errorf("the second one took the state file of the first: %v", err)
+	}
+}
+
+// A node that may still give up is not healthy, though its API is served already.
+func TestHealthyOnceItIsUp(t *testing.T) {
+	c := loneConfig(t, filepath.Join(t.TempDir(), "data"))
+	healthz := func() int {
+		res, err := http.Get("http://" + c.APIListen + "/healthz")
+		if err != nil {
+			return 0
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	n := mustNode(t, c)
+	if got := healthz(); got != http.StatusOK {
+		t.Errorf("a node that is up: %d", got)
+	}
+	n.stop()
+
+	log, err := bbolt.Open(filepath.Join(c.DataDir, "raft.db"), 0o600, nil) // the node waits for it a while
+	must(t, err)
+	defer log.Close()
+	gaveUp := make(chan error, 1)
+	go func() { _, err := startNode(t.Context(), c, c.logger(), io.Discard); gaveUp <- err }()
+	for {
+		select {
+		case err := <-gaveUp:
+			if err == nil || !strings.Contains(err.Error(), "in use by another process") {
+				t.Errorf("it did not give up: %v", err)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+			if got := healthz(); got != 0 && got != http.StatusServiceUnavailable {
+				t.Fatalf("a node that has not opened its log: %d", got)
+			}
+		}
 	}
 }
 
