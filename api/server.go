@@ -80,6 +80,9 @@ type Config struct {
 	// MaxStreams is how many event streams may be open at once. Zero: 1000.
 	MaxStreams int
 
+	// MaxStreamsEach is how many of them one account may have. Zero: a quarter of MaxStreams, one at least.
+	MaxStreamsEach int
+
 	// Heartbeat is how long an event stream is silent at the most. Zero: 15 s.
 	Heartbeat time.Duration
 
@@ -163,6 +166,9 @@ func New(config Config) (*Server, error) {
 	if config.MaxStreams <= 0 {
 		config.MaxStreams = 1000
 	}
+	if config.MaxStreamsEach <= 0 {
+		config.MaxStreamsEach = max(1, config.MaxStreams/4)
+	}
 	if config.Heartbeat <= 0 {
 		config.Heartbeat = 15 * time.Second
 	}
@@ -180,7 +186,7 @@ func New(config Config) (*Server, error) {
 	}
 	s := &Server{
 		config: config, log: slog.New(RequestIDs(config.Logger.Handler())),
-		streams: newStreams(config.MaxStreams), limits: newLimits(config.Limits), tail: &tail{state: config.State}, activity: &activity{state: config.State},
+		streams: newStreams(config.MaxStreams, config.MaxStreamsEach), limits: newLimits(config.Limits), tail: &tail{state: config.State}, activity: &activity{state: config.State},
 		refusals: rate.NewLimiter(50, 500),
 	}
 	s.vault = s.newVault()

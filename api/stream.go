@@ -90,7 +90,7 @@ func (s *Server) streamEvents(ctx context.Context, c *call, in *EventStream) (*h
 			return nil, err
 		}
 	}
-	leave, err := s.streams.enter()
+	leave, err := s.streams.enter(c.identity.Account)
 	if err != nil {
 		return nil, err
 	}

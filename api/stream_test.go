@@ -174,7 +174,7 @@ func TestEventsAreChosenAndBegun(t *testing.T) {
 }
 
 func TestStreamRefusals(t *testing.T) {
-	kit := apitest.Start(t, func(c *api.Config) { brief(c); c.MaxStreams = 2 })
+	kit := apitest.Start(t, func(c *api.Config) { brief(c); c.MaxStreams, c.MaxStreamsEach = 3, 2 })
 	url := furnish(t, kit)
 	asStream := []string{"Accept", "application/json, text/event-stream;q=0.9"}
 	for name, row := range map[string]struct {
@@ -201,10 +201,15 @@ func TestStreamRefusals(t *testing.T) {
 	one, _ := follow(t, url, ""), follow(t, url, "")
 	got := ask(t, url, "GET", "/api/v1/events", "", asStream...)
 	if got.status != 429 || got.code() != "too_many_streams" || got.header.Get("Retry-After") == "" {
-		t.Errorf("a third stream: %d %s", got.status, got.text)
+		t.Errorf("a third stream of one account: %d %s", got.status, got.text)
+	}
+	other := []string{"Authorization", "Bearer " + person(t, url, "other", "user", "")}
+	follow(t, url, "", other...)
+	if got = ask(t, url, "GET", "/api/v1/events", "", append(asStream, other...)...); got.status != 429 || got.code() != "too_many_streams" {
+		t.Errorf("a fourth stream: %d %s", got.status, got.text)
 	}
 	one.response.Body.Close()
-	eventually(t, "a stream whose client went away is over", func() bool { return kit.Server.Streams() == 1 })
+	eventually(t, "a stream whose client went away is over", func() bool { return kit.Server.Streams() == 2 })
 	follow(t, url, "")
 }
 

@@ -3,26 +3,30 @@ package api
 import (
 	"context"
 	"sync"
+
+	"broker/fsm"
 )
 
 // streams are the open streams of a node: so many at most, and all end when the node stops.
 type streams struct {
-	most int
+	most int             // on the node
+	each int             // of one account
 	stop context.Context // done when the node stops
 	end  context.CancelFunc
 
 	mu   sync.Mutex
 	open int
+	of   map[fsm.AccountName]int // those of each account that has any
 }
 
-func newStreams(most int) *streams {
-	s := &streams{most: most}
+func newStreams(most, each int) *streams {
+	s := &streams{most: most, each: each, of: map[fsm.AccountName]int{}}
 	s.stop, s.end = context.WithCancel(context.Background())
 	return s
 }
 
-// enter counts a stream that begins; leave must be called at its end.
-func (s *streams) enter() (leave func(), err error) {
+// enter counts a stream of an account that begins; leave must be called at its end.
+func (s *streams) enter(account fsm.AccountName) (leave func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open >= s.most {
@@ -30,11 +34,20 @@ func (s *streams) enter() (leave func(), err error) {
 		p.Hint = "close streams that nobody reads, or ask another node"
 		return nil, p
 	}
+	if s.of[account] >= s.each {
+		p := problem(codeTooManyStreams, "this account has as many event streams open at this node as one may")
+		p.Hint = "close streams that nobody reads, or ask another node"
+		return nil, p
+	}
 	s.open++
+	s.of[account]++
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.open--
+		if s.of[account]--; s.of[account] == 0 {
+			delete(s.of, account)
+		}
 	}, nil
 }
 
