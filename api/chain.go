@@ -74,7 +74,7 @@ func (s *Server) name(next http.Handler, forwarded bool) http.Handler {
 		header := w.Header()
 		header.Set(types.HeaderRequestID, c.id)
 		header.Set(types.HeaderNode, s.config.Cluster.NodeID())
-		secure(header, r.TLS != nil && !forwarded) // of a forwarded request the node that took it knows
+		secure(header, !forwarded && s.config.Proxies.Encrypted(r)) // of a forwarded request the node that took it knows
 		if s.parting.Load() && !forwarded {
 			header.Set("Connection", "close")
 		}

@@ -105,6 +105,15 @@ func (s *Server) front(next http.Handler) http.Handler {
 	})
 }
 
+// Admit has what is served beside the API, such as pages, pass what stands before the API: how often a host asks, what the
+// head of a request may hold, by which names this node is asked. What it asks the API for is counted besides.
+func (s *Server) Admit(next http.Handler) http.Handler {
+	return s.name(s.speak(s.front(next)), false)
+}
+
+// Encrypted reports whether the connection of whoever asks is encrypted, as far as this node and trusted proxies know.
+func (s *Server) Encrypted(r *http.Request) bool { return s.config.Proxies.Encrypted(r) }
+
 // headProblem tells what is wrong with the head of a request.
 func headProblem(r *http.Request) *types.Problem {
 	if len(r.RequestURI) > maxURL {

@@ -23,6 +23,13 @@ type Config struct {
 	// known. Required.
 	ClusterID func() string
 
+	// Admit has requests for pages pass what stands before the API. Nil: they are served whoever asks, however often.
+	Admit func(http.Handler) http.Handler
+
+	// Encrypted reports whether the browser's own connection is encrypted, also where a proxy in front decrypts it.
+	// Nil: when the one to the node is.
+	Encrypted func(*http.Request) bool
+
 	NodeID  string // that serves; shown on every page
 	Version string // of the program, likewise
 
@@ -63,6 +70,9 @@ func New(config Config) (*Console, error) {
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
+	if config.Encrypted == nil {
+		config.Encrypted = func(r *http.Request) bool { return r.TLS != nil }
+	}
 	if config.Now == nil {
 		config.Now = time.Now
 	}
@@ -84,6 +94,9 @@ func New(config Config) (*Console, error) {
 	}
 	c.routes()
 	c.handler = c.guard(c.mux)
+	if config.Admit != nil {
+		c.handler = config.Admit(c.handler)
+	}
 	return c, nil
 }
 
@@ -161,7 +174,7 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		header.Set("Cross-Origin-Resource-Policy", "same-origin")
 		header.Set("Cross-Origin-Opener-Policy", "same-origin")
 		header.Set("Cache-Control", "no-store")
-		if r.TLS != nil {
+		if c.config.Encrypted(r) {
 			header.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if r.URL.Path == "/ui" {

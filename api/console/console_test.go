@@ -29,15 +29,18 @@ type desk struct {
 	url  string
 }
 
-// newDesk returns one that nobody is signed in at.
-func newDesk(t *testing.T) *desk {
+// newDesk returns one that nobody is signed in at. Changes alter the API's configuration.
+func newDesk(t *testing.T, changes ...func(*api.Config)) *desk {
 	t.Helper()
 	kit := apitest.Start(t, func(c *api.Config) {
 		c.Authorizer, c.LeaderTimeout = c.Access.(*access.Decider), 100*time.Millisecond
 		c.Snapshot = func() (api.Snapshot, error) { return wholeState{strings.NewReader("all of it")}, nil }
+		for _, change := range changes {
+			change(c)
+		}
 	})
 	pages, err := console.New(console.Config{
-		API: kit.Server, ClusterID: func() string { return "01TESTCLUSTER" }, NodeID: "n1", Version: "test", ReadTimeout: 300 * time.Millisecond,
+		API: kit.Server, Admit: kit.Server.Admit, Encrypted: kit.Server.Encrypted, ClusterID: func() string { return "01TESTCLUSTER" }, NodeID: "n1", Version: "test", ReadTimeout: 300 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +104,9 @@ func (d *desk) ask(method, path string, form url.Values, headers ...string) seen
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+		}
 		request.Header.Set(headers[i], headers[i+1])
 	}
 	response, err := d.http.Do(request)

@@ -67,7 +67,7 @@ func (s *sessions) drop(token string) {
 func (c *Console) cookieName(r *http.Request) string {
 	id := strings.ToLower(c.config.ClusterID())
 	name := "broker-" + id[:min(8, len(id))]
-	if r.TLS != nil {
+	if c.config.Encrypted(r) {
 		return "__Host-" + name
 	}
 	return name
@@ -75,7 +75,7 @@ func (c *Console) cookieName(r *http.Request) string {
 
 func (c *Console) cookie(r *http.Request, value string) *http.Cookie {
 	return &http.Cookie{
-		Name: c.cookieName(r), Value: value, Path: "/", HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+		Name: c.cookieName(r), Value: value, Path: "/", HttpOnly: true, Secure: c.config.Encrypted(r), SameSite: http.SameSiteStrictMode,
 	}
 }
 

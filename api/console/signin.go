@@ -93,7 +93,7 @@ const themeCookie = "broker-theme"
 
 func (c *Console) setTheme(p *page) error {
 	f := p.form(nil)
-	cookie := &http.Cookie{Name: themeCookie, Value: f.get("theme"), Path: "/ui/", SameSite: http.SameSiteStrictMode, HttpOnly: true, Secure: p.r.TLS != nil, MaxAge: 365 * 24 * 3600}
+	cookie := &http.Cookie{Name: themeCookie, Value: f.get("theme"), Path: "/ui/", SameSite: http.SameSiteStrictMode, HttpOnly: true, Secure: c.config.Encrypted(p.r), MaxAge: 365 * 24 * 3600}
 	if v := cookie.Value; v != "light" && v != "dark" {
 		cookie.Value, cookie.MaxAge = "", -1
 	}

@@ -3,6 +3,7 @@ package front
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 )
@@ -77,6 +78,25 @@ func (p Proxies) Client(peer netip.Addr, forwardedFor []string) netip.Addr {
 		}
 	}
 	return peer
+}
+
+// Encrypted reports whether a client's own connection is encrypted: the one a request came through or, where a trusted
+// proxy asked, the one that it says the client has (X-Forwarded-Proto). Whoever forges that makes his own cookies useless.
+func (p Proxies) Encrypted(r *http.Request) bool {
+	if r.TLS != nil {
+		return true
+	}
+	if !p.Trust(AddressOf(r.RemoteAddr)) {
+		return false
+	}
+	for _, line := range r.Header.Values("X-Forwarded-Proto") {
+		for one := range strings.SplitSeq(line, ",") { // one proxy behind another
+			if strings.EqualFold(strings.TrimSpace(one), "https") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // parseHop reads an address as proxies write it: with or without a port, IPv6 in brackets or not.

@@ -1,0 +1,91 @@
+package console_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"broker/api"
+	"broker/api/apitest"
+	"broker/api/console"
+	"broker/api/front"
+)
+
+// behindProxy has this machine's word about who asks be believed.
+func behindProxy(c *api.Config) { c.Proxies, _ = front.ParseProxies([]string{"127.0.0.1"}) }
+
+// Where the browser's connection is encrypted the cookie goes over no other, and nobody else's page can set it: at a node
+// that speaks TLS, and behind a proxy that does for it.
+func TestCookiesOverTLS(t *testing.T) {
+	d := newDesk(t, behindProxy)
+	pages, err := console.New(console.Config{API: d.kit.Server, ClusterID: func() string { return "01TESTCLUSTER" }})
+	d.must2(pages, err)
+	t.Cleanup(pages.Close)
+	encrypted := httptest.NewTLSServer(pages.Handler())
+	t.Cleanup(encrypted.Close)
+	plain := newDesk(t)
+	form := url.Values{"by": {"token"}, "token": {apitest.Token}}
+	for _, row := range []struct {
+		name, url string
+		at        *http.Client
+		headers   []string
+		secure    bool
+	}{
+		{"TLS", encrypted.URL, encrypted.Client(), nil, true},
+		{"behind a proxy that says https", d.url, d.http, []string{"X-Forwarded-Proto", "https", "Host", "console.example"}, true},
+		{"behind two", d.url, d.http, []string{"X-Forwarded-Proto", "HTTPS, http"}, true},
+		{"behind a proxy that says http", d.url, d.http, []string{"X-Forwarded-Proto", "http"}, false},
+		{"behind a proxy that says nothing", d.url, d.http, nil, false},
+		{"anybody who says https", plain.url, plain.http, []string{"X-Forwarded-Proto", "https"}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			at := &desk{t: t, url: row.url, http: &http.Client{Transport: row.at.Transport, CheckRedirect: d.http.CheckRedirect}}
+			got := at.ask("POST", "/ui/signin", form, row.headers...)
+			if len(got.Cookies()) != 1 {
+				t.Fatalf("%d %s", got.StatusCode, got.text)
+			}
+			one := got.Cookies()[0]
+			if prefixed := strings.HasPrefix(one.Name, "__Host-broker-"); one.Secure != row.secure || prefixed != row.secure || one.Path != "/" || one.Domain != "" || !one.HttpOnly || one.SameSite != http.SameSiteStrictMode {
+				t.Errorf("the cookie is %s", one)
+			}
+			if forever := got.Header.Get("Strict-Transport-Security") != ""; forever != row.secure {
+				t.Errorf("Strict-Transport-Security: %v", forever)
+			}
+			if got := at.get("/ui/leases", append(row.headers, "Cookie", one.Name+"="+one.Value)...); got.StatusCode != 200 {
+				t.Errorf("signed in: %d", got.StatusCode)
+			}
+			if got := at.get("/ui/leases", append(row.headers, "Cookie", strings.TrimPrefix(one.Name, "__Host-")+"="+one.Value)...); row.secure && got.StatusCode != http.StatusSeeOther {
+				t.Errorf("a cookie that another page can set is taken: %d", got.StatusCode)
+			}
+		})
+	}
+}
+
+// Pages pass what stands before the API: rates by address, names of the host, the form of paths.
+func TestPagesPassTheFrontDoor(t *testing.T) {
+	d := newDesk(t, behindProxy, func(c *api.Config) { c.Limits.Address = front.Rate{PerSecond: 0.001, Burst: 5} })
+	codes := map[int]int{}
+	for range 8 {
+		codes[d.get("/ui/signin", "X-Forwarded-For", "203.0.113.7").StatusCode]++
+	}
+	if codes[200] != 5 || codes[429] != 3 {
+		t.Errorf("one address was answered %v", codes)
+	}
+	if got := d.get("/ui/signin", "X-Forwarded-For", "203.0.113.8"); got.StatusCode != 200 {
+		t.Errorf("another address: %d", got.StatusCode)
+	}
+	plain := newDesk(t)
+	for _, path := range []string{"/ui/signin", "/ui/events", "/ui/", "/"} {
+		if got := plain.get(path, "Host", "evil.example"); got.StatusCode != http.StatusMisdirectedRequest {
+			t.Errorf("%s by a foreign name: %d", path, got.StatusCode)
+		}
+	}
+	plain.signIn(apitest.Token)
+	for _, path := range []string{"/ui/environments/a%2Fb/c", "/ui/leases/..%2Fcluster", "/ui//leases"} {
+		if got := plain.get(path); got.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: %d", path, got.StatusCode)
+		}
+	}
+}
