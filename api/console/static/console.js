@@ -119,9 +119,11 @@
 
   // ---- The stream.
 
-  let connected = true, away = 0, poll = 0, stream = null;
+  let connected = true, away = 0, poll = 0, stream = null, again = 0;
 
+  // A page that nobody looks at follows nothing: all pages of a browser share six connections to a host.
   function follow() {
+    if (stream || document.hidden) return;
     stream = new EventSource("/ui/events?after=" + index);
     stream.addEventListener("on", (e) => { came(); leads(e); });
     stream.addEventListener("beat", (e) => { came(); leads(e); });
@@ -133,17 +135,40 @@
     });
     stream.addEventListener("off", () => went());
     stream.addEventListener("over", (e) => {
-      stream.close();
       const { code } = JSON.parse(e.data);
       if (code === "unauthenticated") location.reload(); // which leads to where one can sign in
       went();
-      setTimeout(follow, 5000);
+      later();
     });
     stream.onerror = () => {
       went();
-      if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+      if (stream.readyState === EventSource.CLOSED) later();
     };
   }
+
+  function unfollow() {
+    clearTimeout(again);
+    stream?.close();
+    stream = null;
+  }
+
+  function later() {
+    unfollow();
+    again = setTimeout(follow, 5000);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (!("signedIn" in body.dataset)) return;
+    if (!document.hidden) {
+      follow();
+      return;
+    }
+    unfollow();
+    clearInterval(poll);
+    poll = 0;
+    connected = false; // so that all is loaded again when the stream is back
+    delete body.dataset.connected;
+  });
 
   // leads has the page loaded again when a leader comes or goes, which the bar above it tells.
   function leads(e) {
