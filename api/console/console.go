@@ -156,8 +156,11 @@ func (c *Console) Close() {
 	c.openings.Wait()
 }
 
-// maxForm is the largest form in bytes.
-const maxForm = 1 << 20
+// maxForm is the largest form in bytes, maxSignIn the largest of somebody who is not signed in.
+const (
+	maxForm   = 1 << 20
+	maxSignIn = 16 << 10
+)
 
 // policy lets a page load what comes from here, and run nothing that stands in it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"

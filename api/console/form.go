@@ -27,6 +27,17 @@ type form struct {
 	page *page
 }
 
+// readForm takes in what was sent, if anything was. A form that is not whole does nothing.
+func (p *page) readForm() error {
+	if !p.posted() {
+		return nil
+	}
+	if err := p.r.ParseForm(); err != nil {
+		return &types.Problem{Status: http.StatusBadRequest, Code: "malformed_request", Title: "The form cannot be read", Detail: "It is too large, or was cut off. Nothing was done."}
+	}
+	return nil
+}
+
 // form returns what was sent, or a new one with these values; nil: those of the address.
 func (p *page) form(values url.Values) *form {
 	f := &form{Values: values, Errors: map[string]string{}, Status: http.StatusOK, page: p}
@@ -34,10 +45,6 @@ func (p *page) form(values url.Values) *form {
 		f.Values = p.r.URL.Query()
 	}
 	if p.posted() {
-		if err := p.r.ParseForm(); err != nil {
-			f.Problem = &problemView{Title: "The form cannot be read", Detail: "It is too large, or was cut off."}
-			f.Status = http.StatusBadRequest
-		}
 		f.Values = p.r.PostForm
 	}
 	if f.Key = f.get("idempotency_key"); f.Key == "" {

@@ -6,11 +6,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"broker/api"
 	"broker/api/apitest"
 	"broker/api/console"
 	"broker/api/front"
+	"broker/api/types"
 )
 
 // behindProxy has this machine's word about who asks be believed.
@@ -87,5 +89,64 @@ func TestPagesPassTheFrontDoor(t *testing.T) {
 		if got := plain.get(path); got.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: %d", path, got.StatusCode)
 		}
+	}
+}
+
+// A page that takes too long for its own reasons has others be no worse for it.
+func TestASlowPageIsNoLackOfALeader(t *testing.T) {
+	d := newDesk(t)
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/v1/connections") {
+			<-r.Context().Done()
+		}
+		d.kit.Server.ServeHTTP(w, r)
+	})
+	pages, err := console.New(console.Config{API: slow, ClusterID: func() string { return "01TESTCLUSTER" }, ReadTimeout: 300 * time.Millisecond})
+	d.must2(pages, err)
+	server := httptest.NewServer(pages.Handler())
+	t.Cleanup(func() { pages.Close(); server.Close() })
+	d.url = server.URL
+	d.signIn(apitest.Token)
+	if got := d.get("/ui/connections"); got.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("the slow page: %d", got.StatusCode)
+	}
+	// Not a page that a loaded machine makes too slowly: it says so by itself.
+	if got := d.get("/ui/styleguide"); got.StatusCode != 200 || strings.Contains(got.text, "data-stale") {
+		t.Errorf("another page: %d %s", got.StatusCode, got.text)
+	}
+}
+
+// Who signs out where there is no leader is signed out of this browser, and told what is left of the session.
+func TestSignOutWithoutALeader(t *testing.T) {
+	d := newDesk(t)
+	d.signIn(apitest.Token)
+	d.kit.Cluster.SetLeader("")
+	got := d.ask("POST", "/ui/signout", url.Values{})
+	if at := got.Header.Get("Location"); got.StatusCode != http.StatusSeeOther || at != "/ui/signin?left=1" {
+		t.Fatalf("%d %s %s", got.StatusCode, at, got.text)
+	}
+	if got = d.get("/ui/signin?left=1"); !strings.Contains(got.text, "within 30 min") {
+		t.Errorf("%d %s", got.StatusCode, got.text)
+	}
+	if got = d.get("/ui/leases"); got.StatusCode != http.StatusSeeOther {
+		t.Errorf("the browser is still signed in: %d", got.StatusCode)
+	}
+	d.kit.Cluster.SetLeader("n1")
+}
+
+// What strangers send is not read beyond what signing in takes, and a form that is not whole does nothing.
+func TestFormsThatAreTooLarge(t *testing.T) {
+	d := newDesk(t)
+	if got := d.ask("POST", "/ui/signin", url.Values{"username": {"x"}, "password": {strings.Repeat("x", 17<<10)}}); got.StatusCode != http.StatusBadRequest || !strings.Contains(got.text, "too large") {
+		t.Errorf("%d %s", got.StatusCode, got.text)
+	}
+	d.signIn(apitest.Token)
+	issued, err := d.client(apitest.Token).IssueLease(t.Context(), "payments/production/orders-ro", types.IssueSpec{})
+	d.must2(issued, err)
+	got := d.ask("POST", "/ui/leases/"+issued.Lease.ID+"/revoke", url.Values{"reason": {strings.Repeat("x", 1<<20)}})
+	lease, err := d.client(apitest.Token).GetLease(t.Context(), issued.Lease.ID)
+	d.must2(lease, err)
+	if got.StatusCode != http.StatusBadRequest || lease.State != "active" {
+		t.Errorf("half a form: %d, and the lease is %s", got.StatusCode, lease.State)
 	}
 }

@@ -63,6 +63,9 @@ func (c *Console) page(handle func(*page) error) http.Handler {
 				err = p.identify()
 			}
 			if err == nil {
+				err = p.readForm()
+			}
+			if err == nil {
 				err = handle(p)
 			}
 			return err
@@ -79,7 +82,9 @@ func (c *Console) page(handle func(*page) error) http.Handler {
 		}
 		err := run(false, timeout)
 		if reads && isLeaderless(err) && r.Context().Err() == nil {
-			c.noLeaderAt.Store(now.UnixMilli())
+			if !c.leader(r)["leader"] { // else this page alone takes too long
+				c.noLeaderAt.Store(now.UnixMilli())
+			}
 			err = run(true, timeout)
 		}
 		c.answered(w, r, err)
@@ -95,12 +100,16 @@ func patient(waited time.Duration, unanswered error) bool {
 	return unanswered == nil || waited < 2*time.Second
 }
 
-// openPage serves what nobody has to be signed in for.
+// openPage serves what nobody has to be signed in for. What strangers send is small.
 func (c *Console) openPage(handle func(*page) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
+		r.Body = http.MaxBytesReader(w, r.Body, maxSignIn)
+		ctx, cancel := context.WithTimeout(client.OnWait(r.Context(), patient), changeTimeout)
 		defer cancel()
 		p, err := c.newPage(ctx, w, r, c.tokenOf(r), false)
+		if err == nil {
+			err = p.readForm()
+		}
 		if err == nil {
 			err = handle(p)
 		}

@@ -21,11 +21,12 @@ type signInView struct {
 	Next  string
 	Token bool // by a token, rather than by name and password
 	Ended bool // a session did
+	Left  bool // one was signed out of, which the ledger was not told
 }
 
 func (c *Console) signIn(p *page) error {
 	f := p.form(nil)
-	view := signInView{Form: f, Next: localPath(f.get("next")), Token: f.get("by") == "token", Ended: f.get("ended") != ""}
+	view := signInView{Form: f, Next: localPath(f.get("next")), Token: f.get("by") == "token", Ended: f.get("ended") != "", Left: f.get("left") != ""}
 	if p.posted() {
 		token, err := p.makeSession(f, view.Token)
 		if err == nil {
@@ -76,16 +77,24 @@ func (p *page) makeSession(f *form, byToken bool) (types.Token, error) {
 	return token, err
 }
 
-// signOut ends the session in the ledger, with what was made with it.
+// signOut ends the session in the ledger, with what was made with it. The browser forgets it in any case.
 func (c *Console) signOut(p *page) error {
-	if p.token != "" {
-		if _, err := p.Client.DeleteToken(p.ctx, "self"); err != nil && !isUnauthenticated(err) {
-			return err
-		}
-		c.sessions.drop(p.token)
-	}
 	c.dropCookie(p.w, p.r)
+	if err := p.endSession(); err != nil && !isUnauthenticated(err) {
+		c.log.WarnContext(p.ctx, "a session was not ended by signing out", "error", err)
+		return p.redirect("/ui/signin?left=1")
+	}
 	return p.redirect("/ui/signin")
+}
+
+// endSession ends the session that the browser has, if any.
+func (p *page) endSession() error {
+	if p.token == "" {
+		return nil
+	}
+	p.console.sessions.drop(p.token)
+	_, err := p.Client.DeleteToken(p.ctx, "self")
+	return err
 }
 
 // themeCookie holds how the console looks: light, dark, or nothing for as the browser does.
