@@ -164,6 +164,7 @@ func TestEndOtherSessions(t *testing.T) {
 	d := newDesk(t)
 	token := d.person("alice", "viewer", "*")
 	other := d.signIn(token).Cookies()[0].Value
+	d.forget()
 	d.signIn(token)
 	got := d.ask("POST", "/ui/account/end-others", url.Values{})
 	if got.StatusCode != http.StatusSeeOther {

@@ -14,10 +14,10 @@ import (
 func (c *Console) clusterRoutes() {
 	c.get("/ui/cluster", c.showCluster)
 	c.get("/ui/cluster/snapshot", c.saveSnapshot)
-	c.form("/ui/cluster/transfer", c.transferLeadership)
-	c.form("/ui/cluster/upgrade", c.finishUpgrade)
+	c.form("/ui/cluster/transfer", needing("cluster:transfer", "cluster", c.transferLeadership))
+	c.form("/ui/cluster/upgrade", needing("cluster:upgrade", "cluster", c.finishUpgrade))
 	for verb, change := range memberChanges() {
-		c.form("/ui/cluster/nodes/{id}/"+verb, func(p *page) error { return p.changeMember(change) })
+		c.form("/ui/cluster/nodes/{id}/"+verb, needing("cluster:"+verb+"-member", "cluster/{id}", func(p *page) error { return p.changeMember(change) }))
 	}
 }
 
@@ -64,7 +64,7 @@ func (c *Console) showCluster(p *page) error {
 	if err != nil {
 		return err
 	}
-	questions := []client.Question{question("cluster:transfer", "cluster"), question("cluster:upgrade", "cluster"), question("snapshot:save", "cluster")}
+	questions := []client.Question{question("cluster:transfer", "cluster"), question("cluster:upgrade", "cluster"), question("snapshot:save", "cluster"), question("orphan:list", "orphan")}
 	for _, m := range cluster.Members {
 		for _, verb := range []string{"remove", "promote", "demote"} {
 			questions = append(questions, question("cluster:"+verb+"-member", "cluster/"+m.ID))
@@ -92,7 +92,9 @@ func (c *Console) showCluster(p *page) error {
 		{"Overdue", "/ui/leases?state=overdue", t.Overdue, t.Overdue > 0},
 		{"Stuck", "/ui/leases?state=stuck", t.Stuck, t.Stuck > 0},
 		{"Login missing", "/ui/leases?state=missing", t.Missing, t.Missing > 0},
-		{"Orphans", "/ui/connections", t.Orphans, t.Orphans > 0},
+	}
+	if p.May("orphan:list", "orphan") {
+		v.Numbers = append(v.Numbers, number{"Orphans", "/ui/orphans", t.Orphans, t.Orphans > 0})
 	}
 	if v.Charts, v.Partly, err = p.charts(v.Live); err != nil {
 		return err

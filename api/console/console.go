@@ -184,6 +184,10 @@ func (c *Console) guard(next http.Handler) http.Handler {
 			http.Redirect(w, r, "/ui/", http.StatusFound)
 			return
 		}
+		if intrudes(r) {
+			http.Error(w, "A page of another origin may lead here, and load nothing from here.", http.StatusForbidden)
+			return
+		}
 		if err := foreign.Check(r); err != nil {
 			http.Error(w, "The request comes from a page of another origin, which may change nothing here.", http.StatusForbidden)
 			return
@@ -191,4 +195,14 @@ func (c *Console) guard(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// intrudes reports whether a page of another origin wants more than to lead here: to load something from here, or to show
+// it within itself. What other ports of this host serve has our cookies sent along.
+func intrudes(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Mode") != "navigate" || r.Header.Get("Sec-Fetch-Dest") != "document"
+	}
+	return false
 }

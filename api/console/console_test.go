@@ -47,11 +47,8 @@ func newDesk(t *testing.T, changes ...func(*api.Config)) *desk {
 	}
 	server := httptest.NewServer(pages.Handler())
 	t.Cleanup(func() { pages.Close(); server.Close() })
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &desk{t: t, kit: kit, url: server.URL, http: &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	d := &desk{t: t, kit: kit, url: server.URL, http: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	d.forget()
 	ctx, c := t.Context(), d.client(apitest.Token)
 	d.must2(c.CreateEnvironment(ctx, types.EnvironmentSpec{Name: "payments/production"}))
 	d.must2(c.CreateConnection(ctx, types.ConnectionSpec{Name: "orders-db", Provider: "fake", Environments: []string{"*"}, Settings: map[string]any{"password": apitest.RootPassword}}))
@@ -131,6 +128,14 @@ func (d *desk) signIn(token string) seen {
 	return got
 }
 
+// forget has the browser forget whose it was.
+func (d *desk) forget() {
+	d.t.Helper()
+	jar, err := cookiejar.New(nil)
+	d.must2(jar, err)
+	d.http.Jar = jar
+}
+
 // A session is a token of its own: what was typed is not it, it ends when it is idle, and signing out ends it.
 func TestSessionsAreTokens(t *testing.T) {
 	d := newDesk(t)
@@ -195,6 +200,17 @@ func TestSignInByPassword(t *testing.T) {
 func TestForeignPagesChangeNothing(t *testing.T) {
 	d := newDesk(t)
 	d.signIn(apitest.Token)
+	for path, headers := range map[string][]string{ // to load something, as a frame, and by a link
+		"/ui/leases": {"Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty"}, "/ui/events": {"Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty"},
+		"/ui/history": {"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"}, "/ui/locks": {"Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"},
+	} {
+		want := map[bool]int{true: 200, false: 403}[path == "/ui/locks"]
+		for _, site := range []string{"same-site", "cross-site"} { // the first has our cookies sent, from another port
+			if got := d.get(path, append(headers, "Sec-Fetch-Site", site)...); got.StatusCode != want {
+				t.Errorf("%s from a page that is %s, %v: %d", path, site, headers, got.StatusCode)
+			}
+		}
+	}
 	for _, header := range []string{"Sec-Fetch-Site cross-site", "Sec-Fetch-Site same-site", "Origin http://elsewhere.example"} {
 		name, value, _ := strings.Cut(header, " ")
 		if got := d.ask("POST", "/ui/signout", url.Values{}, name, value); got.StatusCode != http.StatusForbidden {
@@ -257,6 +273,8 @@ func TestProblems(t *testing.T) {
 	}{
 		{"/ui/nowhere", 404, "There is no such page"},
 		{"/ui/leases/" + issued.Lease.ID + "/revoke", 404, "It is not there"}, // for who may not see it
+		{"/ui/cluster/transfer", 403, "cluster:transfer on cluster"},
+		{"/ui/cluster/nodes/n1/remove", 403, "cluster:remove-member on cluster/n1"},
 		{"/ui/leases?expires=soon", 422, "must be a duration"},
 		{"/ui/leases?label=x", 422, "key=value"},
 		{"/ui/leases?secret=x", 422, "must be a full name"},

@@ -10,6 +10,7 @@ import (
 
 	"broker/api"
 	"broker/api/apitest"
+	"broker/api/client"
 	"broker/api/console"
 	"broker/api/front"
 	"broker/api/types"
@@ -148,5 +149,25 @@ func TestFormsThatAreTooLarge(t *testing.T) {
 	d.must2(lease, err)
 	if got.StatusCode != http.StatusBadRequest || lease.State != "active" {
 		t.Errorf("half a form: %d, and the lease is %s", got.StatusCode, lease.State)
+	}
+}
+
+// Signing in anew ends the session that the browser had; where it goes then is a page of the console.
+func TestSignInAnew(t *testing.T) {
+	d := newDesk(t)
+	before := d.signIn(apitest.Token).Cookies()[0].Value
+	now := d.signIn(apitest.Token).Cookies()[0].Value
+	if _, err := d.client(before).GetToken(t.Context(), "self"); client.Code(err) != "unauthenticated" {
+		t.Errorf("the session before: %v", err)
+	}
+	d.must2(d.client(now).GetToken(t.Context(), "self"))
+	for next, want := range map[string]string{
+		"/ui/leases?state=all": "/ui/leases?state=all", "//evil.example/ui/": "/ui/", `/\evil.example`: "/ui/", `/ui/\evil.example`: "/ui/", "javascript:alert(1)": "/ui/",
+		"https:/ui/leases": "/ui/", "/ui/../api/v1/leases": "/ui/", "/ui/%2e%2e//evil.example": "/ui/", "/ui/signout": "/ui/", "/api/v1/leases": "/ui/", "/uix": "/ui/",
+	} {
+		got := d.ask("POST", "/ui/signin", url.Values{"by": {"token"}, "token": {apitest.Token}, "next": {next}})
+		if at := got.Header.Get("Location"); got.StatusCode != http.StatusSeeOther || at != want {
+			t.Errorf("next=%s leads to %d %q", next, got.StatusCode, at)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 
 	"broker/api/types"
@@ -30,6 +31,9 @@ func (c *Console) signIn(p *page) error {
 	if p.posted() {
 		token, err := p.makeSession(f, view.Token)
 		if err == nil {
+			if err := p.endSession(); err != nil { // of whoever was signed in here before
+				c.log.WarnContext(p.ctx, "a session was not ended by signing in anew", "error", err)
+			}
 			http.SetCookie(p.w, c.cookie(p.r, token.Token))
 			return p.redirect(view.Next)
 		}
@@ -113,7 +117,7 @@ func (c *Console) setTheme(p *page) error {
 // localPath is a path of the console to go to: what is none is its beginning.
 func localPath(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(u.Path, "/ui/") || strings.HasPrefix(u.Path, "/ui/sign") || strings.ContainsAny(next, "\\\r\n") {
+	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(path.Clean(u.Path)+"/", "/ui/") || strings.HasPrefix(u.Path, "/ui/sign") || strings.ContainsAny(next, "\\\r\n") {
 		return "/ui/"
 	}
 	return u.RequestURI()
