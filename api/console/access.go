@@ -1,8 +1,6 @@
 package console
 
 import (
-	"bytes"
-	"encoding/csv"
 	"slices"
 	"strings"
 	"time"
@@ -113,45 +111,16 @@ func (c *Console) accessReport(p *page) error {
 	return p.show(screen{Title: "Access report", Section: "accounts", Template: "access-report", Data: v})
 }
 
-// mostRows is how many rows a file holds at the most.
-const mostRows = 50_000
-
 // accessReportFile is the report as a file, for whoever reviews it.
 func (c *Console) accessReportFile(p *page) error {
-	rows, _, err := every(mostRows, func(list client.ListOptions) (types.Page[types.AccessRow], error) {
-		return p.Client.AccessReport(p.ctx, list)
+	rows := each(func(list client.ListOptions) (types.Page[types.AccessRow], error) {
+		return p.Client.AccessReport(p.long(), list)
 	})
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	w := csv.NewWriter(&out)
-	_ = w.Write([]string{"account", "place", "action", "why", "used_at"}) // to memory
-	for _, one := range rows {
+	return table(p, "access-report", []string{"account", "place", "action", "why", "used_at"}, rows, func(one types.AccessRow) []string {
 		used := ""
 		if one.UsedAt != nil {
 			used = one.UsedAt.UTC().Format(time.RFC3339)
 		}
-		_ = w.Write([]string{one.Account, one.Place, one.Action, cell(strings.Join(one.Why, "; ")), used})
-	}
-	w.Flush()
-	return p.file("access-report.csv", "text/csv; charset=utf-8", out.Bytes())
-}
-
-// cell keeps a spreadsheet from taking a text that somebody wrote for a formula.
-func cell(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
-
-// file answers with what is to be saved.
-func (p *page) file(name, kind string, content []byte) error {
-	p.stamp()
-	header := p.w.Header()
-	header.Set("Content-Type", kind)
-	header.Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	_, _ = p.w.Write(content) // a browser that went away is nobody's error
-	return nil
+		return []string{one.Account, one.Place, one.Action, cell(strings.Join(one.Why, "; ")), used}
+	})
 }

@@ -1,9 +1,6 @@
 package console
 
 import (
-	"bytes"
-	"encoding/csv"
-	"encoding/json"
 	"net/url"
 	"slices"
 	"strconv"
@@ -153,9 +150,6 @@ func (c *Console) showHistory(p *page) error {
 	return p.show(screen{Title: "History", Section: "history", Template: "history", Data: v, Status: f.Status})
 }
 
-// mostEvents is how many events a file holds at the most: the oldest that are chosen.
-const mostEvents = 20_000
-
 // exportHistory is history as a file, oldest first.
 func (c *Console) exportHistory(p *page) error {
 	f := p.form(nil)
@@ -163,34 +157,10 @@ func (c *Console) exportHistory(p *page) error {
 	if !f.valid() {
 		return errNoPage
 	}
-	all, _, err := every(mostEvents, func(list client.ListOptions) (types.Page[types.Event], error) {
+	return p.eventsFile("history", each(func(list client.ListOptions) (types.Page[types.Event], error) {
 		if list.Cursor != "" {
 			q.Since = time.Time{}
 		}
-		return p.Client.ListEvents(p.ctx, q, list)
-	})
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	if f.get("format") == "csv" {
-		w := csv.NewWriter(&out)
-		_ = w.Write([]string{"position", "at", "type", "lease", "subject", "actor", "node", "address", "user_agent", "details"}) // to memory
-		for _, e := range all {
-			details, err := json.Marshal(e.Details)
-			if err != nil {
-				return err
-			}
-			_ = w.Write([]string{e.Position(), e.At.UTC().Format(time.RFC3339Nano), e.Type, e.LeaseID, cell(e.Subject), e.Actor, e.Node, e.Address, cell(e.UserAgent), string(details)})
-		}
-		w.Flush()
-		return p.file("history.csv", "text/csv; charset=utf-8", out.Bytes())
-	}
-	lines := json.NewEncoder(&out)
-	for _, e := range all {
-		if err := lines.Encode(e); err != nil {
-			return err
-		}
-	}
-	return p.file("history.jsonl", "application/jsonl; charset=utf-8", out.Bytes())
+		return p.Client.ListEvents(p.long(), q, list)
+	}))
 }

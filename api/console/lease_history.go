@@ -1,12 +1,8 @@
 package console
 
 import (
-	"bytes"
-	"encoding/csv"
-	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"broker/api/client"
@@ -107,32 +103,11 @@ func (c *Console) exportLease(p *page) error {
 	if err != nil {
 		return err
 	}
-	return p.eventsFile("lease-"+short(p.param("id")), events.Items)
-}
-
-// eventsFile answers with events, as lines of JSON or, if that is asked for, as CSV.
-func (p *page) eventsFile(name string, events []types.Event) error {
-	var out bytes.Buffer
-	if p.query("format") != "csv" {
-		lines := json.NewEncoder(&out)
-		for _, e := range events {
-			if err := lines.Encode(e); err != nil {
-				return err
+	return p.eventsFile("lease-"+short(p.param("id")), func(yield func(types.Event, error) bool) {
+		for _, one := range events.Items {
+			if !yield(one, nil) {
+				return
 			}
 		}
-		return p.file(name+".jsonl", "application/jsonl; charset=utf-8", out.Bytes())
-	}
-	w := csv.NewWriter(&out)
-	_ = w.Write([]string{"index", "position", "at", "type", "lease", "subject", "actor", "node", "address", "user_agent", "details"}) // to memory
-	for _, e := range events {
-		details, err := json.Marshal(e.Details)
-		if err != nil {
-			return err
-		}
-		_ = w.Write([]string{
-			strconv.FormatUint(e.Index, 10), e.Position(), e.At.UTC().Format(time.RFC3339Nano), e.Type, e.LeaseID, cell(e.Subject), e.Actor, e.Node, e.Address, cell(e.UserAgent), string(details),
-		})
-	}
-	w.Flush()
-	return p.file(name+".csv", "text/csv; charset=utf-8", out.Bytes())
+	})
 }
