@@ -38,18 +38,22 @@ func (p *page) showAccount(name string) error {
 	if err != nil {
 		return err
 	}
-	on := "account/" + a.Name
-	err = p.ask(
-		question("account:update", on), question("account:delete", on), question("account:password", on), question("client-secret:list", on), question("client-secret:create", on),
-		question("client-secret:delete", on), question("token:create", on), question("token:list", on), question("token:delete", on), question("role:list", "role"), question("role:bind", "*"),
-		question("role:unbind", "*"), question("group:list", "group"), question("group:update", "group"), question("access:explain", on),
-	)
+	v := accountView{Account: a, State: accountState(a), Own: a.Name == p.Account}
+	if p.Path() == "/ui/account" {
+		v.Tabs, err = p.accessTabs("/ui/account", accountQuestions(a.Name)...)
+	} else {
+		err = p.ask(accountQuestions(a.Name)...)
+	}
 	if err != nil {
 		return err
 	}
-	v := accountView{Account: a, State: accountState(a), Own: a.Name == p.Account}
-	v.Password = a.Kind == "user" && (v.Own || p.May("account:password", on))
-	for _, part := range []func(*page, *accountView) error{accountTabs, accountRoles, accountTokens, accountSecrets, accountLeases} {
+	v.Password = a.Kind == "user" && (v.Own || p.May("account:password", "account/"+a.Name))
+	for id, part := range map[string]func(*page, *accountView) error{
+		"account": accountRoles, "account-tokens": accountTokens, "account-secrets": accountSecrets, "account-leases": accountLeases,
+	} {
+		if !p.wants(id) {
+			continue
+		}
 		if err := part(p, &v); err != nil {
 			return err
 		}
@@ -61,11 +65,18 @@ func (p *page) showAccount(name string) error {
 	return p.show(s)
 }
 
-func accountTabs(p *page, v *accountView) (err error) {
-	if p.Path() == "/ui/account" {
-		v.Tabs, err = p.accessTabs("/ui/account")
+// accountQuestions ask what may be done with an account and what belongs to it.
+func accountQuestions(name string) []client.Question {
+	asked := []client.Question{
+		question("role:list", "role"), question("role:bind", "*"), question("role:unbind", "*"), question("group:list", "group"), question("group:update", "group"),
 	}
-	return err
+	for _, action := range []string{
+		"account:update", "account:delete", "account:password", "client-secret:list", "client-secret:create", "client-secret:delete", "token:create", "token:list", "token:delete",
+		"access:explain",
+	} {
+		asked = append(asked, question(action, "account/"+name))
+	}
+	return asked
 }
 
 func accountRoles(p *page, v *accountView) error {
@@ -107,15 +118,17 @@ func (p *page) tokensOf(account string) ([]tokenRow, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	self, err := p.Client.GetToken(p.ctx, "self")
-	if err != nil {
-		return nil, false, err
-	}
+	slices.Reverse(found)
+	return p.tokenRows(found), more, nil
+}
+
+// tokenRows tells the session's own token from others.
+func (p *page) tokenRows(tokens []types.Token) []tokenRow {
 	var rows []tokenRow
-	for _, one := range slices.Backward(found) {
-		rows = append(rows, tokenRow{one, one.Accessor == self.Accessor})
+	for _, one := range tokens {
+		rows = append(rows, tokenRow{one, one.Accessor == p.self})
 	}
-	return rows, more, nil
+	return rows
 }
 
 func accountSecrets(p *page, v *accountView) (err error) {

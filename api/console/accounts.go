@@ -21,8 +21,9 @@ func (c *Console) accountRoutes() {
 	c.form("/ui/accounts/{name}/delete", needing("account:delete", "account/{name}", c.deleteAccount))
 }
 
-// accessTabs are the screens about who may do what, as far as the session may see them; here is one's path.
-func (p *page) accessTabs(here string) ([]tab, error) {
+// accessTabs are the screens about who may do what, as far as the session may see them; here is one's path. What else the
+// page has to know is asked in the same question.
+func (p *page) accessTabs(here string, besides ...client.Question) ([]tab, error) {
 	screens := []struct {
 		label, path, action, resource string
 	}{
@@ -35,7 +36,7 @@ func (p *page) accessTabs(here string) ([]tab, error) {
 		{"Report", "/ui/access/report", "access:report", "account"},
 		{"My account", "/ui/account", "", ""},
 	}
-	var asked []client.Question
+	asked := besides
 	for _, one := range screens {
 		if one.action != "" {
 			asked = append(asked, question(one.action, one.resource))
@@ -71,15 +72,12 @@ const (
 )
 
 func (c *Console) listAccounts(p *page) error {
-	tabs, err := p.accessTabs("/ui/accounts")
+	tabs, err := p.accessTabs("/ui/accounts", question("account:create", "account"))
 	if err != nil {
 		return err
 	}
 	if !p.May("account:list", "account") {
 		return p.redirect("/ui/account")
-	}
-	if err := p.ask(question("account:create", "account")); err != nil {
-		return err
 	}
 	f := p.form(nil)
 	v := accountsView{Tabs: tabs, Filter: f, Kinds: []choice{{"", "All"}, {"user", "People"}, {"service", "Services"}, {"disabled", "Disabled"}}}

@@ -96,8 +96,10 @@ func (c *Console) showCluster(p *page) error {
 	if p.May("orphan:list", "orphan") {
 		v.Numbers = append(v.Numbers, number{"Orphans", "/ui/orphans", t.Orphans, t.Orphans > 0})
 	}
-	if v.Charts, v.Partly, err = p.charts(v.Live); err != nil {
-		return err
+	if p.wants("charts") {
+		if v.Charts, v.Partly, err = p.charts(v.Live); err != nil {
+			return err
+		}
 	}
 	return p.show(screen{Title: "Cluster", Section: "cluster", Template: "cluster", Data: v})
 }

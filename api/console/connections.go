@@ -90,7 +90,7 @@ func (c *Console) listConnections(p *page) error {
 	if err := p.ask(question("connection:create", "connection"), question("connection:sweep", "connection"), question("orphan:list", "orphan")); err != nil {
 		return err
 	}
-	providers, err := p.Client.ListProviders(p.ctx)
+	titles, err := p.titles()
 	if err != nil {
 		return err
 	}
@@ -99,10 +99,7 @@ func (c *Console) listConnections(p *page) error {
 		return err
 	}
 	health := p.healthOf("")
-	v := connectionsView{Titles: map[string]string{}, Pages: p.pagesOf(found.NextCursor)}
-	for _, one := range providers.Items {
-		v.Titles[one.Name] = one.Title
-	}
+	v := connectionsView{Titles: titles, Pages: p.pagesOf(found.NextCursor)}
 	for _, one := range found.Items {
 		row := connectionRow{Connection: one, Secrets: len(secrets[one.Name])}
 		row.State, row.Trouble, row.Waiting = connectionState(one, health[one.Name])
@@ -156,19 +153,27 @@ func (c *Console) showConnection(p *page) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := p.secretsBy()
-	if err != nil {
-		return err
+	v := connectionView{connectionRow: connectionRow{Connection: found}, Title: provider.Title, Rotates: provider.Rotates, Settings: settingsOf(provider.Connection, found)}
+	if p.wants("connection", "connection-head") {
+		v.Health = p.healthOf(found.Name)[found.Name]
+		v.State, v.Trouble, v.Waiting = connectionState(found, v.Health)
 	}
-	health := p.healthOf(found.Name)[found.Name]
-	v := connectionView{connectionRow: connectionRow{Connection: found}, Title: provider.Title, Rotates: provider.Rotates, Health: health, Using: secrets[found.Name]}
-	v.State, v.Trouble, v.Waiting = connectionState(found, health)
-	v.Settings = settingsOf(provider.Connection, found)
-	if v.Live, v.LiveMore, err = p.liveLeases(client.LeaseSelector{Connection: found.Name}); err != nil {
-		return err
+	if p.wants("connection") {
+		if v.Live, v.LiveMore, err = p.liveLeases(client.LeaseSelector{Connection: found.Name}); err != nil {
+			return err
+		}
 	}
-	if documents, err := p.Client.ListDocuments(p.ctx, found.Name); err == nil { // most publish none
-		v.Documents = documents.Items
+	if p.wants("connection-secrets") {
+		secrets, err := p.secretsBy()
+		if err != nil {
+			return err
+		}
+		v.Using = secrets[found.Name]
+	}
+	if p.wants("documents") {
+		if documents, err := p.Client.ListDocuments(p.ctx, found.Name); err == nil { // most publish none
+			v.Documents = documents.Items
+		}
 	}
 	return p.show(screen{Title: found.Name, Section: "connections", Crumbs: []crumb{{"Connections", "/ui/connections"}}, Template: "connection", Data: v})
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 
-	"broker/api/client"
 	"broker/api/types"
 )
 
@@ -40,14 +39,7 @@ func (c *Console) showEnvironment(p *page) error {
 			shown = append(shown, one)
 		}
 	}
-	if v.Rows, err = p.rows(shown); err != nil {
-		return err
-	}
-	var asked []client.Question
-	for _, action := range []string{"secret:create", "environment:update", "environment:delete"} {
-		asked = append(asked, client.Question{Action: action, Resource: env.Name})
-	}
-	if err := p.ask(asked...); err != nil {
+	if v.Rows, err = p.rows(shown, question("secret:create", env.Name), question("environment:update", env.Name), question("environment:delete", env.Name)); err != nil {
 		return err
 	}
 	gone := env.BeingDeletedBy != ""

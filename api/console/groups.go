@@ -26,15 +26,12 @@ type groupsView struct {
 }
 
 func (c *Console) listGroups(p *page) error {
-	tabs, err := p.accessTabs("/ui/groups")
+	tabs, err := p.accessTabs("/ui/groups", question("group:create", "group"))
 	if err != nil {
 		return err
 	}
 	found, err := p.Client.ListGroups(p.ctx, client.ListOptions{Limit: 100, Cursor: p.query("cursor")})
 	if err != nil {
-		return err
-	}
-	if err := p.ask(question("group:create", "group")); err != nil {
 		return err
 	}
 	return p.show(screen{Title: "Groups", Section: "accounts", Template: "groups", Data: groupsView{tabs, found.Items, p.pagesOf(found.NextCursor)}})

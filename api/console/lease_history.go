@@ -32,10 +32,10 @@ func (c *Console) showLease(p *page) error {
 	} else if err != nil {
 		return err
 	}
-	if err := p.askLeases(v.Lease); err != nil && !v.Gone {
-		return err
-	}
 	if !v.Gone {
+		if err := p.ask(leaseQuestions(v.Lease)...); err != nil {
+			return err
+		}
 		v.Acts = p.actsOn(v.Lease)
 		if most := v.Lease.MaxExpiresAt.Sub(v.Lease.CreatedAt); most > 0 {
 			v.Used = int(min(100, 100*v.Lease.ExpiresAt.Sub(v.Lease.CreatedAt)/most))

@@ -76,15 +76,15 @@ type leaseRow struct {
 // leaseActs are what may be done with a lease now, by whoever looks at it.
 type leaseActs struct{ Renew, Revoke, Retry, Forget bool }
 
-// askLeases finds out what may be done with leases.
-func (p *page) askLeases(leases ...types.Lease) error {
+// leaseQuestions ask what may be done with leases.
+func leaseQuestions(leases ...types.Lease) []client.Question {
 	var asked []client.Question
 	for _, l := range leases {
 		for _, action := range leaseActions(l) {
 			asked = append(asked, question(action, "lease/"+l.ID))
 		}
 	}
-	return p.ask(asked...)
+	return asked
 }
 
 // leaseActions are what a lease's state allows.
@@ -142,11 +142,12 @@ const leasePage = 50
 func (c *Console) listLeases(p *page) error { return c.showLeases(p, "") }
 
 func (c *Console) listLeasesOfSecret(p *page) error {
-	secret, err := p.Client.GetSecret(p.ctx, p.secretName())
-	if err != nil {
-		return err
+	if !p.Live { // is there such a secret?
+		if _, err := p.Client.GetSecret(p.ctx, p.secretName()); err != nil {
+			return err
+		}
 	}
-	return c.showLeases(p, secret.FullName)
+	return c.showLeases(p, p.secretName())
 }
 
 func (c *Console) showLeases(p *page, of string) error {
@@ -166,7 +167,11 @@ func (c *Console) showLeases(p *page, of string) error {
 			return err
 		}
 	}
-	if err := p.askLeases(found.Items...); err != nil {
+	asked := leaseQuestions(found.Items...)
+	if of != "" {
+		asked = append(asked, question("lease:issue", of))
+	}
+	if err := p.ask(asked...); err != nil {
 		return err
 	}
 	v := leasesView{
@@ -185,8 +190,10 @@ func (c *Console) showLeases(p *page, of string) error {
 	if state := f.get("state"); v.Choose && (v.Narrow || of != "") && (state == "" || state == "live" || state == "active") {
 		v.RevokeAll = revokeAllPath(f.Values, of)
 	}
-	if err := p.revoking(&v); err != nil {
-		return err
+	if p.wants("revoking") {
+		if err := p.revoking(&v); err != nil {
+			return err
+		}
 	}
 	s := screen{Title: "Leases", Section: "leases", Template: "leases", Data: v, Status: f.Status}
 	if of != "" {

@@ -26,18 +26,20 @@ func places() []place {
 	}
 }
 
-// Places are what the navigation offers the session on a screen.
-func (p *page) Places(section string) []place {
-	var asked []client.Question
+// placeQuestions ask what of the navigation is to be offered.
+func placeQuestions() []client.Question {
+	var list []client.Question
 	for _, one := range places() {
-		q := client.Question{Action: one.action, Resource: one.resource}
-		if _, known := p.may[q]; !known && one.action != "" && p.console.has(one.Path) {
-			asked = append(asked, q)
+		if one.action != "" {
+			list = append(list, client.Question{Action: one.action, Resource: one.resource})
 		}
 	}
-	if p.Account != "" {
-		_ = p.ask(asked...) // what is not known to be allowed is not offered
-	}
+	return list
+}
+
+// Places are what the navigation offers the session on a screen.
+func (p *page) Places(section string) []place {
+	_ = p.ask() // what is not known to be allowed is not offered
 	var list []place
 	for _, one := range places() {
 		if !p.console.has(one.Path) || one.action != "" && !p.may[client.Question{Action: one.action, Resource: one.resource}] {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 const (
 	headerPart  = "Console-Part"  // asked for: "content", the page without what is around it, or "dialog"
 	headerLive  = "Console-Live"  // of a refresh that nobody asked for: the index of the event behind it; 0: as new as any
+	headerParts = "Console-Parts" // of such a refresh: the ids of the parts that are looked at, between commas; none: all
 	headerIndex = "Console-Index" // of the state that an answer is from
 	headerNow   = "Console-Now"   // the console's time in Unix milliseconds, to count down by
 	headerDone  = "Console-Done"  // a dialog did what it is for: JSON with a message and where to go, if anywhere
@@ -34,6 +36,7 @@ type page struct {
 	r       *http.Request
 	ctx     context.Context
 	token   string
+	self    string // the token's accessor
 
 	Client  *client.Client // calls the API as the browser's session
 	Account string         // that is signed in
@@ -42,7 +45,8 @@ type page struct {
 	Stale   bool           // made from what this node has, since it hears of no leader
 	Since   time.Time      // when it last heard of one; zero: not known
 
-	may map[client.Question]bool
+	may       map[client.Question]bool
+	described []types.Provider // what providers returned
 }
 
 // page serves what a session may see: first from a state that is as new as any, and when there is no leader, from
@@ -251,32 +255,10 @@ func (p *page) stamp() {
 	}
 }
 
-// ask finds out in one call what the session may do, for May to answer. Questions are pairs of an action and a resource.
-func (p *page) ask(questions ...client.Question) error {
-	const most = 100 // that fit into a URL
-	for len(questions) > 0 {
-		part := questions[:min(most, len(questions))]
-		questions = questions[len(part):]
-		answers, err := p.Client.Can(p.ctx, part)
-		if err != nil {
-			return err
-		}
-		for _, one := range answers {
-			p.may[client.Question{Action: one.Action, Resource: one.Resource}] = one.Allowed
-		}
-	}
-	return nil
-}
-
-// May reports whether the session may do something. What ask was not told costs a call of its own.
-func (p *page) May(action, resource string) bool {
-	q := client.Question{Action: action, Resource: resource}
-	if _, known := p.may[q]; !known {
-		if err := p.ask(q); err != nil {
-			return false // it is not offered; who asks all the same is told why not
-		}
-	}
-	return p.may[q]
+// wants reports whether one of these parts of the page is looked at: a live refresh need not read for the others.
+func (p *page) wants(ids ...string) bool {
+	parts := p.r.Header.Get(headerParts)
+	return !p.Live || parts == "" || slices.ContainsFunc(strings.Split(parts, ","), func(one string) bool { return slices.Contains(ids, one) })
 }
 
 // Path is that of the page, for forms to be sent to.

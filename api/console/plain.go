@@ -1,9 +1,6 @@
 package console
 
 import (
-	"net/http"
-	"strings"
-
 	"broker/api/client"
 	"broker/api/types"
 )
@@ -51,23 +48,6 @@ func (f *form) need(name, message string) string {
 	return text
 }
 
-// needing wraps a form that is for those alone who may do something: others are told so before they fill it in. {name} in
-// the resource is that part of the path.
-func needing(action, resource string, handle func(*page) error) func(*page) error {
-	before, rest, _ := strings.Cut(resource, "{")
-	name, _, _ := strings.Cut(rest, "}")
-	return func(p *page) error {
-		on := before
-		if name != "" {
-			on += p.param(name)
-		}
-		if !p.posted() && !p.May(action, on) {
-			return &types.Problem{Status: http.StatusForbidden, Code: "forbidden", Title: "You may not do that", Extra: map[string]any{"action": action, "resource": on}}
-		}
-		return handle(p)
-	}
-}
-
 // every reads the pages of a list, up to so many items, or all of them when most is zero; more says that there are others.
 func every[T any](most int, list func(client.ListOptions) (types.Page[T], error)) (items []T, more bool, err error) {
 	options := client.ListOptions{Limit: types.MaxPage}
@@ -102,11 +82,6 @@ func (p *page) pagesOf(next string) pages {
 		out.First = p.with("cursor", "")
 	}
 	return out
-}
-
-// question is what ask takes.
-func question(action, resource string) client.Question {
-	return client.Question{Action: action, Resource: resource}
 }
 
 // endPresets are lengths of time after which something ends, with none for what does not.

@@ -27,15 +27,12 @@ type policiesView struct {
 }
 
 func (c *Console) listPolicies(p *page) error {
-	tabs, err := p.accessTabs("/ui/policies")
+	tabs, err := p.accessTabs("/ui/policies", question("policy:create", "policy"))
 	if err != nil {
 		return err
 	}
 	found, err := p.Client.ListPolicies(p.ctx, client.ListOptions{Limit: 100, Cursor: p.query("cursor")})
 	if err != nil {
-		return err
-	}
-	if err := p.ask(question("policy:create", "policy")); err != nil {
 		return err
 	}
 	return p.show(screen{Title: "Policies", Section: "accounts", Template: "policies", Data: policiesView{tabs, found.Items, p.pagesOf(found.NextCursor)}})

@@ -55,7 +55,7 @@ type rolesView struct {
 }
 
 func (c *Console) listRoles(p *page) error {
-	tabs, err := p.accessTabs("/ui/roles")
+	tabs, err := p.accessTabs("/ui/roles", question("role:bind", "*"), question("role:unbind", "*"))
 	if err != nil {
 		return err
 	}
@@ -67,9 +67,6 @@ func (c *Console) listRoles(p *page) error {
 	filter := client.BindingFilter{Role: f.get("role"), Account: strings.TrimSpace(f.get("account")), Group: strings.TrimSpace(f.get("group")), Scope: strings.TrimSpace(f.get("scope"))}
 	found, err := p.Client.ListRoleBindings(p.ctx, filter, client.ListOptions{Limit: 100, Cursor: f.get("cursor")})
 	if err != nil && !f.refused(err) {
-		return err
-	}
-	if err := p.ask(question("role:bind", "*"), question("role:unbind", "*")); err != nil {
 		return err
 	}
 	v := rolesView{

@@ -2,9 +2,6 @@ package console
 
 import (
 	"cmp"
-	"maps"
-	"slices"
-	"strings"
 
 	"broker/api/client"
 	"broker/api/types"
@@ -42,17 +39,37 @@ func (p *page) allEnvironments() ([]types.Environment, error) {
 	return all, err
 }
 
+// providers describes all of them, or none to who may not see that. They are read once for a page.
+func (p *page) providers() ([]types.Provider, error) {
+	if p.described == nil {
+		found, err := p.Client.ListProviders(p.ctx)
+		if err != nil && client.Code(err) != "forbidden" {
+			return nil, err
+		}
+		p.described = append([]types.Provider{}, found.Items...)
+	}
+	return p.described, nil
+}
+
+// provider describes one.
+func (p *page) provider(name string) (types.Provider, error) {
+	all, err := p.providers()
+	for _, one := range all {
+		if one.Name == name {
+			return one, nil
+		}
+	}
+	return types.Provider{}, err
+}
+
 // titles are how people write the names of providers.
 func (p *page) titles() (map[string]string, error) {
-	found, err := p.Client.ListProviders(p.ctx)
-	if err != nil && client.Code(err) != "forbidden" {
-		return nil, err
-	}
+	all, err := p.providers()
 	out := map[string]string{}
-	for _, one := range found.Items {
+	for _, one := range all {
 		out[one.Name] = one.Title
 	}
-	return out, nil
+	return out, err
 }
 
 // place of secrets: an environment with those of its secrets that are shown.
@@ -75,21 +92,24 @@ type secretRow struct {
 // More reports whether there is something in the row's menu.
 func (r secretRow) More() bool { return r.MayConfigure || r.MayTest || r.MayClone || r.MayDelete }
 
-// rows adds to secrets what may be done with them, in one question.
-func (p *page) rows(secrets []types.Secret) ([]secretRow, error) {
+// secretQuestions ask what may be done with secrets.
+func secretQuestions(secrets []types.Secret) []client.Question {
+	asked := []client.Question{question("secret:create", "secret")}
+	for _, one := range secrets {
+		for _, action := range []string{"lease:issue", "secret:update", "secret:test", "secret:delete"} {
+			asked = append(asked, question(action, "secret/"+one.FullName))
+		}
+	}
+	return asked
+}
+
+// rows adds to secrets what may be done with them. It asks what else the page has to know in the same question.
+func (p *page) rows(secrets []types.Secret, besides ...client.Question) ([]secretRow, error) {
 	titles, err := p.titles()
 	if err != nil {
 		return nil, err
 	}
-	var asked []client.Question
-	actions := []string{"lease:issue", "secret:update", "secret:test", "secret:delete"}
-	for _, one := range secrets {
-		for _, action := range actions {
-			asked = append(asked, client.Question{Action: action, Resource: "secret/" + one.FullName})
-		}
-	}
-	asked = append(asked, client.Question{Action: "secret:create", Resource: "secret"})
-	if err := p.ask(asked...); err != nil {
+	if err := p.ask(append(secretQuestions(secrets), besides...)...); err != nil {
 		return nil, err
 	}
 	var rows []secretRow
@@ -102,105 +122,6 @@ func (p *page) rows(secrets []types.Secret) ([]secretRow, error) {
 		})
 	}
 	return rows, nil
-}
-
-// everythingView is what the page of all secrets shows.
-type everythingView struct {
-	Filter       *form
-	Groups       []secretGroup
-	Providers    []choice
-	Environments []choice
-	Narrow       bool
-	Total, Left  int // secrets that match, and those of them that are not shown
-	Live         uint64
-	First        string // an environment to begin in; empty: there is none
-}
-
-func (c *Console) listEverything(p *page) error {
-	f := p.form(p.r.URL.Query())
-	secrets, err := p.allSecrets("")
-	if err != nil {
-		return err
-	}
-	environments, err := p.allEnvironments()
-	if err != nil && client.Code(err) != "forbidden" {
-		return err
-	}
-	titles, err := p.titles()
-	if err != nil {
-		return err
-	}
-	v := everythingView{Filter: f, Providers: []choice{{"", "All systems"}}, Environments: []choice{{"", "All environments"}}}
-	q, provider, where := strings.ToLower(strings.TrimSpace(f.get("q"))), f.get("provider"), f.get("environment")
-	v.Narrow = q != "" || provider != "" || where != ""
-	used, groups := map[string]bool{}, map[string]*secretGroup{}
-	for _, one := range environments {
-		v.Environments = append(v.Environments, choice{one.Name, one.Name})
-		if !v.Narrow || where == one.Name && q == "" && provider == "" {
-			groups[one.Name] = &secretGroup{Environment: one}
-		}
-	}
-	var shown []types.Secret
-	for _, one := range secrets {
-		used[one.Provider] = true
-		if provider != "" && one.Provider != provider || where != "" && one.Environment != where || !saysSecret(one, titles[one.Provider], q) {
-			continue
-		}
-		v.Total++
-		v.Live += one.LiveLeases
-		if len(shown) < mostShown {
-			shown = append(shown, one)
-		}
-	}
-	v.Left = v.Total - len(shown)
-	for _, name := range slices.Sorted(maps.Keys(used)) {
-		v.Providers = append(v.Providers, choice{name, cmp.Or(titles[name], name)})
-	}
-	rows, err := p.rows(shown)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		g := groups[row.Environment]
-		if g == nil {
-			g = &secretGroup{Environment: types.Environment{Name: row.Environment}}
-			groups[row.Environment] = g
-		}
-		g.Secrets = append(g.Secrets, row)
-		g.Live += row.LiveLeases
-	}
-	var asked []client.Question
-	for name := range groups {
-		asked = append(asked, client.Question{Action: "secret:create", Resource: name})
-	}
-	if err := p.ask(append(asked, client.Question{Action: "environment:create", Resource: "environment"})...); err != nil {
-		return err
-	}
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		g := groups[name]
-		g.App, g.Env, _ = strings.Cut(name, "/")
-		g.MayMake = p.May("secret:create", name)
-		if g.MayMake && v.First == "" {
-			v.First = name
-		}
-		v.Groups = append(v.Groups, *g)
-	}
-	return p.show(screen{Title: "Secrets", Section: "secrets", Template: "everything", Data: v, Status: f.Status})
-}
-
-// saysSecret reports whether a secret has a text in what people know it by.
-func saysSecret(one types.Secret, title, text string) bool {
-	if text == "" {
-		return true
-	}
-	words := []string{one.FullName, one.Description, one.Connection, one.Provider, title}
-	for _, output := range one.Outputs {
-		words = append(words, output.Key)
-	}
-	for key, value := range one.Labels {
-		words = append(words, key+"="+value)
-	}
-	return strings.Contains(strings.ToLower(strings.Join(words, "\n")), text)
 }
 
 // secretName is the full name of the secret in the page's path.
@@ -234,29 +155,37 @@ func (c *Console) showSecret(p *page) error {
 	if err != nil {
 		return err
 	}
-	rows, err := p.rows([]types.Secret{found})
+	rows, err := p.rows([]types.Secret{found}, question("connection:get", "connection/"+found.Connection))
 	if err != nil {
 		return err
 	}
-	v := secretView{Row: rows[0]}
-	provider, err := p.Client.GetProvider(p.ctx, found.Provider)
-	if err != nil && client.Code(err) != "forbidden" {
+	provider, err := p.provider(found.Provider)
+	if err != nil {
 		return err
 	}
+	v := secretView{Row: rows[0], Options: optionTexts(provider, found)}
+	if p.wants("secret-preview") {
+		if preview, err := p.Client.PreviewSecret(p.ctx, found.FullName, ""); err == nil {
+			v.Preview = &preview
+		} else {
+			v.Unknown = problemOf(err).Detail
+		}
+	}
+	return p.show(screen{Title: found.Name, Section: "secrets", Crumbs: p.crumbsTo(""), Template: "secret", Data: v})
+}
+
+// optionTexts are the options of a secret that are other than what they are when nobody says.
+func optionTexts(provider types.Provider, secret types.Secret) []optionText {
+	var list []optionText
 	for _, one := range provider.Options {
-		text := describedText(one, found.Options[one.Name])
+		text := describedText(one, secret.Options[one.Name])
 		if text == "" || text == describedText(one, one.Default) {
 			continue
 		}
 		if one.Type == types.FieldBoolean {
 			text = "yes"
 		}
-		v.Options = append(v.Options, optionText{fieldLabel(one.Name), text})
+		list = append(list, optionText{fieldLabel(one.Name), text})
 	}
-	if preview, err := p.Client.PreviewSecret(p.ctx, found.FullName, ""); err == nil {
-		v.Preview = &preview
-	} else {
-		v.Unknown = problemOf(err).Detail
-	}
-	return p.show(screen{Title: found.Name, Section: "secrets", Crumbs: p.crumbsTo(""), Template: "secret", Data: v})
+	return list
 }

@@ -33,6 +33,7 @@ type sessions struct {
 
 type known struct {
 	account   string
+	accessor  string
 	expiresAt *time.Time
 	renewedAt time.Time
 }
@@ -99,7 +100,7 @@ func (p *page) identify() error {
 	k, ok := p.console.sessions.get(p.token)
 	now := p.console.config.Now()
 	if ok && (p.Live || now.Sub(k.renewedAt) < renewEvery) {
-		p.Account, p.EndsAt = k.account, k.expiresAt
+		p.Account, p.self, p.EndsAt = k.account, k.accessor, k.expiresAt
 		return nil
 	}
 	var token types.Token
@@ -114,14 +115,14 @@ func (p *page) identify() error {
 	}
 	if token.Accessor == "" {
 		if ok {
-			p.Account, p.EndsAt = k.account, k.expiresAt
+			p.Account, p.self, p.EndsAt = k.account, k.accessor, k.expiresAt
 			return nil
 		}
 		if token, err = p.Client.GetToken(p.ctx, "self"); err != nil {
 			return err
 		}
 	}
-	p.Account, p.EndsAt = token.Account, token.ExpiresAt
-	p.console.sessions.put(p.token, known{token.Account, token.ExpiresAt, now})
+	p.Account, p.self, p.EndsAt = token.Account, token.Accessor, token.ExpiresAt
+	p.console.sessions.put(p.token, known{token.Account, token.Accessor, token.ExpiresAt, now})
 	return nil
 }

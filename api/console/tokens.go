@@ -30,25 +30,18 @@ type tokensView struct {
 }
 
 func (c *Console) listTokens(p *page) error {
-	tabs, err := p.accessTabs("/ui/tokens")
-	if err != nil {
-		return err
-	}
 	f := p.form(nil)
 	found, err := p.Client.ListTokens(p.ctx, strings.TrimSpace(f.get("account")), client.ListOptions{Limit: 100, Cursor: f.get("cursor")})
 	if err != nil && !f.refused(err) {
 		return err
 	}
-	self, err := p.Client.GetToken(p.ctx, "self")
-	if err != nil {
-		return err
-	}
-	if err := p.ask(question("token:create", "token"), question("token:delete", "token")); err != nil {
-		return err
-	}
-	v := tokensView{Tabs: tabs, Filter: f, Narrow: f.get("account") != "", Pages: p.pagesOf(found.NextCursor)}
+	v := tokensView{Filter: f, Narrow: f.get("account") != "", Pages: p.pagesOf(found.NextCursor), Tokens: p.tokenRows(found.Items)}
+	var asked []client.Question
 	for _, one := range found.Items {
-		v.Tokens = append(v.Tokens, tokenRow{one, one.Accessor == self.Accessor})
+		asked = append(asked, question("token:delete", "account/"+one.Account))
+	}
+	if v.Tabs, err = p.accessTabs("/ui/tokens", asked...); err != nil {
+		return err
 	}
 	return p.show(screen{Title: "Tokens", Section: "accounts", Template: "tokens", Data: v, Status: f.Status})
 }
