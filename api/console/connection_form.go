@@ -47,7 +47,7 @@ func (c *Console) makeConnection(p *page) error {
 	f := p.form(initial)
 	if p.posted() {
 		spec := types.ConnectionSpec{
-			Name: f.need("name", "want a name, such as orders-db"), Provider: v.Provider.Name, Description: f.get("description"), Environments: f.patterns("environments"),
+			Name: f.need("name", "want a name, such as orders-db"), Provider: v.Provider.Name, Description: f.get("description"), Environments: f.names("environments"),
 			Settings: f.describedValues("settings.", v.Provider.Connection, nil), SkipCheck: f.on("skip_check"), Sweep: f.get("sweep"),
 		}
 		if f.valid() {
@@ -83,7 +83,7 @@ func (c *Console) configureConnection(p *page) error {
 	f := p.form(initial)
 	back := "/ui/connections/" + now.Name
 	if p.posted() {
-		text, environments := f.get("description"), f.patterns("environments")
+		text, environments := f.get("description"), f.names("environments")
 		if environments == nil {
 			environments = []string{}
 		}

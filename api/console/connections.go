@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"broker/api/client"
 	"broker/api/types"
@@ -217,11 +216,6 @@ func afterSweep(mode string) string {
 // sweepModes are what may happen to logins that no lease knows.
 func sweepModes() []choice {
 	return []choice{{"remove", "Remove them, once two sweeps have seen them"}, {"report", "Report them, and leave them alone"}, {"off", "Do not look for them"}}
-}
-
-// patterns reads environments, one a line or between commas.
-func (f *form) patterns(name string) []string {
-	return strings.FieldsFunc(f.get(name), func(r rune) bool { return strings.ContainsRune(" ,\r\n\t", r) })
 }
 
 // orphansView is what is known of logins that no lease knows.

@@ -120,6 +120,7 @@ func (c *Console) routes() {
 	c.accessRoutes()
 	c.historyRoutes()
 	c.auditRoutes()
+	c.pickRoutes()
 	c.clusterRoutes()
 	c.styleguideRoutes()
 }

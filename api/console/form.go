@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -90,6 +91,17 @@ func (f *form) labels(name string) map[string]string {
 	return out
 }
 
+// names reads names, one a line or between commas, each once, and the one that was picked beside them.
+func (f *form) names(name string) []string {
+	var list []string
+	for _, one := range strings.FieldsFunc(f.get(name)+"\n"+f.get(name+addSuffix), func(r rune) bool { return strings.ContainsRune(" ,\r\n\t", r) }) {
+		if !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // valid reports whether no field was found wrong so far.
 func (f *form) valid() bool {
 	if len(f.Errors) > 0 {
@@ -156,6 +168,8 @@ type field struct {
 	Presets                 []choice // values to take with a click
 	Options                 []choice // of a select
 	Rows                    int      // of a text area
+	Pick                    string   // what names there are to pick from, as pick.go knows them; empty: none
+	Add                     string   // beside a text area: what was picked and not put into it
 }
 
 // inputID is the id of a field's input. The page behind a dialog may have a field of the same name.
@@ -168,7 +182,7 @@ func (f *form) inputID(name string) string {
 }
 
 // fieldOf is a field of a form. Options are names and values in turn: type, help, placeholder, suffix, autocomplete,
-// required, focus, mono, presets, options, rows, value.
+// required, focus, mono, pick, presets, options, rows, value.
 func fieldOf(f *form, name, label string, options ...any) (field, error) {
 	out := field{ID: f.inputID(name), Name: name, Label: label, Type: "text", Value: f.get(name), Error: f.Errors[name]}
 	set, err := dict(options...)
@@ -197,6 +211,8 @@ func fieldOf(f *form, name, label string, options ...any) (field, error) {
 			out.Focus = yes
 		case "mono":
 			out.Mono = yes
+		case "pick":
+			out.Pick, out.Add = text, f.get(name+addSuffix)
 		case "presets":
 			out.Presets = value.([]choice)
 		case "options":

@@ -65,17 +65,10 @@ func (c *Console) showGroup(p *page) error {
 	return p.show(screen{Title: g.Name, Section: "accounts", Crumbs: []crumb{{"Groups", "/ui/groups"}}, Template: "group", Data: v})
 }
 
-// names reads names, one a line or between commas, each once.
-func (f *form) names(name string) []string {
-	list := strings.FieldsFunc(f.get(name), func(r rune) bool { return strings.ContainsRune(" ,\r\n\t", r) })
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
 func (f *form) groupFields() []field {
 	return []field{
 		f.field("description", "Description"),
-		f.field("members", "Members", "rows", 6, "mono", true, "placeholder", "alice\nbob", "help", "Names of accounts, one a line."),
+		f.field("members", "Members", "rows", 6, "mono", true, "pick", "account", "placeholder", "alice\nbob", "help", "Names of accounts, one a line."),
 	}
 }
 

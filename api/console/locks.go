@@ -100,10 +100,10 @@ func (c *Console) makeLock(p *page) error {
 		}
 	}
 	v.Fields = []field{
-		f.field("scope.environment", "Environment", "placeholder", "app/env, app/* or *", "mono", true, "focus", counted == ""),
-		f.field("scope.secret", "Secret", "placeholder", "app/env/name", "mono", true),
-		f.field("scope.connection", "Connection", "mono", true),
-		f.field("scope.account", "Account", "mono", true),
+		f.field("scope.environment", "Environment", "placeholder", "app/env, app/* or *", "mono", true, "pick", "place", "focus", counted == ""),
+		f.field("scope.secret", "Secret", "placeholder", "app/env/name", "mono", true, "pick", "secret"),
+		f.field("scope.connection", "Connection", "mono", true, "pick", "connection"),
+		f.field("scope.account", "Account", "mono", true, "pick", "account"),
 		f.field("scope.label", "Label", "placeholder", "key=value", "mono", true),
 		f.field("reason", "Reason", "required", true, "help", "Shown to everybody whom it stops."),
 		f.field("ttl", "For", "placeholder", "until it is ended", "presets", endPresets("15m", "1h", "4h", "24h"), "help", "Empty: until somebody unlocks."),

@@ -125,13 +125,13 @@ func (c *Console) giveRole(p *page) error {
 	v := plainForm{Form: f, Back: back, Button: "Give role"}
 	v.Fields = []field{f.field("role", "Role", "options", roleChoices(roles.Items, "Choose…"))}
 	if who := slices.IndexFunc([]string{p.query("account"), p.query("group")}, func(s string) bool { return s != "" }); p.posted() || who < 0 {
-		v.Fields = append(v.Fields, f.field("account", "Account", "mono", true), f.field("group", "Or group", "mono", true))
+		v.Fields = append(v.Fields, f.field("account", "Account", "mono", true, "pick", "account"), f.field("group", "Or group", "mono", true, "pick", "group"))
 	} else if who == 0 {
-		v.Fields = append(v.Fields, f.field("account", "Account", "mono", true))
+		v.Fields = append(v.Fields, f.field("account", "Account", "mono", true, "pick", "account"))
 	} else {
-		v.Fields = append(v.Fields, f.field("group", "Group", "mono", true))
+		v.Fields = append(v.Fields, f.field("group", "Group", "mono", true, "pick", "group"))
 	}
-	v.Fields = append(v.Fields, f.field("scope", "Where", "required", true, "mono", true, "placeholder", "payments/*", "help", "*, app/*, app/env or app/env/secret. What is in no environment, such as accounts, needs *.",
+	v.Fields = append(v.Fields, f.field("scope", "Where", "required", true, "mono", true, "placeholder", "payments/*", "pick", "scope", "help", "*, app/*, app/env or app/env/secret. What is in no environment, such as accounts, needs *.",
 		"presets", []choice{{"*", "everywhere"}}))
 	v.Facts = facts
 	return p.plain("Give a role", "accounts", v)

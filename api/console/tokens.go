@@ -105,7 +105,7 @@ func (c *Console) makeToken(p *page) error {
 		v.Text = []string{"Whoever has it acts as you. It ends with this session at the latest, since it is made by it: for one that lasts, use the command line."}
 	}
 	v.Fields = append([]field{
-		f.field("account", "Account", "mono", true, "placeholder", p.Account, "focus", spec.Account == ""),
+		f.field("account", "Account", "mono", true, "pick", "account", "placeholder", p.Account, "focus", spec.Account == ""),
 		f.field("description", "Description", "focus", spec.Account != "", "help", "What it is for."),
 		f.field("ttl", "Valid for", "placeholder", "12h for people, 24h for services", "presets", endPresets("1h", "24h", "7d", "30d")),
 	}, f.useFields()...)

@@ -57,12 +57,23 @@ type Browser struct {
 // Browser returns one that is signed in at a node with a token; without a token it is a stranger's.
 func (h *House) Browser(node int, token string) *Browser {
 	h.t.Helper()
+	return h.browser(node, h.URL(node), token)
+}
+
+// BrowserBy is Browser, by a way that a test can cut.
+func (h *House) BrowserBy(way *Way, token string) *Browser {
+	h.t.Helper()
+	return h.browser(way.node, way.url, token)
+}
+
+func (h *House) browser(node int, base, token string) *Browser {
+	h.t.Helper()
 	shared.browser.once.Do(shared.browser.start)
 	if shared.browser.err != nil {
 		h.t.Fatalf("starting chromium (scripts/need chromium installs it): %v", shared.browser.err)
 	}
 	ctx, cancel := chromedp.NewContext(shared.browser.ctx, chromedp.WithNewBrowserContext())
-	b := &Browser{t: h.t, house: h, ctx: ctx, close: cancel, base: h.URL(node)}
+	b := &Browser{t: h.t, house: h, ctx: ctx, close: cancel, base: base}
 	h.must(chromedp.Do(ctx))
 	h.must(chromedp.Listen(ctx, b.hear))
 	b.do(call(network.Enable, network.EnableParams{}), call(log.Enable, cdp.Empty{}), call(runtime.Enable, cdp.Empty{}))
@@ -250,6 +261,12 @@ func (b *Browser) Open(path string) {
 func (b *Browser) Click(what string) {
 	b.t.Helper()
 	b.until("clicking "+what, "click("+quoted(what)+")")
+}
+
+// DoubleClick clicks it twice, faster than anything can happen between.
+func (b *Browser) DoubleClick(what string) {
+	b.t.Helper()
+	b.until("clicking "+what, "(() => { const e = clickable("+quoted(what)+"), first = click("+quoted(what)+"); if (first === 'ok') e.click(); return first; })()")
 }
 
 // Fill writes into the field with that label; a box is ticked by "on".

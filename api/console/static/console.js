@@ -11,9 +11,10 @@
   // ---- Talking with the console.
 
   // ask fetches a part of a page. It returns the text, or null when there is nothing to show for it.
-  async function ask(url, part, { live = 0, form } = {}) {
+  async function ask(url, part, { live = 0, parts, form } = {}) {
     const headers = { "Console-Part": part };
     if (live) headers["Console-Live"] = String(live);
+    if (parts) headers["Console-Parts"] = parts.join();
     const answer = await fetch(url, { method: form ? "POST" : "GET", body: form, headers, credentials: "same-origin", redirect: "follow" });
     const now = Number(answer.headers.get("Console-Now"));
     if (now) ahead = now - Date.now();
@@ -62,31 +63,52 @@
   }
 
   function schedule() {
-    if (wanted.size && !timer && !loading) timer = setTimeout(load, Math.max(0, loaded + 300 - Date.now()));
+    if (wanted.size && !timer && !loading && !document.hidden) timer = setTimeout(load, Math.max(0, loaded + 300 - Date.now()));
   }
+
+  // A page that nobody sees follows nothing and is not loaded again; it catches up when it is shown.
+  let hidden = document.hidden ? Date.now() : 0;
+  document.addEventListener("visibilitychange", () => {
+    if (!("signedIn" in body.dataset)) return;
+    if (document.hidden) {
+      hidden = Date.now();
+      rest();
+      return;
+    }
+    follow();
+    for (const part of $$("[data-every]")) if (Date.now() - hidden >= Number(part.dataset.every) * 1000) wanted.add(part.id);
+    schedule();
+    bars();
+  });
 
   function refresh() {
     for (const part of $$("[data-live]")) wanted.add(part.id);
     schedule();
   }
 
-  // What changes without an event says in data-every after how many seconds to look again; nobody looks at a hidden page.
+  // What changes without an event says in data-every after how many seconds to look again.
   let ticks = 0;
   setInterval(() => {
     ticks++;
     if (document.hidden || !("signedIn" in body.dataset)) return;
+    if (Date.now() - heard > 25000) { // it beats every 10 s: the way to it is cut
+      went();
+      unfollow();
+      follow();
+    }
     for (const part of $$("[data-every]")) if (ticks % Number(part.dataset.every) === 0) wanted.add(part.id);
     schedule();
   }, 1000);
 
   async function load() {
     timer = 0;
+    if (document.hidden) return;
     loading = true;
     loaded = Date.now();
     const parts = [...wanted];
     wanted.clear();
     try {
-      const answer = await ask(location.href, "content", { live: Math.max(latest, index, 1) });
+      const answer = await ask(location.href, "content", { live: Math.max(latest, index, 1), parts });
       if (answer?.ok) replace(answer.text, parts);
     } catch { for (const id of parts) wanted.add(id); }
     loading = false;
@@ -119,14 +141,15 @@
 
   // ---- The stream.
 
-  let connected = true, away = 0, poll = 0, stream = null, again = 0;
+  let connected = true, away = 0, poll = 0, stream = null, again = 0, heard = Date.now(), leader = !$("[data-stale]");
 
-  // A page that nobody looks at follows nothing: all pages of a browser share six connections to a host.
+  // All pages of a browser share six connections to a host: only the one that is looked at has a stream.
   function follow() {
     if (stream || document.hidden) return;
+    heard = Date.now();
     stream = new EventSource("/ui/events?after=" + index);
     stream.addEventListener("on", (e) => { came(); leads(e); });
-    stream.addEventListener("beat", (e) => { came(); leads(e); });
+    stream.addEventListener("beat", leads);
     stream.addEventListener("news", (e) => {
       came();
       const { type, index: at } = JSON.parse(e.data);
@@ -140,9 +163,9 @@
       went();
       later();
     });
-    stream.onerror = () => {
+    stream.onerror = (e) => {
       went();
-      if (stream.readyState === EventSource.CLOSED) later();
+      if (e.target.readyState === EventSource.CLOSED) later();
     };
   }
 
@@ -152,33 +175,31 @@
     stream = null;
   }
 
-  function later() {
-    unfollow();
-    again = setTimeout(follow, 5000);
-  }
-
-  document.addEventListener("visibilitychange", () => {
-    if (!("signedIn" in body.dataset)) return;
-    if (!document.hidden) {
-      follow();
-      return;
-    }
+  // rest ends the stream of a page that is hidden; all is loaded again when the next one is there.
+  function rest() {
     unfollow();
     clearInterval(poll);
     poll = 0;
-    connected = false; // so that all is loaded again when the stream is back
+    connected = false;
     delete body.dataset.connected;
-  });
+  }
+
+  function later() {
+    unfollow();
+    again = setTimeout(follow, 2000);
+  }
 
   // leads has the page loaded again when a leader comes or goes, which the bar above it tells.
   function leads(e) {
-    const leader = JSON.parse(e.data).leader, told = !$("[data-stale]");
-    if (leader !== told) bars();
+    heard = Date.now();
+    leader = JSON.parse(e.data).leader;
+    bars();
   }
 
   async function bars() {
-    const answer = await fetch(location.href, { headers: { "Console-Live": "0" } });
-    if (!answer.ok) return;
+    if (document.hidden || leader === !$("[data-stale]")) return;
+    const answer = await fetch(location.href, { headers: { "Console-Live": "0" } }).catch(() => null);
+    if (!answer?.ok) return;
     const now = new DOMParser().parseFromString(await answer.text(), "text/html");
     const from = $("[data-stale]"), to = $("[data-stale]", now);
     if (from && !to) from.remove();
@@ -187,6 +208,7 @@
   }
 
   function came() {
+    heard = Date.now();
     if (!connected) refresh();
     connected = true;
     clearInterval(poll);
@@ -252,7 +274,7 @@
     }
     dialog.innerHTML = answer.text; // the console's own page, escaped there
     if (!dialog.open) dialog.showModal();
-    $("[aria-invalid=true], [autofocus]", dialog)?.focus();
+    ($("[aria-invalid=true]", dialog) ?? $("[autofocus]", dialog))?.focus();
     count(dialog);
     needs(dialog);
   }
@@ -296,7 +318,7 @@
     if (form.method === "dialog") return;
     const button = e.submitter;
     if (!form.closest("#dialog")) {
-      if (form.method === "post") hold(form, button);
+      if (form.method === "post") hold(form, button, e);
       else if ("dialog" in form.dataset) {
         e.preventDefault();
         open(form.action + "?" + new URLSearchParams(new FormData(form)), button);
@@ -318,8 +340,11 @@
   });
 
   // hold keeps a form from being sent twice by a double click.
-  function hold(form, button) {
-    if (form.dataset.sending) return;
+  function hold(form, button, e) {
+    if (form.dataset.sending) {
+      e.preventDefault();
+      return;
+    }
     form.dataset.sending = "";
     setTimeout(() => { if (button) button.disabled = true; });
     setTimeout(() => { delete form.dataset.sending; if (button) button.disabled = false; }, 10000);
@@ -398,6 +423,31 @@
     if (e.target.matches("form[data-auto] select")) e.target.form.requestSubmit();
   });
 
+  // ---- Names to pick: an input with data-pick has its list filled when somebody goes there, and again when that is old.
+
+  document.addEventListener("focusin", async (e) => {
+    const input = e.target, list = input.list;
+    if (!input.dataset.pick || !list || Date.now() - Number(list.dataset.at ?? 0) < 30000) return;
+    list.dataset.at = String(Date.now());
+    const answer = await ask("/ui/pick/" + input.dataset.pick, "content").catch(() => null);
+    if (answer?.ok) list.innerHTML = answer.text; // the console's own, escaped there
+  });
+
+  // add puts a name that was picked into the text area for which it was.
+  function add(input) {
+    const text = $("#" + CSS.escape(input.dataset.addTo)), name = input.value.trim();
+    if (!name) return;
+    if (!text.value.split(/[\s,]+/).includes(name)) text.value = text.value.trimEnd() + (text.value.trim() ? "\n" : "") + name;
+    input.value = "";
+  }
+
+  document.addEventListener("change", (e) => { if (e.target.dataset.addTo) add(e.target); });
+  document.addEventListener("keydown", (e) => {
+    if (e.key !== "Enter" || !e.target.dataset?.addTo) return;
+    e.preventDefault();
+    add(e.target);
+  });
+
   // ---- Choosing rows: boxes of a form that stands elsewhere on the page, and a bar that says how many are chosen.
 
   document.addEventListener("change", (e) => {
@@ -449,6 +499,7 @@
     }
   });
 
+  $("[aria-invalid=true]")?.focus();
   count();
   needs();
   setInterval(count, 1000);

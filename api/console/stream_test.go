@@ -1,0 +1,51 @@
+package console_test
+
+import (
+	"testing"
+	"time"
+
+	"broker/api/console/consoletest"
+)
+
+// Without the stream of events a page says so, reads by itself, and is live again when the stream is.
+func TestStreamIsAway(t *testing.T) {
+	h := consoletest.Start(t)
+	way := h.Way(1)
+	b := h.BrowserBy(way, h.Token())
+	b.Expect("503")
+	b.Expect("net::ERR_INCOMPLETE_CHUNKED_ENCODING")
+	b.Open("/ui/leases?account=admin")
+	b.Live()
+	way.Cut("/ui/events")
+	h.Lease("while-it-is-away", time.Hour)
+	b.See("Not live since")
+	b.See("while-it-is-away")
+	b.Shot("not-live")
+	way.Mend()
+	b.Gone("Not live since")
+	b.Live()
+	h.Lease("when-it-is-back", time.Hour)
+	b.See("when-it-is-back")
+}
+
+// A page that nobody sees is not loaded again, and catches up when it is shown.
+func TestHiddenPageRests(t *testing.T) {
+	h := consoletest.Start(t)
+	way := h.Way(2)
+	b := h.BrowserBy(way, h.Token())
+	b.Open("/ui/leases?account=admin")
+	b.Live()
+	hide := func(hidden string) {
+		b.Eval(`(Object.defineProperty(document, "hidden", { configurable: true, get: () => ` + hidden + ` }), document.dispatchEvent(new Event("visibilitychange")))`)
+	}
+	hide("true")
+	b.Eval(`document.addEventListener("console:news", () => setTimeout(() => { window.told = true }, 1000))`)
+	before := way.Seen("GET /ui/leases")
+	h.Lease("behind-its-back", time.Hour)
+	b.Wait("window.told")
+	if n := way.Seen("GET /ui/leases") - before; n != 0 {
+		t.Errorf("a hidden page was loaded %d times", n)
+	}
+	hide("false")
+	b.See("behind-its-back")
+}
