@@ -148,6 +148,14 @@ type timeView struct {
 	None           bool
 }
 
+// Ending tells an instant as something's end.
+func (t timeView) Ending() string {
+	if strings.HasSuffix(t.Relative, " ago") {
+		return "ended " + t.Relative
+	}
+	return t.Relative
+}
+
 func timeOf(now time.Time, at any) timeView {
 	var t time.Time
 	switch at := at.(type) {

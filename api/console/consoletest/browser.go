@@ -275,6 +275,13 @@ func (b *Browser) Fill(label, value string) {
 	b.until("filling "+label, "fill("+quoted(label)+", "+quoted(value)+")")
 }
 
+// Value returns what the field with that label holds.
+func (b *Browser) Value(label string) string {
+	b.t.Helper()
+	b.until("looking for "+label, "inputOf("+quoted(label)+") ? 'ok' : 'no field is called so'")
+	return b.eval("(() => {" + script + "; return inputOf(" + quoted(label) + ").value})()")
+}
+
 // See waits until a text can be read; in an open dialog, there.
 func (b *Browser) See(text string) {
 	b.t.Helper()

@@ -247,7 +247,8 @@
   function count(from = document) {
     const now = Date.now() + ahead;
     for (const one of $$("time[data-relative]", from)) {
-      const text = relative(Math.round((Date.parse(one.dateTime) - now) / 1000));
+      const left = Math.round((Date.parse(one.dateTime) - now) / 1000), over = one.dataset.relative; // a word for what is over, if any
+      const text = (left < 0 && over ? over + " " : "") + relative(left);
       if (one.textContent !== text) one.textContent = text;
     }
   }
@@ -326,7 +327,7 @@
       return;
     }
     e.preventDefault();
-    if (form.dataset.sending) return;
+    if ("sending" in form.dataset) return;
     form.dataset.sending = "";
     button?.setAttribute("aria-busy", "true");
     const sent = new URLSearchParams(new FormData(form, button));
@@ -341,7 +342,7 @@
 
   // hold keeps a form from being sent twice by a double click.
   function hold(form, button, e) {
-    if (form.dataset.sending) {
+    if ("sending" in form.dataset) {
       e.preventDefault();
       return;
     }
