@@ -91,7 +91,7 @@ func TestGenerateWithAParameter(t *testing.T) {
 	b.Click("Generate deploy")
 	b.Fill("Public key", "not a key")
 	b.Click("Generate")
-	b.Wait(`document.querySelector("#dialog [aria-invalid=true]")?.value === "not a key"`)
+	b.Wait(`document.activeElement.matches("[aria-invalid=true]") && document.activeElement.value === "not a key"`)
 	b.Axe()
 	b.Shot("generate-parameter")
 	b.Fill("Public key", key)
