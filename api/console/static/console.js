@@ -52,7 +52,7 @@
   // ---- Live parts: elements with an id and data-live, the beginnings of the types of events that they show.
 
   const wanted = new Set();
-  let timer = 0, loading = false, latest = 0, loaded = 0;
+  let timer = 0, loading = false, latest = 0, loaded = 0, pause = 300;
 
   function happened(type, at) {
     latest = Math.max(latest, at);
@@ -63,7 +63,7 @@
   }
 
   function schedule() {
-    if (wanted.size && !timer && !loading && !document.hidden) timer = setTimeout(load, Math.max(0, loaded + 300 - Date.now()));
+    if (wanted.size && !timer && !loading && !document.hidden) timer = setTimeout(load, Math.max(0, loaded + pause - Date.now()));
   }
 
   // A page that nobody sees follows nothing and is not loaded again; it catches up when it is shown.
@@ -112,7 +112,8 @@
       if (answer?.ok) replace(answer.text, parts);
     } catch { for (const id of parts) wanted.add(id); }
     loading = false;
-    if (wanted.size && !timer) timer = setTimeout(load, connected ? 300 : 5000);
+    pause = Math.max(300, 3 * (Date.now() - loaded)); // a node that is slow to answer is asked less often
+    if (wanted.size && !timer) timer = setTimeout(load, connected ? pause : 5000);
   }
 
   // replace changes parts of the page into what they are now, and leaves alone what people are at.
