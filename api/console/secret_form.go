@@ -16,7 +16,7 @@ import (
 type secretForm struct {
 	Form       *form
 	At         string // the step
-	Steps      []step
+	Steps      []stepView
 	Provider   types.Provider
 	Secret     *types.Secret // that is changed; nil: a new one
 	Options    described
@@ -35,8 +35,8 @@ type secretForm struct {
 	Back       string
 }
 
-// step is one of the steps of a form.
-type step struct {
+// stepView is one of the steps of a form.
+type stepView struct {
 	Number     int
 	Title      string
 	Here, Done bool
@@ -185,5 +185,7 @@ func (f *form) carried(shown func(name string) bool) []hiddenField {
 	}
 	return list
 }
+
+func plural(n int, one string) string { return count(n, one, one+"s") }
 
 func lower(text string) string { return strings.ToLower(strings.TrimSpace(text)) }

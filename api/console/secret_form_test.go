@@ -43,6 +43,14 @@ func TestDeveloperMakesASecret(t *testing.T) {
 		t.Fatalf("the third step: %d %s", got.StatusCode, got.text)
 	}
 	form.Set("at", "review")
+	for _, button := range []string{"finish", "add"} { // what is wrong is told in the step where it can be mended
+		form.Set("go", button)
+		form.Set("name", "Not A Name")
+		if got = d.ask("POST", path, form); got.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(got.text, "Secret name") || !strings.Contains(got.text, `value="MY_USER"`) {
+			t.Fatalf("%s under a name that is none: %d %s", button, got.StatusCode, got.text)
+		}
+	}
+	form.Set("name", "mine")
 	form.Set("go", "finish")
 	for range 2 { // the second is a double click
 		form.Set("idempotency_key", "one-form")
