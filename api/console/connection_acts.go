@@ -165,38 +165,25 @@ func (c *Console) deleteConnection(p *page) error {
 	if err != nil {
 		return err
 	}
-	using := secrets[one.Name]
 	f := p.form(url.Values{"version": {fmt.Sprint(one.Version)}})
 	if p.posted() {
 		if f.on("revoke_leases") {
-			op, err := p.Client.DeleteConnectionWithLeases(p.ctx, one.Name, f.get("reason"), f.version())
-			if err == nil {
+			var op types.Operation
+			if op, err = p.Client.DeleteConnectionWithLeases(p.ctx, one.Name, f.get("reason"), f.version()); err == nil {
 				return p.doneAt("The connection goes once its leases are revoked.", operationPath(op.ID))
 			}
-			if !f.refused(err) {
-				return err
-			}
-		} else {
-			err := p.Client.DeleteConnection(p.ctx, one.Name, f.version())
-			if err == nil {
-				return p.doneAt("The connection is deleted.", "/ui/connections")
-			}
-			if !f.refused(err) {
-				return err
-			}
+		} else if err = p.Client.DeleteConnection(p.ctx, one.Name, f.version()); err == nil {
+			return p.doneAt("The connection is deleted.", "/ui/connections")
+		}
+		if !f.refused(err) {
+			return err
 		}
 	}
+	using := secrets[one.Name]
 	v := plainForm{
 		Form: f, Back: back, Button: "Delete connection", Danger: true,
 		Text:  []string{"The root credential is forgotten. The outside system itself is not touched. This cannot be undone."},
-		Facts: []fact{{Name: "Live leases", Value: liveText(live, more)}, {Name: "Secrets that use it", Value: strconv.Itoa(len(using))}},
-	}
-	for i, secret := range using {
-		if i == 5 {
-			v.Facts = append(v.Facts, fact{Name: "and", Value: strconv.Itoa(len(using)-5) + " more"})
-			break
-		}
-		v.Facts = append(v.Facts, fact{Name: "Secret", Value: secret.FullName, Path: secretPath(secret.FullName), Mono: true})
+		Facts: append([]fact{{Name: "Live leases", Value: liveText(live, more)}, {Name: "Secrets that use it", Value: strconv.Itoa(len(using))}}, secretFacts(using)...),
 	}
 	if live > 0 || len(using) > 0 || f.on("revoke_leases") {
 		v.Fields = []field{
@@ -205,6 +192,19 @@ func (c *Console) deleteConnection(p *page) error {
 		}
 	}
 	return p.plain("Delete "+one.Name, "connections", v)
+}
+
+// secretFacts name the first of some secrets.
+func secretFacts(secrets []types.Secret) []fact {
+	const most = 5
+	var list []fact
+	for _, one := range secrets[:min(most, len(secrets))] {
+		list = append(list, fact{Name: "Secret", Value: one.FullName, Path: secretPath(one.FullName), Mono: true})
+	}
+	if more := len(secrets) - most; more > 0 {
+		list = append(list, fact{Name: "and", Value: strconv.Itoa(more) + " more"})
+	}
+	return list
 }
 
 // sweptView is what a sweep found.

@@ -69,7 +69,7 @@ func TestExports(t *testing.T) {
 	b.See("lease issued")
 	name, content = b.Download("CSV")
 	rows, err = csv.NewReader(strings.NewReader(content)).ReadAll()
-	if err != nil || name != "history.csv" || len(rows) != 2 || rows[1][2] != "lease.issued" || rows[1][3] != lease.ID {
+	if err != nil || name != "history.csv" || len(rows) != 2 || rows[1][3] != "lease.issued" || rows[1][4] != lease.ID {
 		t.Errorf("%s holds %s: %v", name, content, err)
 	}
 	name, content = b.Download("JSON lines")

@@ -94,33 +94,47 @@ func (f *form) eventQuery() client.EventQuery {
 	return q
 }
 
+// newest is how many of the newest events a page shows, as far as it shows those.
+func (f *form) newest() int {
+	if n, err := strconv.Atoi(f.get("last")); err == nil {
+		return min(max(n, historyPage), types.MaxPage)
+	}
+	return historyPage
+}
+
+// historyTypes are what the page is filtered by.
+func historyTypes() []choice {
+	return []choice{
+		{"", "Everything"}, {"lease", "Leases"}, {"lease.issued", "Leases issued"}, {"lease.stuck", "Leases stuck"}, {"secret", "Secrets"}, {"environment", "Environments"},
+		{"connection", "Connections"}, {"lock", "Locks"}, {"operation", "Operations"}, {"account", "Accounts"}, {"token", "Tokens"}, {"role", "Roles"}, {"policy", "Policies"},
+		{"orphan", "Unknown logins"}, {"member", "Nodes"}, {"cluster", "Cluster"},
+	}
+}
+
+// historyFile is where what the page is filtered by is to be had as a file.
+func (p *page) historyFile(format string) string {
+	query := p.r.URL.Query()
+	query.Del("cursor")
+	query.Del("last")
+	query.Set("format", format)
+	return "/ui/history/export?" + query.Encode()
+}
+
 func (c *Console) showHistory(p *page) error {
 	f := p.form(nil)
 	q := f.eventQuery()
-	most := historyPage
-	if n, err := strconv.Atoi(f.get("last")); err == nil {
-		most = min(max(n, historyPage), types.MaxPage)
-	}
 	v := historyView{
-		Filter: f, Oldest: !q.Since.IsZero() || f.get("cursor") != "",
-		Types: []choice{
-			{"", "Everything"}, {"lease", "Leases"}, {"lease.issued", "Leases issued"}, {"lease.stuck", "Leases stuck"}, {"secret", "Secrets"}, {"environment", "Environments"},
-			{"connection", "Connections"}, {"lock", "Locks"}, {"operation", "Operations"}, {"account", "Accounts"}, {"token", "Tokens"}, {"role", "Roles"}, {"policy", "Policies"},
-			{"orphan", "Unknown logins"}, {"member", "Nodes"}, {"cluster", "Cluster"},
-		},
+		Filter: f, Oldest: !q.Since.IsZero() || f.get("cursor") != "", Types: historyTypes(), JSON: p.historyFile("jsonl"), CSV: p.historyFile("csv"),
 		Since: []choice{{"", "The newest"}, {"15m", "Since 15 min ago"}, {"1h", "Since 1 h ago"}, {"24h", "Since 24 h ago"}, {"168h", "Since 7 days ago"}},
 	}
 	for _, name := range []string{"type", "actor", "lease", "secret", "connection", "account", "since"} {
 		v.Narrow = v.Narrow || f.get(name) != ""
 	}
-	list := client.ListOptions{Limit: historyPage}
-	if v.Oldest {
-		list.Cursor = f.get("cursor")
-		if list.Cursor != "" {
-			q.Since = time.Time{}
-		}
-	} else {
-		q.Last, list.Limit = most, types.MaxPage
+	list := client.ListOptions{Limit: historyPage, Cursor: f.get("cursor")}
+	if !v.Oldest {
+		q.Last, list.Limit = f.newest(), types.MaxPage
+	} else if list.Cursor != "" {
+		q.Since = time.Time{}
 	}
 	var found types.Page[types.Event]
 	if f.valid() {
@@ -136,17 +150,10 @@ func (c *Console) showHistory(p *page) error {
 		v.Pages = p.pagesOf(found.NextCursor)
 	} else {
 		slices.Reverse(v.Events)
-		if len(v.Events) >= most && most < types.MaxPage {
-			v.More = p.with("last", strconv.Itoa(min(most*3, types.MaxPage)))
+		if len(v.Events) >= q.Last && q.Last < types.MaxPage {
+			v.More = p.with("last", strconv.Itoa(min(q.Last*3, types.MaxPage)))
 		}
 	}
-	query := p.r.URL.Query()
-	query.Del("cursor")
-	query.Del("last")
-	query.Set("format", "jsonl")
-	v.JSON = "/ui/history/export?" + query.Encode()
-	query.Set("format", "csv")
-	v.CSV = "/ui/history/export?" + query.Encode()
 	return p.show(screen{Title: "History", Section: "history", Template: "history", Data: v, Status: f.Status})
 }
 

@@ -61,22 +61,40 @@ func scopeText(s types.LockScope) string {
 	return strings.Join(parts, ", ")
 }
 
-// makeLock makes a lock. One that revokes tells first how many leases it would, and is sent again then.
-func (c *Console) makeLock(p *page) error {
-	f := p.form(url.Values{
-		"scope.environment": {p.query("environment")}, "scope.secret": {p.query("secret")}, "scope.connection": {p.query("connection")}, "scope.account": {p.query("account")},
-	})
-	spec := types.LockSpec{
+// lockSpec reads what is to be locked, why, and for how long.
+func (f *form) lockSpec() types.LockSpec {
+	return types.LockSpec{
 		Scope: types.LockScope{
 			Environment: f.get("scope.environment"), Account: f.get("scope.account"), Secret: f.get("scope.secret"), Connection: f.get("scope.connection"), Label: f.get("scope.label"),
 		},
 		Reason: f.get("reason"), TTL: f.duration("ttl"), Revoke: f.on("revoke"),
 	}
+}
+
+// lockFields are what lockSpec reads.
+func (f *form) lockFields() []field {
+	return []field{
+		f.field("scope.environment", "Environment", "placeholder", "app/env, app/* or *", "mono", true, "pick", "place", "focus", true),
+		f.field("scope.secret", "Secret", "placeholder", "app/env/name", "mono", true, "pick", "secret"),
+		f.field("scope.connection", "Connection", "mono", true, "pick", "connection"),
+		f.field("scope.account", "Account", "mono", true, "pick", "account"),
+		f.field("scope.label", "Label", "placeholder", "key=value", "mono", true),
+		f.field("reason", "Reason", "required", true, "help", "Shown to everybody whom it stops."),
+		f.field("ttl", "For", "placeholder", "until it is ended", "presets", endPresets("15m", "1h", "4h", "24h"), "help", "Empty: until somebody unlocks."),
+		f.field("revoke", "Revoke the leases that it covers", "type", "checkbox", "help", "How many is told before anything is done."),
+	}
+}
+
+// makeLock makes a lock. One that revokes tells first how many leases it would, and is sent again then.
+func (c *Console) makeLock(p *page) error {
+	f := p.form(url.Values{
+		"scope.environment": {p.query("environment")}, "scope.secret": {p.query("secret")}, "scope.connection": {p.query("connection")}, "scope.account": {p.query("account")},
+	})
+	spec := f.lockSpec()
 	v := plainForm{
 		Form: f, Back: "/ui/locks", Button: "Lock",
 		Text: []string{"A lock stops issue and renew for leases that fit everything given here. Leases that exist live on, unless it revokes them."},
 	}
-	counted := ""
 	if p.posted() {
 		if spec.Scope == (types.LockScope{}) {
 			f.Errors["scope.environment"] = "want an environment, or another part of what it covers"
@@ -92,23 +110,13 @@ func (c *Console) makeLock(p *page) error {
 			case err != nil && !f.refused(err):
 				return err
 			case err == nil:
-				counted, v.Danger = n, true
+				v.Danger, v.Hidden = true, []choice{{"counted", n}}
 				v.Button = "Lock and revoke " + count(n, "lease", "leases")
 				v.Warn = count(n, "live lease is", "live leases are") + " covered. They are revoked once the lock is in force."
-				v.Hidden = []choice{{"counted", counted}}
 			}
 		}
 	}
-	v.Fields = []field{
-		f.field("scope.environment", "Environment", "placeholder", "app/env, app/* or *", "mono", true, "pick", "place", "focus", counted == ""),
-		f.field("scope.secret", "Secret", "placeholder", "app/env/name", "mono", true, "pick", "secret"),
-		f.field("scope.connection", "Connection", "mono", true, "pick", "connection"),
-		f.field("scope.account", "Account", "mono", true, "pick", "account"),
-		f.field("scope.label", "Label", "placeholder", "key=value", "mono", true),
-		f.field("reason", "Reason", "required", true, "help", "Shown to everybody whom it stops."),
-		f.field("ttl", "For", "placeholder", "until it is ended", "presets", endPresets("15m", "1h", "4h", "24h"), "help", "Empty: until somebody unlocks."),
-		f.field("revoke", "Revoke the leases that it covers", "type", "checkbox", "help", "How many is told before anything is done."),
-	}
+	v.Fields = f.lockFields()
 	return p.plain("New lock", "locks", v)
 }
 

@@ -2,7 +2,6 @@ package console
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 
 	"broker/api/client"
@@ -84,13 +83,35 @@ func roleChoices(roles []types.Role, none string) []choice {
 	return list
 }
 
+// bindingSpec reads who is given which role where.
+func (f *form) bindingSpec() types.RoleBindingSpec {
+	text := func(name string) string { return strings.TrimSpace(f.get(name)) }
+	return types.RoleBindingSpec{Role: f.get("role"), Account: text("account"), Group: text("group"), Scope: text("scope")}
+}
+
+// bindingFields are what bindingSpec reads. To whom is asked for as far as the address does not say it.
+func (f *form) bindingFields(roles []types.Role) []field {
+	account := f.field("account", "Account", "mono", true, "pick", "account")
+	list := []field{f.field("role", "Role", "options", roleChoices(roles, "Choose…"))}
+	switch p := f.page; {
+	case !p.posted() && p.query("account") != "":
+		list = append(list, account)
+	case !p.posted() && p.query("group") != "":
+		list = append(list, f.field("group", "Group", "mono", true, "pick", "group"))
+	default:
+		list = append(list, account, f.field("group", "Or group", "mono", true, "pick", "group"))
+	}
+	return append(list, f.field("scope", "Where", "required", true, "mono", true, "placeholder", "payments/*", "pick", "scope",
+		"help", "*, app/*, app/env or app/env/secret. What is in no environment, such as accounts, needs *.", "presets", []choice{{"*", "everywhere"}}))
+}
+
 func (c *Console) giveRole(p *page) error {
 	roles, err := p.Client.ListRoles(p.ctx)
 	if err != nil {
 		return err
 	}
 	f := p.form(url.Values{"account": {p.query("account")}, "group": {p.query("group")}, "role": {p.query("role")}})
-	spec := types.RoleBindingSpec{Role: f.get("role"), Account: strings.TrimSpace(f.get("account")), Group: strings.TrimSpace(f.get("group")), Scope: strings.TrimSpace(f.get("scope"))}
+	spec := f.bindingSpec()
 	back := "/ui/roles"
 	switch {
 	case spec.Account != "":
@@ -118,22 +139,10 @@ func (c *Console) giveRole(p *page) error {
 			}
 		}
 	}
-	var facts []fact
+	v := plainForm{Form: f, Back: back, Button: "Give role", Fields: f.bindingFields(roles.Items)}
 	for _, one := range roles.Items {
-		facts = append(facts, fact{Name: one.Name, Value: one.Help})
+		v.Facts = append(v.Facts, fact{Name: one.Name, Value: one.Help})
 	}
-	v := plainForm{Form: f, Back: back, Button: "Give role"}
-	v.Fields = []field{f.field("role", "Role", "options", roleChoices(roles.Items, "Choose…"))}
-	if who := slices.IndexFunc([]string{p.query("account"), p.query("group")}, func(s string) bool { return s != "" }); p.posted() || who < 0 {
-		v.Fields = append(v.Fields, f.field("account", "Account", "mono", true, "pick", "account"), f.field("group", "Or group", "mono", true, "pick", "group"))
-	} else if who == 0 {
-		v.Fields = append(v.Fields, f.field("account", "Account", "mono", true, "pick", "account"))
-	} else {
-		v.Fields = append(v.Fields, f.field("group", "Group", "mono", true, "pick", "group"))
-	}
-	v.Fields = append(v.Fields, f.field("scope", "Where", "required", true, "mono", true, "placeholder", "payments/*", "pick", "scope", "help", "*, app/*, app/env or app/env/secret. What is in no environment, such as accounts, needs *.",
-		"presets", []choice{{"*", "everywhere"}}))
-	v.Facts = facts
 	return p.plain("Give a role", "accounts", v)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,47 +32,21 @@ func (c *Console) configureSecret(p *page) error {
 	if err != nil {
 		return err
 	}
-	initial := describeSecret(found, provider)
-	f := p.form(maps.Clone(initial))
+	now := describeSecret(found, provider)
+	f := p.form(maps.Clone(now))
 	v := secretForm{Form: f, Provider: provider, Secret: &found, Back: "/ui/environments/" + found.Environment}
-	options := provider
-	options.Options = offeredOptions(p, provider, "connection/"+found.Connection+"@"+found.Environment)
-	was := initial
-	if p.posted() {
-		was = url.Values{}
-		for name := range f.Values {
-			if short, ok := strings.CutPrefix(name, wasPrefix); ok {
-				was.Set(short, f.get(name))
-			}
-		}
-		if f.get("version") != fmt.Sprint(found.Version) && f.get("version") != "" {
-			// Somebody was quicker. A click at "add" loses nothing; the others are told first.
-			v.Merged = f.merge(was, initial)
-			f.Problem = &problemView{Title: "It was changed meanwhile", Detail: "Nothing is saved yet. What you typed is still here; what you did not touch is as it is now.", Changed: new(changed)}
-			*f.Problem.Changed = p.whoChanged(found.Version)
-			f.Status = 412
-			f.Values.Set("version", fmt.Sprint(found.Version))
-			was = initial
-		} else {
-			change := f.change(options, found)
-			switch asked := f.get("go"); {
-			case asked == "add" || !f.valid():
-			case asked == "preview":
-				shown, err := p.Client.UpdateSecret(p.ctx, found.FullName, change, f.version(), client.DryRun())
-				if err == nil {
-					v.Preview, v.Warnings = shown.Preview, shown.Warnings
-				} else if !f.refused(err) {
-					return err
-				}
-			default:
-				changed, err := p.Client.UpdateSecret(p.ctx, found.FullName, change, f.version())
-				if err == nil {
-					return p.redirect(secretPath(changed.FullName))
-				}
-				if !f.refused(err) {
-					return err
-				}
-			}
+	provider.Options = offeredOptions(p, provider, "connection/"+found.Connection+"@"+found.Environment)
+	was := now
+	switch {
+	case !p.posted():
+	case f.get("version") != fmt.Sprint(found.Version) && f.get("version") != "":
+		// Somebody was quicker. A click at "add" loses nothing; the others are told first.
+		v.Merged = f.merge(f.was(), now)
+		f.changedMeanwhile(found.Version)
+	default:
+		was = f.was()
+		if answered, err := v.change(p, f.change(provider, found)); answered || err != nil {
+			return err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(was)) {
@@ -79,10 +54,51 @@ func (c *Console) configureSecret(p *page) error {
 			v.Carried = append(v.Carried, hiddenField{wasPrefix + name, was.Get(name)})
 		}
 	}
-	v.Options, v.Outputs, v.Defaults = f.describe("options.", options.Options), f.outputRows(), ttlPresets(0)
+	v.Options, v.Outputs, v.Defaults = f.describe("options.", provider.Options), f.outputRows(), ttlPresets(0)
 	return p.show(screen{
 		Title: "Configure " + found.Name, Section: "secrets", Crumbs: p.crumbsTo(found.Name), Template: "secret-configure", Data: v, Status: f.Status,
 	})
+}
+
+// was is what the form was shown with.
+func (f *form) was() url.Values {
+	out := url.Values{}
+	for name := range f.Values {
+		if short, ok := strings.CutPrefix(name, wasPrefix); ok {
+			out.Set(short, f.get(name))
+		}
+	}
+	return out
+}
+
+// changedMeanwhile tells that somebody else changed what the form is about, which has this version now.
+func (f *form) changedMeanwhile(version uint64) {
+	f.Problem = &problemView{Title: "It was changed meanwhile", Detail: "Nothing is saved yet. What you typed is still here; what you did not touch is as it is now.", Changed: new(changed)}
+	*f.Problem.Changed = f.page.whoChanged(version)
+	f.Status = http.StatusPreconditionFailed
+	f.Values.Set("version", fmt.Sprint(version))
+}
+
+// change saves a change, or shows what it would do. It reports true when it has answered.
+func (v *secretForm) change(p *page, change types.SecretChange) (answered bool, err error) {
+	f, name := v.Form, v.Secret.FullName
+	switch asked := f.get("go"); {
+	case asked == "add" || !f.valid():
+		return false, nil
+	case asked == "preview":
+		var shown types.Secret
+		if shown, err = p.Client.UpdateSecret(p.ctx, name, change, f.version(), client.DryRun()); err == nil {
+			v.Preview, v.Warnings = shown.Preview, shown.Warnings
+		}
+	default:
+		if _, err = p.Client.UpdateSecret(p.ctx, name, change, f.version()); err == nil {
+			return true, p.redirect(secretPath(name))
+		}
+	}
+	if err != nil && !f.refused(err) {
+		return false, err
+	}
+	return false, nil
 }
 
 // change is what differs from the secret as it is.
