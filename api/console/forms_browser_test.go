@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestExports(t *testing.T) {
 	b.See("lease issued")
 	name, content = b.Download("CSV")
 	rows, err = csv.NewReader(strings.NewReader(content)).ReadAll()
-	if err != nil || name != "history.csv" || len(rows) != 2 || rows[1][3] != "lease.issued" || rows[1][4] != lease.ID {
+	if err != nil || name != "history.csv" || len(rows) != 2 || !slices.Contains(rows[1], "lease.issued") || !slices.Contains(rows[1], lease.ID) {
 		t.Errorf("%s holds %s: %v", name, content, err)
 	}
 	name, content = b.Download("JSON lines")
