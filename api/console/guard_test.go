@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,6 +169,40 @@ func TestSignInAnew(t *testing.T) {
 		got := d.ask("POST", "/ui/signin", url.Values{"by": {"token"}, "token": {apitest.Token}, "next": {next}})
 		if at := got.Header.Get("Location"); got.StatusCode != http.StatusSeeOther || at != want {
 			t.Errorf("next=%s leads to %d %q", next, got.StatusCode, at)
+		}
+	}
+}
+
+// What a person does keeps a session alive, at most once a minute; pages that refresh themselves do not.
+func TestOnlyPeopleKeepSessionsAlive(t *testing.T) {
+	d := newDesk(t)
+	var renewed, ahead atomic.Int64
+	counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/tokens/self/renew" {
+			renewed.Add(1)
+		}
+		d.kit.Server.ServeHTTP(w, r)
+	})
+	pages, err := console.New(console.Config{
+		API: counting, ClusterID: func() string { return "01TESTCLUSTER" }, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
+	})
+	d.must2(pages, err)
+	server := httptest.NewServer(pages.Handler())
+	t.Cleanup(func() { pages.Close(); server.Close() })
+	d.url = server.URL
+	d.signIn(apitest.Token)
+	for _, step := range []struct {
+		live  string
+		after time.Duration
+		want  int64
+	}{{"", 0, 1}, {"", 0, 1}, {"7", 2 * time.Minute, 1}, {"0", 0, 1}, {"", 0, 2}} {
+		ahead.Add(int64(step.after))
+		var headers []string
+		if step.live != "" {
+			headers = []string{"Console-Live", step.live}
+		}
+		if got := d.get("/ui/leases", headers...); got.StatusCode != 200 || renewed.Load() != step.want {
+			t.Errorf("%+v: %d, renewed %d times", step, got.StatusCode, renewed.Load())
 		}
 	}
 }

@@ -23,6 +23,7 @@
     if (go) { leave(go); return null; }
     const done = answer.headers.get("Console-Done");
     if (done) { finished(JSON.parse(decodeURIComponent(done))); return null; }
+    if (!answer.headers.get("Content-Type")?.startsWith("text/html")) throw new Error("no page: " + answer.status);
     return { text: await answer.text(), ok: answer.ok, problem: answer.headers.has("Console-Problem") };
   }
 
