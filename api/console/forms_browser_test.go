@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -39,6 +40,11 @@ func TestDoubleClick(t *testing.T) {
 		t.Errorf("a double click sent %d forms and made %d leases", sent, n)
 	}
 
+	defer func() {
+		if err := h.Client().DeletePolicy(context.Background(), "clicked-twice"); err != nil {
+			t.Error(err)
+		}
+	}()
 	b.Open("/ui/policies/new")
 	b.Fill("Name", "clicked-twice")
 	b.DoubleClick("Make policy")

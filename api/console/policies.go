@@ -166,8 +166,8 @@ func (c *Console) deletePolicy(p *page) error {
 func unix(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 // policyExample is what a new policy begins with.
-const policyExample = `// Nobody gets a lease of production for longer than an hour.
+const policyExample = `// Nobody gets a lease of an environment for longer than an hour.
 @id("short-in-production")
-forbid (principal, action == Action::"lease:issue", resource)
+forbid (principal, action == Action::"lease:issue", resource in Environment::"app/production")
 when { context has ttl && context.ttl > 3600 };
 `
