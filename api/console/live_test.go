@@ -37,20 +37,3 @@ func TestCutOffNode(t *testing.T) {
 	h.Devcluster("start", "2")
 	b.Gone("hears of no leader")
 }
-
-// A browser opens six connections to a host, so that pages in the background, which nobody looks at, must hold none. One that comes
-// back shows what happened meanwhile.
-func TestHiddenPagesFollowNothing(t *testing.T) {
-	h := consoletest.Start(t)
-	b := h.Browser(1, h.Token())
-	b.Open("/ui/leases")
-	b.Live()
-	b.Eval(`Object.defineProperty(document, "hidden", { configurable: true, value: true }) && document.dispatchEvent(new Event("visibilitychange"))`)
-	if got := b.Eval(`"connected" in document.body.dataset`); got != "false" {
-		t.Errorf("a hidden page follows events: %s", got)
-	}
-	h.Lease("made-behind-it", time.Hour)
-	b.Eval(`delete document.hidden && document.dispatchEvent(new Event("visibilitychange"))`)
-	b.Live()
-	b.See("made-behind-it")
-}

@@ -39,7 +39,8 @@ func TestStreamIsAway(t *testing.T) {
 	b.Live()
 }
 
-// A page that nobody sees is not loaded again, whatever happens, and catches up when it is shown.
+// A browser opens six connections to a host, so pages in the background, which nobody looks at, hold none. They are not loaded
+// again either, whatever happens, and catch up when they are shown.
 func TestHiddenPageRests(t *testing.T) {
 	h := consoletest.Start(t)
 	way := h.Way(2)
@@ -47,9 +48,12 @@ func TestHiddenPageRests(t *testing.T) {
 	b.Open("/ui/leases?account=admin")
 	b.Live()
 	hide := func(hidden string) {
-		b.Eval(`(Object.defineProperty(document, "hidden", { configurable: true, get: () => ` + hidden + ` }), document.dispatchEvent(new Event("visibilitychange")))`)
+		b.Eval(`(Object.defineProperty(document, "hidden", { configurable: true, value: ` + hidden + ` }), document.dispatchEvent(new Event("visibilitychange")))`)
 	}
 	hide("true")
+	if got := b.Eval(`"connected" in document.body.dataset`); got != "false" {
+		t.Errorf("a hidden page follows events: %s", got)
+	}
 	before := way.Seen("GET /ui/leases")
 	h.Lease("behind-its-back", time.Hour)
 	b.Eval(`setTimeout(() => { window.waited = true }, 1000)`)
@@ -58,5 +62,6 @@ func TestHiddenPageRests(t *testing.T) {
 		t.Errorf("a hidden page was loaded %d times", n)
 	}
 	hide("false")
+	b.Live()
 	b.See("behind-its-back")
 }
