@@ -89,6 +89,7 @@ func (p *page) execute(name string, v view) (string, error) {
 func parseTemplates(files *static) (*template.Template, error) {
 	t := template.New("").Option("missingkey=error").Funcs(template.FuncMap{
 		"static":       files.path,
+		"scripts":      scripts,
 		"icon":         func(name string) iconView { return iconView{Name: name, Sprite: files.path("icons.svg")} },
 		"dict":         dict,
 		"field":        fieldOf,

@@ -68,6 +68,11 @@ func newStatic() (*static, error) {
 	return s, err
 }
 
+// scripts are what console.js is made of: pages have them loaded together, not one after the other.
+func scripts() []string {
+	return []string{"talk.js", "times.js", "rows.js", "live.js", "dialog.js", "fields.js"}
+}
+
 // path is where a file is.
 func (s *static) path(name string) string { return s.prefix + name }
 

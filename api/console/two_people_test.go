@@ -18,9 +18,7 @@ func TestTwoPeopleAtOneForm(t *testing.T) {
 
 	must(t, nil, second(c.CreateConnection(ctx, types.ConnectionSpec{Name: "two-people", Provider: "webhook", SkipCheck: true, Settings: map[string]any{"url": "http://127.0.0.1:1/", "secret": "0123456789abcdef0123456789abcdef"}})))
 	must(t, nil, second(c.CreateAccount(ctx, types.AccountSpec{Name: "two-people", Kind: "service"})))
-	must(t, nil, second(c.CreateGroup(ctx, types.GroupSpec{Name: "two-people"})))
 	must(t, nil, second(c.CreatePolicy(ctx, types.PolicySpec{Name: "two-people", Text: `forbid (principal, action == Action::"lease:issue", resource in App::"two-people");`})))
-	must(t, nil, second(c.CreateEnvironment(ctx, types.EnvironmentSpec{Name: "two-people/forms"})))
 	locked, err := c.CreateLock(ctx, types.LockSpec{Scope: types.LockScope{Environment: "two-people/*"}, Reason: "for two people"})
 	must(t, locked, err)
 
@@ -37,14 +35,8 @@ func TestTwoPeopleAtOneForm(t *testing.T) {
 		{"/ui/accounts/two-people", "Change", "Description", "Save", func() error {
 			return second(other.UpdateAccount(ctx, "two-people", types.AccountChange{Description: &theirs}))
 		}},
-		{"/ui/groups/two-people", "Change", "Description", "Save", func() error {
-			return second(other.UpdateGroup(ctx, "two-people", types.GroupChange{Description: &theirs}))
-		}},
 		{"/ui/policies/two-people", "Change", "Description", "Save", func() error {
 			return second(other.UpdatePolicy(ctx, "two-people", types.PolicyChange{Description: &theirs}))
-		}},
-		{"/ui/environments/two-people/forms", "Edit", "Description", "Save", func() error {
-			return second(other.UpdateEnvironment(ctx, "two-people/forms", types.EnvironmentChange{Description: &theirs}))
 		}},
 		{"/ui/locks", "Change the lock of environment two-people/*", "Reason", "Save", func() error {
 			return second(other.UpdateLock(ctx, locked.Lock.ID, types.LockChange{Reason: &theirs}))
