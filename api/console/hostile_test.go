@@ -28,6 +28,11 @@ func plant(t *testing.T, h *consoletest.House) planted {
 	outside, secret := newService(t, h, "planted")
 	outside.say(hostile)
 	text := hostile
+	outputs := []types.Output{{Key: "PASSWORD", Source: "password"}, {Key: "NOTE", Source: hostile + "{{password}}"}}
+	must(t, nil, second(c.UpdateSecret(ctx, secret, types.SecretChange{Labels: &map[string]string{"k": hostile}, Outputs: &outputs})))
+	must(t, nil, second(c.CreateSecret(ctx, "odd/planted", types.SecretSpec{
+		Name: "statements", Connection: "orders-db", Outputs: []types.Output{{Key: "DB_URL", Source: "url"}}, Options: map[string]any{"creation_statements": []string{"COMMENT ON ROLE {{name}} IS $$" + hostile + "$$"}},
+	})))
 	must(t, nil, second(c.UpdateConnection(ctx, "planted", types.ConnectionChange{Description: &text})))
 	must(t, nil, second(c.CreateAccount(ctx, types.AccountSpec{Name: "planted", Kind: "service", Description: hostile})))
 	must(t, nil, second(c.CreateGroup(ctx, types.GroupSpec{Name: "planted", Description: hostile, Members: []string{"planted"}})))
@@ -105,7 +110,7 @@ func TestHostileTextsEverywhere(t *testing.T) {
 	for _, name := range []string{"q", "secret", "account", "username", "connection", "label", "state", "type", "actor", "lease", "cursor", "environment", "provider", "name", "action", "resource", "id", "step", "since", "scope"} {
 		query.Set(name, hostile)
 	}
-	for _, pattern := range pages.Paths() {
+	for _, pattern := range append(pages.Paths(), "/ui/environments/{app}/{env}/secrets/statements", "/ui/environments/{app}/{env}/secrets/statements/configure") {
 		path := names.path(pattern)
 		if strings.HasSuffix(path, "/export") || strings.HasSuffix(path, "/events") || strings.Contains(path, ".") {
 			continue // files
@@ -126,7 +131,7 @@ func TestHostileTextsEverywhere(t *testing.T) {
 		}
 		shows[pattern] = text.MatchString(b.Eval("document.body.innerText"))
 	}
-	for _, pattern := range []string{"/ui/leases", "/ui/leases/{id}", "/ui/leases/{id}/renew", "/ui/leases/{id}/forget", "/ui/environments/{app}/{env}/secrets/{name}/leases", "/ui/environments/{app}/{env}/secrets/{name}/generate"} {
+	for _, pattern := range []string{"/ui/leases", "/ui/leases/{id}", "/ui/leases/{id}/renew", "/ui/leases/{id}/forget", "/ui/environments/{app}/{env}/secrets/{name}/leases", "/ui/environments/{app}/{env}/secrets/{name}/generate", "/ui/environments/{app}/{env}/secrets/{name}", "/ui/environments/{app}/{env}/secrets/statements"} {
 		if !shows[pattern] {
 			t.Errorf("%s does not show the hostile text at all", pattern)
 		}
