@@ -20,6 +20,7 @@ type everythingView struct {
 	Total, Left  int // secrets that match, and those of them that are not shown
 	Live         uint64
 	First        string // an environment to begin in; empty: there is none
+	Glance       []number
 }
 
 func (c *Console) listEverything(p *page) error {
@@ -56,6 +57,9 @@ func (c *Console) listEverything(p *page) error {
 	v.Left = v.Total - len(shown)
 	if err := v.group(p, shown, wanted.environments(environments)); err != nil {
 		return err
+	}
+	if !v.Narrow && len(v.Groups) > 0 && p.wants("glance") {
+		v.Glance = p.glance()
 	}
 	return p.show(screen{Title: "Secrets", Section: "secrets", Template: "everything", Data: v, Status: f.Status})
 }

@@ -102,6 +102,17 @@ func (f *form) names(name string) []string {
 	return list
 }
 
+// Conditions is how many of these fields are set.
+func (f *form) Conditions(names ...string) int {
+	n := 0
+	for _, name := range names {
+		if strings.TrimSpace(f.get(name)) != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // valid reports whether no field was found wrong so far.
 func (f *form) valid() bool {
 	if len(f.Errors) > 0 {

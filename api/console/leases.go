@@ -136,6 +136,15 @@ type leasesView struct {
 	Operations []operationRow // that are revoking leases now
 }
 
+// Conditions is how many of the filter's fields are set, but for the first one.
+func (v leasesView) Conditions() int {
+	fields := []string{"account", "username", "label", "issued", "expires"}
+	if v.Of != "" {
+		fields = fields[1:]
+	}
+	return v.Filter.Conditions(fields...)
+}
+
 // leasePage is how many leases a page shows.
 const leasePage = 50
 

@@ -89,6 +89,26 @@ type secretRow struct {
 	MayClone, MaySeeLeases                     bool
 }
 
+// mostOutputs is how many outputs a row names.
+const mostOutputs = 3
+
+// FirstOutputs are those that the row names.
+func (r secretRow) FirstOutputs() []types.Output {
+	if len(r.Outputs) <= mostOutputs {
+		return r.Outputs
+	}
+	return r.Outputs[:mostOutputs-1]
+}
+
+// OtherOutputs are the keys of those that it only counts.
+func (r secretRow) OtherOutputs() []string {
+	var keys []string
+	for _, one := range r.Outputs[len(r.FirstOutputs()):] {
+		keys = append(keys, one.Key)
+	}
+	return keys
+}
+
 // More reports whether there is something in the row's menu.
 func (r secretRow) More() bool { return r.MayConfigure || r.MayTest || r.MayClone || r.MayDelete }
 

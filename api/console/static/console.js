@@ -1,7 +1,7 @@
 // What makes pages live: one stream of events that has parts of the page loaded again, counted times, dialogs, copying
 // and keys. Everything works without it, by links and forms.
 
-import { $, body } from "./talk.js";
+import { $, $$, body } from "./talk.js";
 import { count } from "./times.js";
 import { follow } from "./live.js";
 import { dialog, open } from "./dialog.js";
@@ -60,6 +60,10 @@ document.addEventListener("keydown", (e) => {
 // ---- The beginning.
 
 $("[aria-invalid=true]")?.focus();
+for (const tabs of $$(".tabs")) { // the one that one is at may be out of sight on narrow screens
+  const here = $("[aria-current]", tabs);
+  if (here) tabs.scrollLeft = here.offsetLeft - tabs.offsetLeft - (tabs.clientWidth - here.offsetWidth) / 2;
+}
 count();
 needs();
 setInterval(count, 1000);
