@@ -21,6 +21,7 @@ func (b *Browser) Axe() {
 	if os.Getenv("BROKER_TEST_AXE") == "off" { // it takes most of the time
 		return
 	}
+	b.until("waiting for the page", "document.readyState === 'complete' ? 'ok' : 'it is still loading'")
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	found, err := chromedp.Run(ctx, chromedp.Evaluate[string](axe+`;

@@ -97,10 +97,10 @@ func (b *Browser) Gone(text string) {
 	b.until("waiting for "+text+" to go", "sees("+quoted(text)+") ? 'it is still to be seen' : 'ok'")
 }
 
-// At waits until the browser is at a path.
+// At waits until the browser is at a path, and has all of the page.
 func (b *Browser) At(path string) {
 	b.t.Helper()
-	b.until("waiting to be at "+path, "location.pathname === "+quoted(path)+" ? 'ok' : 'the browser is at ' + location.pathname")
+	b.until("waiting to be at "+path, "location.pathname !== "+quoted(path)+" ? 'the browser is at ' + location.pathname : document.readyState === 'complete' ? 'ok' : 'the page is still loading'")
 }
 
 // Wait waits until a JavaScript expression is true.
