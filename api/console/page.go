@@ -42,7 +42,8 @@ type page struct {
 	Account string         // that is signed in
 	EndsAt  *time.Time     // when the session does at the latest
 	Live    bool           // a refresh that nobody asked for
-	Stale   bool           // made from what this node has, since it hears of no leader
+	Stale   bool           // made from what this node has
+	Alone   bool           // which is because it hears of no leader
 	Since   time.Time      // when it last heard of one; zero: not known
 
 	may       map[client.Question]bool
@@ -135,7 +136,7 @@ func (c *Console) answered(w http.ResponseWriter, r *http.Request, err error) {
 			if k, ok := c.sessions.get(p.token); ok {
 				p.Account = k.account
 			}
-			p.Live = r.Header.Get(headerLive) != ""
+			p.Alone = isLeaderless(err) || !c.leader(r)["leader"] // what is not there may be so with a leader too
 			failed = p.showProblem(err)
 		}
 		if failed != nil {
@@ -146,7 +147,7 @@ func (c *Console) answered(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (c *Console) newPage(ctx context.Context, w http.ResponseWriter, r *http.Request, token string, stale bool) (*page, error) {
-	p := &page{console: c, w: w, r: r, ctx: ctx, token: token, Stale: stale, may: map[client.Question]bool{}}
+	p := &page{console: c, w: w, r: r, ctx: ctx, token: token, Stale: stale, Alone: stale, may: map[client.Question]bool{}}
 	p.Live = r.Header.Get(headerLive) != ""
 	var err error
 	if p.Client, err = p.clientOf(token); err != nil {
