@@ -25,6 +25,21 @@ type everythingView struct {
 
 func (c *Console) listEverything(p *page) error {
 	f := p.form(p.r.URL.Query())
+	wanted := secretFilter{text: lower(f.get("q")), provider: f.get("provider"), environment: f.get("environment")}
+	v := everythingView{Filter: f, Narrow: wanted != secretFilter{}}
+	if p.wants("everything", "secret-counts") {
+		if err := v.read(p, wanted); err != nil {
+			return err
+		}
+	}
+	if !v.Narrow && (len(v.Groups) > 0 || p.Live) && p.wants("glance") {
+		v.Glance = p.glance()
+	}
+	return p.show(screen{Title: "Secrets", Section: "secrets", Template: "everything", Data: v, Status: f.Status})
+}
+
+// read finds the secrets that are looked for.
+func (v *everythingView) read(p *page, wanted secretFilter) error {
 	secrets, err := p.allSecrets("")
 	if err != nil {
 		return err
@@ -37,8 +52,7 @@ func (c *Console) listEverything(p *page) error {
 	if err != nil {
 		return err
 	}
-	wanted := secretFilter{text: lower(f.get("q")), provider: f.get("provider"), environment: f.get("environment")}
-	v := everythingView{Filter: f, Narrow: wanted != secretFilter{}, Environments: []choice{{"", "All environments"}}}
+	v.Environments = []choice{{"", "All environments"}}
 	for _, one := range environments {
 		v.Environments = append(v.Environments, choice{one.Name, one.Name})
 	}
@@ -55,13 +69,7 @@ func (c *Console) listEverything(p *page) error {
 		}
 	}
 	v.Left = v.Total - len(shown)
-	if err := v.group(p, shown, wanted.environments(environments)); err != nil {
-		return err
-	}
-	if !v.Narrow && len(v.Groups) > 0 && p.wants("glance") {
-		v.Glance = p.glance()
-	}
-	return p.show(screen{Title: "Secrets", Section: "secrets", Template: "everything", Data: v, Status: f.Status})
+	return v.group(p, shown, wanted.environments(environments))
 }
 
 // secretFilter is which secrets are looked for.

@@ -12,7 +12,8 @@ func (p *page) glance() []number {
 	add := func(label, path string, n int, bad bool) {
 		list = append(list, number{label, path, uint64(n), bad && n > 0})
 	}
-	_ = p.ask(question("connection:list", "connection"), question("lock:list", "lock"))
+	// The last one is for the button above it.
+	_ = p.ask(question("connection:list", "connection"), question("lock:list", "lock"), question("environment:create", "environment"))
 	if cluster, err := p.Client.GetCluster(p.ctx); err == nil {
 		live := 0
 		for _, n := range cluster.Leases {

@@ -71,6 +71,7 @@ func TestLiveRefreshReadsLittle(t *testing.T) {
 		{inside + "/secrets/orders-ro/leases", "leases", "/leases /access/can"},
 		{"/ui/leases/" + lease, "lease,lease-head,history", "/leases/" + lease + "/events /leases/" + lease + " /access/can"},
 		{"/ui/", "everything", "/secrets /environments /providers /access/can"},
+		{"/ui/", "glance", "/access/can /cluster /cluster/activity /health/connections /locks /operations"},
 		{inside, "secrets", "/environments/payments/production /environments/payments/production/secrets /providers /access/can"},
 		{inside + "/secrets/orders-ro", "secret", "/environments/payments/production/secrets/orders-ro /providers /access/can"},
 		{"/ui/accounts", "accounts", "/access/can /accounts"},

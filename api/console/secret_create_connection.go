@@ -168,5 +168,8 @@ func (m *secretMaking) connectionField() field {
 		in.Options = append(in.Options, choice{one.Name, one.Name + prefixed(" · ", one.Description)})
 	}
 	in.Help = fmt.Sprintf("%s that %s may use.", plural(len(m.connections), "connection"), m.env)
+	if len(m.connections) == 0 {
+		in.Help = fmt.Sprintf("There is none that %s may use: make one, or let it use one that exists.", m.env)
+	}
 	return in
 }
