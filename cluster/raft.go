@@ -84,6 +84,9 @@ func (n *Node) openRaft(self self, begin bool) error {
 		return fmt.Errorf("starting Raft: %w", err)
 	}
 	n.raft.Store(r)
+	if v := voters(r); len(v) == 1 && v[0].ID == config.LocalID {
+		n.workers.Go(transport.standNow)
+	}
 	return nil
 }
 

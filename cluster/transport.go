@@ -138,6 +138,16 @@ func (t *transport) letStand(candidate *raft.RPCHeader) {
 	}
 }
 
+// standNow has this node, which is the only voter, stand for election without waiting for a leader to be heard of: there
+// can be no other. A change that made another one would be in its log, since it could not be committed without it.
+func (t *transport) standNow() {
+	ask := &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.self)}}
+	select {
+	case t.rpcs <- raft.RPC{Command: ask, RespChan: make(chan raft.RPCResponse, 1)}:
+	case <-t.lifetime.Done():
+	}
+}
+
 // heartbeat answers the heartbeat of the leader this node follows at once and
 // lets Raft note it when it comes to it. Any other heartbeat changes something
 // and waits for Raft.
