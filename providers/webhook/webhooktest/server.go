@@ -89,7 +89,8 @@ func (s *Server) setUp(ctx context.Context) error {
 		}
 	}
 	binary := filepath.Join(s.Dir, "example")
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, example)
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-o", binary, example)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as releases are built: little is compiled for this alone
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the example: %w: %s", err, output)
 	}
