@@ -54,6 +54,7 @@ func TestClockOffsetsInStatus(t *testing.T) {
 // A leader whose clock goes wrong hands over to one whose clock is right, and does not come back before
 // its own is right again.
 func TestWrongClockDoesNotLead(t *testing.T) {
+	t.Parallel()
 	for _, ahead := range []time.Duration{time.Hour, -time.Hour, 2 * 365 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			clock := newClocks("n1", "n2", "n3", "n4", "n5")

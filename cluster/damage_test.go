@@ -71,6 +71,7 @@ func garbage(data []byte) []byte { return bytes.Repeat([]byte{0xa5}, len(data)) 
 // A node whose files are not whole does not start: what it acknowledged and lost may have been what made a
 // majority. It says which file it is, and what can be done.
 func TestDamagedDirectory(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		damage func(t *testing.T, dir string)
 		want   error

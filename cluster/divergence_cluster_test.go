@@ -139,6 +139,7 @@ func alarms(c *clustertest.Cluster) (list []string) {
 // A row that is damaged at one node is an alarm at all; that node neither leads nor takes snapshots, and is
 // right again when it has made its state anew.
 func TestDamagedStateIsAnAlarm(t *testing.T) {
+	t.Parallel()
 	for _, leads := range []bool{false, true} {
 		t.Run(fmt.Sprintf("leader %v", leads), func(t *testing.T) {
 			l := newLedgers(t)
@@ -201,6 +202,7 @@ func TestNobodyCanSayWhichOfTwoIsWrong(t *testing.T) {
 
 // Load in batches of any size, snapshots, kills and restarts are no reason for an alarm.
 func TestNoAlarmWithoutDamage(t *testing.T) {
+	t.Parallel()
 	l := newLedgers(t)
 	c := l.begin(3)
 	const clients, each = 40, 70

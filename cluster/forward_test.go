@@ -75,6 +75,7 @@ func TestForwardedIsFalseElsewhere(t *testing.T) {
 }
 
 func TestForwardWithoutLeader(t *testing.T) {
+	t.Parallel()
 	c := clustertest.New(t, 3, &clustertest.Options{Configure: echo})
 	follower := c.Followers(c.WaitLeader())[0]
 	c.Isolate(follower)
@@ -97,6 +98,7 @@ func TestForwardWithoutLeader(t *testing.T) {
 // Once the leader's handler has the request, losing the connection leaves open
 // what it did.
 func TestForwardCutWhileServed(t *testing.T) {
+	t.Parallel()
 	var serving atomic.Int32
 	c := clustertest.New(t, 3, &clustertest.Options{Configure: func(_ *clustertest.Node, cfg *cluster.Config) {
 		cfg.Handler = http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {

@@ -16,6 +16,7 @@ import (
 // A voter that lost its disk has forgotten what it acknowledged. Were it to vote under its old name, a node that
 // lacks acknowledged entries could win.
 func TestLostDiskDoesNotVote(t *testing.T) {
+	t.Parallel()
 	w := newWatched(t, 3, nil)
 	leader := w.WaitLeader()
 	behind, lost := w.Followers(leader)[0], w.Followers(leader)[1]

@@ -168,6 +168,7 @@ func TestMemberMayMove(t *testing.T) {
 }
 
 func TestJoinRefusals(t *testing.T) {
+	t.Parallel()
 	first := plain(t, "n1")
 	first.Init = true
 	one := mustStart(t, first)
@@ -221,6 +222,7 @@ func TestJoinRefusals(t *testing.T) {
 }
 
 func TestStartRefusesForeignData(t *testing.T) {
+	t.Parallel()
 	cfg := plain(t, "n1")
 	cfg.Init = true
 	n := mustStart(t, cfg)

@@ -141,6 +141,7 @@ func (k *journalKit) settled() {
 
 // Whatever is stored and deleted, and wherever the node stops or crashes, the log is what was acknowledged.
 func TestJournalIsALog(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		root, err := os.MkdirTemp("", "journal")
 		must(t, err)

@@ -198,6 +198,7 @@ func TestStatusWithoutQuorum(t *testing.T) {
 }
 
 func TestMembersLearnOfEachOther(t *testing.T) {
+	t.Parallel()
 	for name, gossip := range map[string]bool{"by asking": false, "by gossip": true} {
 		t.Run(name, func(t *testing.T) {
 			c := clustertest.New(t, 3, &clustertest.Options{Gossip: gossip})

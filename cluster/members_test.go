@@ -322,6 +322,7 @@ func TestDemotedStaysSo(t *testing.T) {
 }
 
 func TestDeadNodesAreRemovedWhenWanted(t *testing.T) {
+	t.Parallel()
 	w := newWatched(t, 4, func(cfg *cluster.Config) { cfg.RemoveDeadAfter = 300 * time.Millisecond })
 	leader := w.WaitLeader()
 	first, second := w.Followers(leader)[0], w.Followers(leader)[1]
@@ -388,6 +389,7 @@ func TestTransferToNamedNode(t *testing.T) {
 }
 
 func TestReadyOnlyWhenCaughtUp(t *testing.T) {
+	t.Parallel()
 	w := newWatched(t, 3, nil)
 	leader := w.WaitLeader()
 	for _, n := range w.Nodes {

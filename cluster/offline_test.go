@@ -17,6 +17,7 @@ import (
 
 // One of three nodes goes on alone with all that its snapshot and its log hold, and others join it.
 func TestGoingOnAlone(t *testing.T) {
+	t.Parallel()
 	for _, snapshot := range []bool{false, true} {
 		c := clustertest.New(t, 3)
 		last := c.Nodes[2]

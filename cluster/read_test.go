@@ -130,6 +130,7 @@ func TestWaitAppliedIsTheSessionRead(t *testing.T) {
 }
 
 func TestStaleness(t *testing.T) {
+	t.Parallel()
 	c := clustertest.New(t, 3)
 	leader := c.WaitLeader()
 	if got := leader.Live().Staleness(); got != 0 {

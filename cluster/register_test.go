@@ -162,6 +162,7 @@ func (r *register) porcupine(t *testing.T, place map[string]int) porcupine.Check
 // A register written and read by several clients through all nodes while
 // leaders are cut off and replaced must look as if it were on one machine.
 func TestRegisterIsLinearizable(t *testing.T) {
+	t.Parallel()
 	const length = 6 * time.Second
 	r := &register{c: clustertest.New(t, 3), began: time.Now()}
 	r.c.WaitLeader()

@@ -200,6 +200,7 @@ func TestTLSTellsMembersFromOthers(t *testing.T) {
 
 // Whoever connects and says nothing does not keep members out.
 func TestTLSGreetingsAreBounded(t *testing.T) {
+	t.Parallel()
 	club := newClub(t, "ours")
 	port := mustListen(t, cluster.NewTLS(club.first, nil, nil), "ours")
 	echoAt(port, cluster.ProtocolRaft)
@@ -224,6 +225,7 @@ func TestTLSGreetingsAreBounded(t *testing.T) {
 
 // Strangers that stay connected, or are slow, do not use up what members need.
 func TestTLSStrangersAreBounded(t *testing.T) {
+	t.Parallel()
 	club := newClub(t, "ours")
 	cfg := plain(t, "n1")
 	cfg.ClusterID, cfg.Init, cfg.Network = "ours", true, cluster.NewTLS(club.first, nil, nil)
