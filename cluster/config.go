@@ -76,8 +76,8 @@ type Config struct {
 	// indexes that are the same at every node, sorted; and at the newest index.
 	// It is called often and must not wait. Nil compares nothing.
 	Checkpoints func() []Checkpoint
-	// Handler serves the requests that other nodes forward to this one while
-	// it leads. Nil answers 404.
+	// Handler serves the requests that other nodes forward to this one: while it leads, or because it is the one that
+	// is meant (see Node.MemberTransport). Nil answers 404.
 	Handler http.Handler
 	// Questions answers, while this node leads, what nodes ask by AskLeader and what strangers ask of
 	// AboutEnrolling. It may be called concurrently. An error wrapping ErrJoinRefused is final. Nil

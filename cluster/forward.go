@@ -17,7 +17,9 @@ const (
 	// headerForwardedBy names the node a request was forwarded by. It means
 	// something on the forward protocol only.
 	headerForwardedBy = "Broker-Forwarded-By"
-	// headerRefused marks an answer given instead of the leader's handler.
+	// headerForwardedTo names the node that a request is for, whether it leads or not; without it it is for the leader.
+	headerForwardedTo = "Broker-Forwarded-To"
+	// headerRefused marks an answer given instead of the handler's.
 	headerRefused = "Broker-Forward-Refused"
 
 	// maxForwards is how many requests of one node are under way to another at a time.
@@ -69,6 +71,7 @@ func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	out.URL.Scheme = "http"
 	out.URL.Host = address
 	out.Header.Set(headerForwardedBy, me.nodeID)
+	out.Header.Del(headerForwardedTo)
 	res, err := n.client.RoundTrip(out)
 	if err != nil {
 		done()
@@ -150,7 +153,15 @@ func Forwarded(ctx context.Context) (fromNode string, ok bool) {
 	return fromNode, ok
 }
 
-// forwardServer answers what clients asked other nodes, by the configured handler if this node leads.
+// serveForwarded has the configured handler answer what another node forwards.
+func (n *Node) serveForwarded(ctx context.Context, w http.ResponseWriter, req *http.Request) {
+	from := req.Header.Get(headerForwardedBy)
+	req.Header.Del(headerForwardedBy)
+	req.Header.Del(headerForwardedTo)
+	n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(ctx, forwardedKey{}, from)))
+}
+
+// forwardServer answers what clients asked other nodes, by the configured handler if this node leads or is the one meant.
 func (n *Node) forwardServer() *http.Server {
 	return n.newServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		// Refusals are told apart from the handler's own answers, so that the
@@ -161,15 +172,20 @@ func (n *Node) forwardServer() *http.Server {
 			w.Header().Set(headerRefused, why)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
+		if to := req.Header.Get(headerForwardedTo); to == n.NodeID() {
+			n.serveForwarded(req.Context(), w, req)
+			return
+		} else if to != "" {
+			refuse("the node asked is not the one that was meant")
+			return
+		}
 		ctx, done, ok := n.ServeAsLeader(req.Context())
 		if !ok {
 			refuse("the node asked does not lead, or hands over")
 			return
 		}
 		defer done()
-		from := req.Header.Get(headerForwardedBy)
-		req.Header.Del(headerForwardedBy)
-		n.cfg.Handler.ServeHTTP(w, req.WithContext(context.WithValue(ctx, forwardedKey{}, from)))
+		n.serveForwarded(ctx, w, req)
 	}))
 }
 

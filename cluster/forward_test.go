@@ -68,6 +68,64 @@ func TestForwardReachesTheLeader(t *testing.T) {
 	}
 }
 
+// A request for one member comes to that one, whoever leads.
+func TestForwardToMember(t *testing.T) {
+	c := clustertest.New(t, 3, &clustertest.Options{Configure: echo})
+	leader := c.WaitLeader()
+	send := func(from *clustertest.Node, to string) (string, error) {
+		req, err := http.NewRequestWithContext(within(t, time.Minute), http.MethodGet, "http://any.example/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Broker-Forwarded-To", "somebody")
+		res, err := from.Live().MemberTransport(to).RoundTrip(req)
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		data, err := io.ReadAll(res.Body)
+		return string(data), err
+	}
+	for _, from := range c.Nodes {
+		for _, to := range c.Nodes {
+			got, err := send(from, to.ID)
+			if from == to {
+				if !errors.Is(err, cluster.ErrNoMember) || !notSent(err) {
+					t.Errorf("%s to itself: %v", from.ID, err)
+				}
+				continue
+			}
+			if want := fmt.Sprintf("GET /x  by %s for %s (true) spoofed %q", to.ID, from.ID, ""); err != nil || got != want {
+				t.Errorf("%q, %v, want %q", got, err, want)
+			}
+		}
+	}
+	if _, err := send(leader, "n9"); !errors.Is(err, cluster.ErrNoMember) || !notSent(err) {
+		t.Errorf("to nobody: %v", err)
+	}
+	// What the client says of whom it is for does not lead past the leader.
+	for _, n := range c.Followers(leader) {
+		req, err := http.NewRequestWithContext(within(t, time.Minute), http.MethodGet, "http://any.example/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Broker-Forwarded-To", n.ID)
+		res, err := n.Live().ForwardTransport().RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || !strings.Contains(string(data), "by "+leader.ID) {
+			t.Errorf("%q, %v", data, err)
+		}
+	}
+	c.Isolate(c.Followers(leader)[0])
+	if _, err := send(leader, c.Followers(leader)[0].ID); err == nil {
+		t.Error("a node that is cut off answered")
+	}
+}
+
 func TestForwardedIsFalseElsewhere(t *testing.T) {
 	if from, ok := cluster.Forwarded(t.Context()); ok {
 		t.Errorf("forwarded by %q", from)
