@@ -6,6 +6,8 @@
 // writes: it numbers the records, so that what was refused by the disk leaves no hole, and writes whatever waits with
 // one call. Requests wait for it, outcomes and calls do not. A request and its outcome cost 10 µs of CPU together
 // (go test ./access/audit -run '^$' -bench . -cpu 1).
+// Who looks through the log reads the files, from their end backwards and a bounded part at a time (Records); the writer
+// does not notice.
 //
 // Two rules could break it: a request whose record was not written is refused, whatever the reason, while work that
 // was begun is never held up by the log; and values never come here: what is secret is recorded as a keyed hash or

@@ -86,7 +86,7 @@ func (c *Config) fill() error {
 	return nil
 }
 
-// Log is the audit log of one node. It is an [access.Recorder], and safe for concurrent use.
+// Log is the audit log of one node. It is an [access.Recorder] and [access.AuditLog], and safe for concurrent use.
 type Log struct {
 	config  Config
 	log     *slog.Logger
@@ -98,6 +98,7 @@ type Log struct {
 	stop    chan struct{}
 	writing sync.WaitGroup
 	closed  sync.Once
+	reading chan struct{} // has room for the queries that run
 
 	file    *file                      // the writer's
 	syncing atomic.Pointer[unsynced]   // what is written and may not be on the disk yet
@@ -108,7 +109,10 @@ type Log struct {
 	trouble                           atomic.Pointer[string] // why nothing is written; nil: all is well
 }
 
-var _ access.Recorder = (*Log)(nil)
+var (
+	_ access.Recorder = (*Log)(nil)
+	_ access.AuditLog = (*Log)(nil)
+)
 
 // New returns a log that has begun to write. That its file cannot be opened is no error, since a node has other work
 // than requests: it is logged and tried again, and requests are refused meanwhile.
@@ -117,7 +121,7 @@ func New(c Config) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		config: c, log: c.Logger.With("component", "audit"), stop: make(chan struct{}),
+		config: c, log: c.Logger.With("component", "audit"), stop: make(chan struct{}), reading: make(chan struct{}, maxReads),
 		queue: &queue{maxRecords: c.MaxBacklog, maxBytes: c.MaxBytes, wake: make(chan struct{}, 1)},
 	}
 	l.entries.New = func() any { return &entry{done: make(chan error, 1)} }
