@@ -86,6 +86,7 @@ var Actions = map[Action]string{
 	"access:report":  "have it reported who may do what",
 
 	"audit:get":  "read where audit logs are anchored",
+	"audit:read": "read the records of nodes' audit logs: who asked for what",
 	"audit:hash": "make the keyed hash of a value, to look for it in audit logs",
 
 	"seal:get":    "read how the seal is",

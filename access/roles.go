@@ -28,7 +28,7 @@ func Roles() []Role {
 		{"operator", "runs the cluster, connections, secrets and leases of others, without issuing any and without a say in who may do what", operatorActions()},
 		{"developer", "makes secrets on connections that are there and issues leases, without reading connections", developerActions()},
 		{"service", "issues leases and reads the secrets they come from: for machines", serviceActions()},
-		{"auditor", "reads everything, who may do what and the audit log's anchors included, and changes nothing", auditorActions()},
+		{"auditor", "reads everything, who may do what and the audit logs included, and changes nothing", auditorActions()},
 		{"viewer", "reads everything but who may do what and the audit log, and changes nothing", viewerActions()},
 	}
 }
@@ -94,7 +94,7 @@ func viewerActions() []Action {
 func auditorActions() []Action {
 	return append(actions(viewerActions()), of(
 		"account", "list get", "client-secret", "list", "group", "list get", "token", "list get",
-		"role", "list get", "policy", "list get", "event", "access", "access", "explain report", "audit", "get hash",
+		"role", "list get", "policy", "list get", "event", "access", "access", "explain report", "audit", "get read hash",
 	)...).sorted()
 }
 

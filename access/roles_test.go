@@ -20,6 +20,7 @@ account:password          x          .          .          .          .         
 account:update            x          .          .          .          .          .
 audit:get                 x          .          .          .          x          .
 audit:hash                x          .          .          .          x          .
+audit:read                x          .          .          .          x          .
 client-secret:create      x          .          .          .          .          .
 client-secret:delete      x          .          .          .          .          .
 client-secret:list        x          .          .          .          x          .

@@ -30,6 +30,7 @@ func (AuditHash) resource() Resource { return Resource{Kind: access.KindAudit} }
 
 func (r *routes) audit() {
 	s := r.server
+	r.auditRecords()
 	register(r, route{id: "audit-anchor-list", action: "audit:get", method: http.MethodGet, path: "/audit/anchors", summary: "List where the nodes' audit logs were anchored, by node and record"}, s.listAuditAnchors)
 	if s.config.AuditHash != nil {
 		register(r, route{id: "audit-hash", action: "audit:hash", method: http.MethodPost, path: "/audit/hash", summary: "Make the keyed hash of a value, to look for it in audit logs"}, s.hashForAudit)

@@ -237,6 +237,9 @@ type Cluster interface {
 	// ForwardTransport carries requests to the leader, whatever the host of their URL. An error
 	// with a method NotSent() bool that answers true certainly did not reach the leader.
 	ForwardTransport() http.RoundTripper
+
+	// MemberTransport carries requests to one other member, likewise.
+	MemberTransport(id string) http.RoundTripper
 }
 
 // NeverHeard is the staleness of a node that has not heard from a leader since it started.

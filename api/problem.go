@@ -45,6 +45,7 @@ const (
 	codeTooSlow          = "stream_too_slow" // in logs only: the client takes nothing
 	codeShuttingDown     = "shutting_down"
 	codeAuditUnavailable = "audit_unavailable"
+	codeNoAuditLog       = "no_audit_log"
 
 	codeTooManyRequests = "too_many_requests"
 	codeURLTooLong      = "url_too_long"
@@ -148,6 +149,7 @@ func statuses() map[string]int {
 		codeTooManyStreams:   http.StatusTooManyRequests,
 		codeShuttingDown:     http.StatusServiceUnavailable,
 		codeAuditUnavailable: http.StatusServiceUnavailable,
+		codeNoAuditLog:       http.StatusNotFound,
 
 		codeTooManyRequests: http.StatusTooManyRequests,
 		codeURLTooLong:      http.StatusRequestURITooLong,

@@ -36,6 +36,9 @@ type Config struct {
 	// Audit keeps the audit log. Nil: nothing is kept, as in tests.
 	Audit access.Recorder
 
+	// AuditLog reads what Audit keeps. Nil: this node has no log that could be read, and says so.
+	AuditLog access.AuditLog
+
 	// AuditHash returns what audit logs say instead of a value. Nil: there is no such route.
 	AuditHash func(value string) (string, error)
 

@@ -41,6 +41,10 @@ func (l liveNode) Ready() error             { return l.Live().Ready() }
 func (l liveNode) ServeAsLeader(ctx context.Context) (context.Context, func(), bool) {
 	return l.Live().ServeAsLeader(ctx)
 }
+func (l liveNode) MemberTransport(id string) http.RoundTripper {
+	return l.Live().MemberTransport(id)
+}
+
 func (l liveNode) ForwardTransport() http.RoundTripper { return l.Live().ForwardTransport() }
 
 // anybody identifies every token.

@@ -131,7 +131,8 @@ func (f *found) about() string {
 func (f *found) isAbout(text string) bool {
 	on := f.on()
 	switch text {
-	case f.about(), string(on.Kind), string(on.Environment), string(on.Environment) + "/" + on.Secret,
+	case f.about(), string(on.Kind), access.Resource{Kind: access.KindEnvironment, Environment: on.Environment}.String(),
+		access.Resource{Kind: access.KindSecret, Environment: on.Environment, Secret: on.Secret}.String(),
 		"connection/" + string(on.Connection), "account/" + string(on.Owner), "lease/" + f.Lease:
 		return true
 	case "connection/" + on.Name:

@@ -17,6 +17,8 @@ type Cluster struct {
 	ID        string            // of the node that sees it
 	Transport http.RoundTripper // to the leader; nil: nobody is there
 
+	Others map[string]http.RoundTripper // to other members; who is not among them does not answer
+
 	state *fsm.State
 
 	mu        sync.Mutex
@@ -168,6 +170,14 @@ func (c *Cluster) ForwardTransport() http.RoundTripper {
 		return RoundTrip(func(*http.Request) (*http.Response, error) { return nil, NotSent{} })
 	}
 	return c.Transport
+}
+
+// MemberTransport carries requests to another node.
+func (c *Cluster) MemberTransport(id string) http.RoundTripper {
+	if to := c.Others[id]; to != nil {
+		return to
+	}
+	return RoundTrip(func(*http.Request) (*http.Response, error) { return nil, NotSent{} })
 }
 
 // NotSent is the error of a request that certainly did not reach the leader.

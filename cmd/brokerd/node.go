@@ -296,6 +296,7 @@ func (n *node) newServer() (*api.Server, error) {
 		Logger:        n.log.With("component", "api"),
 
 		Audit:     n.audit,
+		AuditLog:  n.audit,
 		AuditHash: n.hashForAudit,
 	})
 }
