@@ -14,11 +14,10 @@ func (c *Console) auditRoutes() {
 	c.form("/ui/audit/hash", needing("audit:hash", "audit", c.hashForAudit))
 }
 
-// auditView is what the page of audit logs shows: where they are anchored, and how to look into them.
+// auditView is what the page of audit logs shows: their records, where they are anchored, and how to look into them.
 type auditView struct {
-	Filter *form
-	Nodes  []auditNode
-	Narrow bool
+	Records *auditRecords // nil: one may not read them
+	Nodes   []auditNode
 }
 
 // auditNode is a node's audit log, as the cluster remembers it.
@@ -37,17 +36,22 @@ const (
 )
 
 func (c *Console) showAudit(p *page) error {
-	f := p.form(nil)
+	if err := p.ask(question("audit:read", "audit"), question("audit:get", "audit"), question("audit:hash", "audit")); err != nil {
+		return err
+	}
+	var v auditView
+	var err error
+	if p.May("audit:read", "audit") {
+		if v.Records, err = p.auditRecords(); err != nil {
+			return err
+		}
+	}
 	all, _, err := every(mostAnchors, func(list client.ListOptions) (types.Page[types.AuditAnchor], error) {
-		return p.Client.ListAuditAnchors(p.ctx, strings.TrimSpace(f.get("node")), list)
+		return p.Client.ListAuditAnchors(p.ctx, strings.TrimSpace(p.query("node")), list)
 	})
-	if err != nil {
+	if err != nil && (v.Records == nil || p.May("audit:get", "audit")) {
 		return err
 	}
-	if err := p.ask(question("audit:hash", "audit")); err != nil {
-		return err
-	}
-	v := auditView{Filter: f, Narrow: f.get("node") != ""}
 	for len(all) > 0 { // they are sorted by node
 		n := slices.IndexFunc(all, func(a types.AuditAnchor) bool { return a.Node != all[0].Node })
 		if n < 0 {
@@ -56,7 +60,11 @@ func (c *Console) showAudit(p *page) error {
 		v.Nodes = append(v.Nodes, auditNodeOf(all[:n], p.Node()))
 		all = all[n:]
 	}
-	return p.show(screen{Title: "Audit", Section: "audit", Template: "audit", Data: v})
+	status := 0
+	if v.Records != nil {
+		status = v.Records.Filter.Status
+	}
+	return p.show(screen{Title: "Audit", Section: "audit", Template: "audit", Data: v, Status: status})
 }
 
 func auditNodeOf(anchors []types.AuditAnchor, here string) auditNode {

@@ -77,8 +77,14 @@ type AuditRecords struct {
 	Warnings   []string      `json:"warnings,omitempty"`
 }
 
+// Reason is what a gap says of itself; empty: it is none.
+func (r AuditRecord) Reason() string {
+	text, _ := r.Details["reason"].(string)
+	return text
+}
+
 // Why tells the reasons in a line.
-func (r *AuditRecord) Why() string {
+func (r AuditRecord) Why() string {
 	var parts []string
 	for _, one := range r.Because {
 		text := one.What
