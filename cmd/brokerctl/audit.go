@@ -14,11 +14,11 @@ import (
 func (a *app) auditCommand() *cobra.Command {
 	noun := &cobra.Command{
 		Use:   "audit",
-		Short: "Audit logs: verify, hash, anchors",
+		Short: "Audit logs: list, verify, hash, anchors",
 		Long: `Audit logs. Every node keeps one of the requests that it took or served, and of the calls of outside systems
 that it made. Its records are chained by their hashes, and every minute the cluster remembers the newest one.`,
 	}
-	noun.AddCommand(a.auditVerify(), a.auditHash(), a.auditAnchors())
+	noun.AddCommand(a.auditList(), a.auditVerify(), a.auditHash(), a.auditAnchors())
 	return noun
 }
 
