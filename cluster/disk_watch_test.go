@@ -125,10 +125,12 @@ func TestHangingRaftDoesNotLead(t *testing.T) {
 
 // Where every disk is bad, and where there is no other node, leadership stays: it would not get better elsewhere.
 func TestBadDisksKeepTheirLeader(t *testing.T) {
+	t.Parallel()
 	for name, size := range map[string]int{"alone": 1, "all hang": 3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			disks := newFlushes("n1", "n2", "n3")
-			c := clustertest.New(t, size, &clustertest.Options{Configure: disks.configure})
+			c := clustertest.New(t, size, &clustertest.Options{Configure: func(n *clustertest.Node, cfg *cluster.Config) { patient(cfg); disks.configure(n, cfg) }})
 			leader := c.WaitLeader()
 			term := leader.Live().Term()
 			for _, n := range append(c.Followers(leader), leader) {
@@ -144,7 +146,7 @@ func TestBadDisksKeepTheirLeader(t *testing.T) {
 			})
 			// Several times what it takes to hand over.
 			proposeUntil(t, leader, "time to pass", func() bool {
-				return leader.Live().Disk().Longest > 8*clustertest.Timing().Heartbeat
+				return leader.Live().Disk().Longest > 5*time.Second
 			})
 			if !leader.Live().IsLeader() || leader.Live().Term() != term {
 				t.Errorf("the leader changed, in term %d after %d", leader.Live().Term(), term)
