@@ -56,6 +56,10 @@ func (c *Console) page(handle func(*page) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := c.tokenOf(r)
 		if token == "" {
+			if fromElsewhere(r) {
+				c.again(w, r)
+				return
+			}
 			c.toSignIn(w, r, false)
 			return
 		}
@@ -177,6 +181,20 @@ func (p *page) clientOf(token string) (*client.Client, error) {
 	}
 	config.Transport = way
 	return client.New(config)
+}
+
+// fromElsewhere reports whether a link on a page of another site leads here. Browsers keep the cookie back then.
+func fromElsewhere(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") == "navigate"
+}
+
+// again has the browser ask again by itself, as from a page of ours: with the cookie, if there is one. It gives nothing away,
+// since a GET changes nothing and pages of other sites do not see what it shows.
+func (c *Console) again(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if err := c.templates.ExecuteTemplate(w, "again", localPath(r.URL.RequestURI())); err != nil {
+		c.log.ErrorContext(r.Context(), "a page cannot be made", "path", r.URL.Path, "error", err)
+	}
 }
 
 // toSignIn sends a browser to where it can sign in, and back afterwards.
