@@ -165,7 +165,12 @@ func TestDamagedStateIsAnAlarm(t *testing.T) {
 				}
 			}
 			clustertest.Eventually(t, "another leader", func() bool { return c.Leader() != bad })
-			// It is not elected either: whoever leads goes, and the third one takes over.
+			// It is not elected either: whoever leads goes, and the third one takes over. It needs the vote of the one with the
+			// wrong state, so it must have all that this one has.
+			index := c.MustPropose(command(t, &fsm.UpdateEnvironment{Name: "payments/production"}))
+			for _, n := range c.Nodes {
+				n.MustApply(index)
+			}
 			other := c.Leader()
 			c.Isolate(other)
 			clustertest.Eventually(t, "a third leader", func() bool { return c.Leader() != other })
