@@ -76,6 +76,7 @@ type (
 	noBroker  struct{ api.Broker }
 	noMembers struct{ api.Members }
 	noTrust   struct{ api.Trust }
+	noRecords struct{ access.AuditLog }
 )
 
 // world is what the routes are asked about: the same in an app of the caller's and in another one.
@@ -223,6 +224,7 @@ func TestPermissions(t *testing.T) {
 	server, url := w.kit.Another(t, func(c *api.Config) {
 		c.Authorizer = decider
 		c.Broker, c.Members, c.Trust = noBroker{}, noMembers{}, noTrust{}
+		c.AuditLog = noRecords{}
 		c.Metrics = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 		c.Snapshot = func() (api.Snapshot, error) { panic("reached") }
 	})
