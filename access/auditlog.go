@@ -43,6 +43,7 @@ const (
 	AuditRefused    AuditResult = "refused"    // by a rule: statuses 400 to 499
 	AuditFailed     AuditResult = "failed"     // by trouble: statuses from 500 on
 	AuditUnanswered AuditResult = "unanswered" // a request without an outcome: it is being served, or that was lost
+	AuditUnknown    AuditResult = "unknown"    // a request whose outcome, if there is one, stands too far behind it to be looked for
 )
 
 // AuditRecord is a record as it stands in the log, and for a request its outcome.
@@ -59,5 +60,6 @@ type AuditPage struct {
 	Next       AuditPlace // what to go on before; zero: there is no more
 	Stopped    bool       // as much was looked through as one query may: there may be records before Next that fit
 	Back       time.Time  // of the oldest record that was looked at; zero: none was
+	Unsure     bool       // for a result was asked, and requests that may have ended so were left out, as theirs is unknown
 	Unreadable int        // lines that are no records
 }

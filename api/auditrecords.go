@@ -28,7 +28,7 @@ type AuditRecordList struct {
 	Account  string    `query:"account" doc:"Who asked"`
 	Action   string    `query:"action" doc:"lease:issue, or lease for all actions that begin with lease:"`
 	Resource string    `query:"resource" doc:"What it is about or belongs to, in the words of permissions: app/env/name, app/env, app/*, connection/NAME, lease/ID and so on"`
-	Result   string    `query:"result" enum:"ok,refused,failed,unanswered" doc:"How it ended"`
+	Result   string    `query:"result" enum:"ok,refused,failed,unanswered,unknown" doc:"How it ended"`
 	Request  string    `query:"request" maxLength:"64" doc:"Id of the request"`
 	Changes  bool      `query:"changes" doc:"Leave out what changed nothing and went well: reads, calls of outside systems"`
 }
@@ -74,7 +74,10 @@ func (s *Server) listAuditRecords(ctx context.Context, c *call, in *AuditRecordL
 		out.BackTo = &found.Back
 	}
 	if found.Unreadable > 0 {
-		out.Warnings = []string{fmt.Sprintf("%d lines of the log are no records: \"brokerctl audit verify\" tells where", found.Unreadable)}
+		out.Warnings = append(out.Warnings, fmt.Sprintf("%d lines of the log are no records: \"brokerctl audit verify\" tells where", found.Unreadable))
+	}
+	if found.Unsure {
+		out.Warnings = append(out.Warnings, "there are requests whose outcome stands too far behind them to be found, and which may have ended so: the result unknown has them")
 	}
 	return &body[types.AuditRecords]{out}, nil
 }

@@ -24,6 +24,7 @@ type found struct {
 	On         foundOn
 	Status     int    // of a request: its outcome's
 	Lease      string // likewise
+	unknown    bool   // of a request: there may be an outcome that was not looked for
 	Connection string // of a call
 	Outcome    string // likewise
 }
@@ -52,9 +53,10 @@ func (f *found) key() string {
 	return f.ID + " " + string(f.Stage)
 }
 
-// answer adds the outcome to a request.
-func (f *found) answer(outcome []byte) {
+// answer adds the outcome to a request. Without one there is none, if all that is behind it was looked through.
+func (f *found) answer(outcome []byte, all bool) {
 	if outcome == nil {
+		f.unknown = !all && f.Type == chain.TypeRequest
 		return
 	}
 	if a, ok := parse(outcome); ok {
@@ -80,6 +82,8 @@ func (f *found) result() access.AuditResult {
 			return access.AuditFailed
 		case f.Status >= http.StatusBadRequest || f.Allowed != nil && !*f.Allowed:
 			return access.AuditRefused
+		case f.unknown:
+			return access.AuditUnknown
 		case f.Status == 0:
 			return access.AuditUnanswered
 		}
@@ -91,7 +95,7 @@ func (f *found) result() access.AuditResult {
 func (f *found) changes() bool {
 	switch result := f.result(); f.Type {
 	case chain.TypeRequest:
-		return !f.reads() || result != access.AuditOK && result != access.AuditUnanswered
+		return !f.reads() || result == access.AuditRefused || result == access.AuditFailed
 	case chain.TypeCall:
 		return result != access.AuditOK
 	}
@@ -142,7 +146,7 @@ func (f *found) isAbout(text string) bool {
 	return all && strings.HasPrefix(string(on.Environment), app+"/")
 }
 
-// chosen reports whether the query chooses the record.
+// chosen reports whether the query chooses the record, if it ended as it should.
 func (f *found) chosen(q *access.AuditQuery) bool {
 	return (q.Since.IsZero() || !f.Time.Before(q.Since)) &&
 		(q.Until.IsZero() || !f.Time.After(q.Until)) &&
@@ -150,6 +154,5 @@ func (f *found) chosen(q *access.AuditQuery) bool {
 		(q.Action == "" || f.Action == q.Action || strings.HasPrefix(f.Action, q.Action+":")) &&
 		(q.Request == "" || f.ID == q.Request) &&
 		(q.Resource == "" || f.isAbout(q.Resource)) &&
-		(q.Result == "" || f.result() == q.Result) &&
 		(!q.Changes || f.changes())
 }

@@ -22,7 +22,7 @@ const (
 const disorder = 5 * time.Second
 
 // Records implements [access.AuditLog]. It reads the files, those that were put aside included, from their end
-// backwards. A request and its outcome are one record, unless more than 2 MiB lie between them and a page ends there.
+// backwards. A request and its outcome are one record, unless more than 2 MiB lie between them and a page ends there: its result is unknown then.
 func (l *Log) Records(ctx context.Context, q access.AuditQuery) (access.AuditPage, error) {
 	select {
 	case l.reading <- struct{}{}:
@@ -52,6 +52,7 @@ func find(ctx context.Context, s *shelf, q access.AuditQuery) (page access.Audit
 		return page, err
 	}
 	outcomes := map[string][]byte{} // whose requests have not come yet, by request and stage
+	all := back.newest              // no outcome of what comes now was passed over
 	var size int
 	var last, kept access.AuditPlace
 	for back.looked < maxLooked+maxAhead {
@@ -72,15 +73,22 @@ func find(ctx context.Context, s *shelf, q access.AuditQuery) (page access.Audit
 		case e.isAnswer():
 			outcomes[e.key()] = bytes.Clone(line)
 			continue
+		case e.Type == chain.TypeStart:
+			all = true // what was asked before the program began is answered before, or never
 		}
 		outcome := outcomes[e.key()]
 		delete(outcomes, e.key())
 		if past(&e.Record) {
 			continue
 		}
-		e.answer(outcome)
+		e.answer(outcome, all)
 		last, page.Back = access.AuditPlace{Chain: e.Chain, Seq: e.Seq}, e.Time
 		if !e.chosen(&q) {
+			continue
+		}
+		result := e.result()
+		if q.Result != "" && result != q.Result {
+			page.Unsure = page.Unsure || result == access.AuditUnknown
 			continue
 		}
 		if len(page.Records) == q.Limit || size > maxFound {
@@ -89,7 +97,7 @@ func find(ctx context.Context, s *shelf, q access.AuditQuery) (page access.Audit
 		}
 		size += len(line) + len(outcome)
 		kept = last
-		page.Records = append(page.Records, access.AuditRecord{Line: bytes.Clone(line), Outcome: outcome, Result: e.result(), Resource: e.about()})
+		page.Records = append(page.Records, access.AuditRecord{Line: bytes.Clone(line), Outcome: outcome, Result: result, Resource: e.about()})
 	}
 	page.Next, page.Stopped = last, last.Seq > 0
 	return page, nil

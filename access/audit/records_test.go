@@ -260,3 +260,52 @@ func TestFindIsBounded(t *testing.T) {
 		t.Errorf("since: %d records, next %v", len(page.Records), page.Next)
 	}
 }
+
+// What became of a request is unknown where its outcome may stand too far behind it, and not when the program has begun anew
+// since.
+func TestFindUnknown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	const count = 800 // of 4 kB each, which is more than is looked through for outcomes
+	write := func(third string) {
+		var text strings.Builder
+		for n := 1; n <= count; n++ {
+			line := fmt.Sprintf(`"type":"call","call":"list","outcome":"ok","usernames":[%q]`, strings.Repeat("f", 4000))
+			switch n {
+			case 1, 2:
+				line = fmt.Sprintf(`"type":"request","id":"R%d","stage":"served","account":"ci","method":"POST"`, n)
+			case 3:
+				line = third
+			case count:
+				line = `"type":"outcome","id":"R1","stage":"served","status":503`
+			}
+			fmt.Fprintf(&text, `{"v":1,"chain":"A","seq":%d,"prev":%q,"time":%q,"node":"n1",%s}`+"\n", n, strings.Repeat("0", 64), time.Now().UTC().Format(time.RFC3339Nano), line)
+		}
+		mustWrite(t, path, text.String())
+	}
+	l := mustOpen(t, path+".other", nil) // which writes elsewhere
+	defer mustClose(t, l)
+	l = audit.At(l, path)
+	first := access.AuditPlace{Chain: "A", Seq: 3}
+	write(`"type":"request","id":"R3","stage":"served","account":"other","method":"POST"`)
+	for _, test := range []struct {
+		name   string
+		q      access.AuditQuery
+		want   []string
+		unsure bool
+	}{
+		{"from the end", access.AuditQuery{Account: "ci"}, []string{"request R2 unanswered", "request R1 failed 503"}, false},
+		{"from there", access.AuditQuery{Account: "ci", Before: first}, []string{"request R2 unknown", "request R1 unknown"}, false},
+		{"failed", access.AuditQuery{Result: access.AuditFailed, Before: first}, nil, true},
+		{"unanswered", access.AuditQuery{Result: access.AuditUnanswered, Before: first}, nil, true},
+		{"unknown", access.AuditQuery{Result: access.AuditUnknown, Before: first}, []string{"request R2 unknown", "request R1 unknown"}, false},
+	} {
+		page := mustFind(t, l, test.q)
+		if diff := cmp.Diff(test.want, told(t, page.Records)); diff != "" || page.Unsure != test.unsure {
+			t.Errorf("%s: unsure %t (-want +got):\n%s", test.name, page.Unsure, diff)
+		}
+	}
+	write(`"type":"start"`)
+	if got, want := told(t, mustFind(t, l, access.AuditQuery{Account: "ci", Before: first}).Records), []string{"request R2 unanswered", "request R1 unanswered"}; !cmp.Equal(got, want) {
+		t.Errorf("since when it began anew: %q", got)
+	}
+}

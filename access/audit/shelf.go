@@ -167,7 +167,7 @@ func (s *shelf) from(before access.AuditPlace, until time.Time, past func(*chain
 		case before.Seq > 0 && first.Chain != before.Chain || past(&first):
 			continue
 		case before.Seq == 0 && until.IsZero():
-			return &backwards{volumes: s.volumes[i:], end: v.size, fresh: true}, true, nil
+			return &backwards{volumes: s.volumes[i:], end: v.size, fresh: true, newest: true}, true, nil
 		}
 		end, err := v.search(past)
 		if err != nil {
@@ -175,10 +175,10 @@ func (s *shelf) from(before access.AuditPlace, until time.Time, past func(*chain
 		}
 		ahead := int64(maxAhead)
 		if end+ahead > v.size && i > 0 && s.volumes[i-1].file != nil { // it was put aside soon after
-			ahead -= v.size - end
-			return &backwards{volumes: s.volumes[i-1:], end: min(ahead, s.volumes[i-1].size), fresh: true}, true, nil
+			end, i = end-v.size, i-1 // which is that far before the file behind it
 		}
-		return &backwards{volumes: s.volumes[i:], end: min(end+ahead, v.size), fresh: true}, true, nil
+		v = s.volumes[i]
+		return &backwards{volumes: s.volumes[i:], end: min(end+ahead, v.size), fresh: true, newest: i == 0 && end+ahead >= v.size}, true, nil
 	}
 	return nil, false, nil
 }
@@ -190,6 +190,7 @@ type backwards struct {
 	fresh   bool   // nothing was: what is behind its last line is being written, or is no line's beginning
 	buf     []byte // what was read and not returned
 	looked  int64  // bytes
+	newest  bool   // it began at the end of the log
 }
 
 // block is how much is read at a time; no line is as long.

@@ -34,7 +34,7 @@ type AuditQuery struct {
 	Account      string
 	Action       string // lease:issue, or lease for all that begin with lease:
 	Resource     string // in the words of permissions
-	Result       string // ok, refused, failed or unanswered
+	Result       string // ok, refused, failed, unanswered or unknown
 	Request      string // id of the request
 	Changes      bool   // leave out what changed nothing and went well
 }

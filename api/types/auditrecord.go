@@ -14,7 +14,7 @@ type AuditRecord struct {
 	Time  time.Time `json:"time"`
 	Type  string    `json:"type" doc:"request; outcome, of what was refused before it was known what is asked; call, of an outside system; start, stop, rotate, gap"`
 
-	Result   string `json:"result" enum:"ok,refused,failed,unanswered" doc:"How it ended: refused by a rule (statuses 400 to 499), failed by trouble, unanswered when there is no outcome (yet)"`
+	Result   string `json:"result" enum:"ok,refused,failed,unanswered,unknown" doc:"How it ended: refused by a rule (statuses 400 to 499), failed by trouble, unanswered when there is no outcome (yet), unknown when an outcome may stand too far behind the request to be looked for"`
 	Resource string `json:"resource,omitempty" doc:"What it is about, in the words of permissions"`
 
 	ID             string         `json:"id,omitempty" doc:"Of the request, the same on every node"`
