@@ -162,7 +162,8 @@ const memberTimeout = 10 * time.Second
 func (s *Server) auditRecordsOf(ctx context.Context, c *call, node string) (*body[types.AuditRecords], error) {
 	known := slices.ContainsFunc(s.config.Status().Members, func(m types.Member) bool { return m.ID == node })
 	if !known || c.forwarded {
-		return nil, notFound("node", node)
+		gone := &fsm.Refusal{Code: fsm.CodeNotFound, Field: "node", Message: "there is no node " + strconv.Quote(node)}
+		return nil, gone.With("hint", "the log of a node that was removed stays where that ran")
 	}
 	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
 	defer cancel()

@@ -16,8 +16,9 @@ func (c *Console) auditRoutes() {
 
 // auditView is what the page of audit logs shows: their records, where they are anchored, and how to look into them.
 type auditView struct {
-	Records *auditRecords // nil: one may not read them
-	Nodes   []auditNode
+	Records  *auditRecords // nil: one may not read them
+	Anchored bool          // one may see where they are anchored
+	Nodes    []auditNode
 }
 
 // auditNode is a node's audit log, as the cluster remembers it.
@@ -46,25 +47,35 @@ func (c *Console) showAudit(p *page) error {
 			return err
 		}
 	}
-	all, _, err := every(mostAnchors, func(list client.ListOptions) (types.Page[types.AuditAnchor], error) {
-		return p.Client.ListAuditAnchors(p.ctx, strings.TrimSpace(p.query("node")), list)
-	})
-	if err != nil && (v.Records == nil || p.May("audit:get", "audit")) {
-		return err
-	}
-	for len(all) > 0 { // they are sorted by node
-		n := slices.IndexFunc(all, func(a types.AuditAnchor) bool { return a.Node != all[0].Node })
-		if n < 0 {
-			n = len(all)
+	if v.Anchored = p.May("audit:get", "audit") || v.Records == nil; v.Anchored {
+		if v.Nodes, err = p.auditNodes(); err != nil {
+			return err
 		}
-		v.Nodes = append(v.Nodes, auditNodeOf(all[:n], p.Node()))
-		all = all[n:]
 	}
 	status := 0
 	if v.Records != nil {
 		status = v.Records.Filter.Status
 	}
 	return p.show(screen{Title: "Audit", Section: "audit", Template: "audit", Data: v, Status: status})
+}
+
+// auditNodes are the audit logs that the cluster remembers: of the node that the page is about, or of all.
+func (p *page) auditNodes() (nodes []auditNode, err error) {
+	all, _, err := every(mostAnchors, func(list client.ListOptions) (types.Page[types.AuditAnchor], error) {
+		return p.Client.ListAuditAnchors(p.ctx, strings.TrimSpace(p.query("node")), list)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for len(all) > 0 { // they are sorted by node
+		n := slices.IndexFunc(all, func(a types.AuditAnchor) bool { return a.Node != all[0].Node })
+		if n < 0 {
+			n = len(all)
+		}
+		nodes = append(nodes, auditNodeOf(all[:n], p.Node()))
+		all = all[n:]
+	}
+	return nodes, nil
 }
 
 func auditNodeOf(anchors []types.AuditAnchor, here string) auditNode {

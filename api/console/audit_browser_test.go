@@ -32,6 +32,22 @@ func TestAuditRecordsInBrowser(t *testing.T) {
 	b.See("audit:read")
 	b.Axe()
 	b.Open("/ui/audit?action=fly")
-	b.Expect("422")
 	b.See("must be an action such as")
+	b.Expect("404 (Not Found) " + h.URL(node%3+1) + "/ui/audit?node=gone")
+	b.Open("/ui/audit?node=gone")
+	b.See(`there is no node "gone"`)
+	b.Wait(`inputOf("Log of node").value === "gone"`)
+
+	// Who may not see where logs are anchored is not told that none is.
+	reader, token := h.Person("", "")
+	_, err = h.Client().CreatePolicy(t.Context(), types.PolicySpec{Name: reader + "-reads", Text: fmt.Sprintf(`permit (principal == Account::"%s", action == Action::"audit:read", resource);`, reader)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := h.Browser(1, token)
+	r.Open("/ui/")
+	r.Click("Audit")
+	r.At("/ui/audit")
+	r.See("How it ended")
+	r.Gone("Anchors")
 }

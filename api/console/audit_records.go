@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,13 +18,17 @@ type auditRecords struct {
 	Show    []choice
 	Since   []choice
 	Results []choice
-	Narrow  bool
 	All     bool // reads are shown, too
 	Every   int  // seconds after which to look again; zero: never
 	Found   types.AuditRecords
 	Rows    []auditRow
 	Pages   pages
+
+	Conditions int // fields that are set, but for the node
 }
+
+// Narrow reports whether a field is set.
+func (v *auditRecords) Narrow() bool { return v.Conditions+v.Filter.Conditions("node") > 0 }
 
 // auditRow is a record as its row shows it.
 type auditRow struct {
@@ -50,21 +55,22 @@ func (p *page) auditRecords() (*auditRecords, error) {
 		Filter: f, All: f.get("show") == showAll, Nodes: []choice{{"", p.Node() + ", which serves this page"}},
 		Show:    []choice{{"", "Changes and refusals"}, {showAll, "Everything, reads too"}},
 		Since:   []choice{{"", "The newest"}, {"15m", "Since 15 min ago"}, {"1h", "Since 1 h ago"}, {"24h", "Since 24 h ago"}, {"168h", "Since 7 days ago"}},
-		Results: []choice{{"", "Any"}, {"ok", "Done"}, {"refused", "Refused"}, {"failed", "Failed"}, {"unanswered", "Without an answer"}},
+		Results: []choice{{"", "Any"}, {"ok", "Done"}, {"refused", "Refused"}, {"failed", "Failed"}, {"unanswered", "Without an answer"}, {"unknown", "Not known"}},
 	}
 	cluster, err := p.Client.GetCluster(p.ctx)
 	if err != nil {
 		return nil, err
 	}
+	v.Conditions = f.Conditions("show", "account", "action", "resource", "result", "since", "request")
+	text := func(name string) string { return strings.TrimSpace(f.get(name)) }
 	for _, m := range cluster.Members {
-		if m.ID != p.Node() {
+		if m.ID != p.Node() || m.ID == text("node") {
 			v.Nodes = append(v.Nodes, choice{m.ID, m.ID})
 		}
 	}
-	for _, name := range []string{"node", "show", "account", "action", "resource", "result", "since", "request"} {
-		v.Narrow = v.Narrow || f.get(name) != ""
+	if node := text("node"); !slices.ContainsFunc(v.Nodes, func(one choice) bool { return one.Value == node }) {
+		v.Nodes = append(v.Nodes, choice{node, node + ", which is not there"})
 	}
-	text := func(name string) string { return strings.TrimSpace(f.get(name)) }
 	q := client.AuditQuery{
 		Node: text("node"), Account: text("account"), Action: text("action"), Resource: text("resource"), Result: text("result"), Request: text("request"), Changes: !v.All,
 	}

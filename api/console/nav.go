@@ -1,14 +1,17 @@
 package console
 
 import (
+	"slices"
+
 	"broker/api/client"
 )
 
 // place is an entry of the navigation.
 type place struct {
 	Section, Label, Path, Icon string
-	Key                        string // that leads there, after g
-	action, resource           string // without which it is not offered; empty: everybody sees what he may there
+	Key                        string   // that leads there, after g
+	actions                    []string // of which one is needed for it to be offered; none: everybody sees what he may there
+	resource                   string   // what they are on
 	Here                       bool
 }
 
@@ -16,12 +19,12 @@ func places() []place {
 	return []place{
 		{Section: "secrets", Label: "Secrets", Path: "/ui/", Icon: "key", Key: "s"},
 		{Section: "leases", Label: "Leases", Path: "/ui/leases", Icon: "ticket", Key: "l"},
-		{Section: "connections", Label: "Connections", Path: "/ui/connections", Icon: "plug", Key: "c", action: "connection:list", resource: "connection"},
-		{Section: "locks", Label: "Locks", Path: "/ui/locks", Icon: "lock", action: "lock:list", resource: "lock"},
+		{Section: "connections", Label: "Connections", Path: "/ui/connections", Icon: "plug", Key: "c", actions: []string{"connection:list"}, resource: "connection"},
+		{Section: "locks", Label: "Locks", Path: "/ui/locks", Icon: "lock", actions: []string{"lock:list"}, resource: "lock"},
 		{Section: "operations", Label: "Operations", Path: "/ui/operations", Icon: "gear"},
 		{Section: "accounts", Label: "Access", Path: "/ui/accounts", Icon: "people", Key: "a"},
 		{Section: "history", Label: "History", Path: "/ui/history", Icon: "clock", Key: "h"},
-		{Section: "audit", Label: "Audit", Path: "/ui/audit", Icon: "shield", action: "audit:get", resource: "audit"},
+		{Section: "audit", Label: "Audit", Path: "/ui/audit", Icon: "shield", actions: []string{"audit:read", "audit:get"}, resource: "audit"},
 		{Section: "cluster", Label: "Cluster", Path: "/ui/cluster", Icon: "nodes", Key: "n"},
 	}
 }
@@ -30,8 +33,8 @@ func places() []place {
 func placeQuestions() []client.Question {
 	var list []client.Question
 	for _, one := range places() {
-		if one.action != "" {
-			list = append(list, client.Question{Action: one.action, Resource: one.resource})
+		for _, action := range one.actions {
+			list = append(list, question(action, one.resource))
 		}
 	}
 	return list
@@ -42,7 +45,8 @@ func (p *page) Places(section string) []place {
 	_ = p.ask() // what is not known to be allowed is not offered
 	var list []place
 	for _, one := range places() {
-		if !p.console.has(one.Path) || one.action != "" && !p.may[client.Question{Action: one.action, Resource: one.resource}] {
+		may := func(action string) bool { return p.may[question(action, one.resource)] }
+		if !p.console.has(one.Path) || len(one.actions) > 0 && !slices.ContainsFunc(one.actions, may) {
 			continue
 		}
 		one.Here = one.Section == section

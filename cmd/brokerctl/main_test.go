@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 //	manager FILE           listen as systemd does, and note there what is told
 //	fetch URL FILE         get a page into a file, once it answers with success
 //	fail OP [refuse], heal have the calls of a kind find the system away, or be refused; or none
-//	another NAME           set a variable to the address of another broker, which holds nothing
+//	another NAME [FILE]    set a variable to the address of another broker, which holds nothing, and writes its audit log there
 //	manysecrets DIR N      write a file for each of so many secrets
 //
 //	auditlog FILE NODE N [unanchored]  write an audit log of so many requests, and anchor it
@@ -161,7 +162,15 @@ func TestScripts(t *testing.T) {
 				ts.Value("kit").(*apitest.Kit).Fake.Heal()
 			},
 			"another": func(ts *testscript.TestScript, _ bool, args []string) {
-				ts.Setenv(args[0], apitest.Start(t, func(c *api.Config) { c.Authorizer = c.Access.(*access.Decider) }).URL)
+				ts.Setenv(args[0], apitest.Start(t, func(c *api.Config) {
+					c.Authorizer = c.Access.(*access.Decider)
+					if len(args) > 1 {
+						log, err := audit.New(audit.Config{Path: ts.MkAbs(args[1]), Node: "n1", Hasher: ts.Value("kit").(*apitest.Kit).Keyring, Timeout: 20 * time.Second})
+						ts.Check(err)
+						ts.Defer(func() { _ = log.Close(context.Background()) })
+						c.Audit, c.AuditLog = log, log
+					}
+				}).URL)
 			},
 			"manysecrets": func(ts *testscript.TestScript, _ bool, args []string) {
 				count, err := strconv.Atoi(args[1])
