@@ -22,6 +22,11 @@ func TestAuditRecordsInBrowser(t *testing.T) {
 	if client.Code(err) != "forbidden" {
 		t.Fatalf("made by a viewer: %v", err)
 	}
+	_, err = h.ClientOf(token).IssueLease(t.Context(), consoletest.Secret, types.IssueSpec{})
+	if client.Code(err) != "forbidden" {
+		t.Fatalf("issued to a viewer: %v", err)
+	}
+	b.See("lease:issue")
 	b.See("environment:create")
 	b.See("refused 403")
 	b.See("sneaky/production")

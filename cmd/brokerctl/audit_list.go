@@ -101,10 +101,13 @@ func (a *app) auditRecords(ctx context.Context, c *client.Client, query client.A
 	})
 	wipe()
 	if err == nil && query.Node == "" && a.format == "table" && a.field == "" {
-		a.note("note: of the log of node %s; --node chooses another", clean(node))
+		a.note("note: from the log of node %s; --node chooses another", clean(node))
 	}
 	return found, err
 }
+
+// widest is how much is shown of a path at a terminal; others need it whole.
+const widest = 72
 
 func (a *app) auditCells(r types.AuditRecord) []string {
 	what, result, status, took := r.Action, r.Result, "-", "-"
@@ -113,6 +116,9 @@ func (a *app) auditCells(r types.AuditRecord) []string {
 		what, result = r.Call, r.Outcome
 	case what == "" && r.Method != "":
 		what = r.Method + " " + r.Path
+		if text := []rune(what); a.terminal && len(text) > widest {
+			what = string(text[:widest]) + "…"
+		}
 	case what == "":
 		what = first(r.Reason(), "-")
 	}
