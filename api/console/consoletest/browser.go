@@ -47,6 +47,7 @@ type Browser struct {
 	mu       sync.Mutex
 	expected []string // parts of complaints that the test provokes
 	wrong    []string
+	cut      int // how often the browser gave up what it loaded since the machine's network changed
 }
 
 // Browser returns one that is signed in at a node with a token; without a token it is a stranger's.
@@ -128,15 +129,29 @@ func (b *Browser) hear(event any) {
 // refusals are answers to forms that tell people what is wrong.
 var refusals = []string{"status of 409", "status of 412", "status of 422", "status of 423"}
 
+// networkChanged is why Chromium gives up all that it is loading when an interface of the machine comes or goes, as other
+// tests have them do.
+const networkChanged = "ERR_NETWORK_CHANGED"
+
 func (b *Browser) complain(text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if strings.Contains(text, networkChanged) {
+		b.cut++
+		return
+	}
 	for _, one := range append(refusals, b.expected...) {
 		if strings.Contains(text, one) {
 			return
 		}
 	}
 	b.wrong = append(b.wrong, text)
+}
+
+func (b *Browser) cuts() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cut
 }
 
 // Expect has complaints that contain a text be no failure: the test provokes them.

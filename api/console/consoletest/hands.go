@@ -1,7 +1,9 @@
 package consoletest
 
 import (
+	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/chromedp/chromedp"
 )
@@ -57,7 +59,16 @@ func quoted(text string) string {
 // Open goes to a path of the console.
 func (b *Browser) Open(path string) {
 	b.t.Helper()
-	b.do(chromedp.Navigate(b.base + path))
+	for {
+		before := b.cuts()
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		err := chromedp.Do(ctx, chromedp.Navigate(b.base+path))
+		cancel()
+		if b.cuts() == before && (err == nil || !strings.Contains(err.Error(), networkChanged)) {
+			b.house.must(err)
+			return
+		}
+	}
 }
 
 // Click clicks what is called so, or what a selector finds that begins with #, . or [. In an open dialog nothing behind it is seen.
