@@ -82,17 +82,16 @@ func (a *activity) read(view View, first time.Time) (end bool) {
 	} else {
 		from = a.upTo
 	}
-	skipped := from.Index+activityEntries < newest
-	if skipped {
+	if from.Index+activityEntries < newest {
 		from = fsm.AfterEntry(newest - activityEntries)
-		a.past = map[time.Time]types.PastMinute{}
+		a.past, a.since = map[time.Time]types.PastMinute{}, first
+		if oldest, _, _ := view.EventsFrom(fsm.EventPage{From: from, Limit: 1}, fsm.EventFilter{}); len(oldest) > 0 {
+			a.since = oldest[0].At.Time()
+		}
 	}
 	list, next, end := view.EventsFrom(fsm.EventPage{From: from, Limit: activityPage, Scan: activityPage}, fsm.EventFilter{Types: []string{
 		string(fsm.EventLeaseIssued), string(fsm.EventLeaseRevoked), string(fsm.EventLeaseExpired), string(fsm.EventLeaseForgotten),
 	}})
-	if skipped && len(list) > 0 {
-		a.since = list[0].At.Time()
-	}
 	a.upTo = next
 	for _, e := range list {
 		at := e.At.Time().UTC().Truncate(time.Minute)

@@ -47,30 +47,20 @@ type forwardTransport struct{ n *Node }
 
 func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := t.n
-	refuse := func(err error) (*http.Response, error) {
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
-		return nil, &ForwardError{Unsent: true, Err: err}
-	}
 	if n.raft.Load() == nil || n.lifetime.Err() != nil {
-		return refuse(ErrStopped)
+		return unsent(req, ErrStopped)
 	}
 	address, id, ok := n.leaderAddr()
 	if !ok {
-		return refuse(ErrNoLeader)
+		return unsent(req, ErrNoLeader)
 	}
-	me := n.self.Load()
-	if id == me.nodeID {
-		return refuse(fmt.Errorf("%w elsewhere: it is this node", ErrNoLeader))
+	if id == n.NodeID() {
+		return unsent(req, fmt.Errorf("%w elsewhere: it is this node", ErrNoLeader))
 	}
 
 	n.noteLeader(n.raft.Load()) // the news of it may be on its way
 	ctx, done := n.reigns.during(req.Context(), raft.ServerID(id))
-	out := req.Clone(ctx)
-	out.URL.Scheme = "http"
-	out.URL.Host = address
-	out.Header.Set(headerForwardedBy, me.nodeID)
+	out := n.addressed(req.Clone(ctx), address)
 	out.Header.Del(headerForwardedTo)
 	res, err := n.client.RoundTrip(out)
 	if err != nil {
@@ -88,6 +78,21 @@ func (t forwardTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	res.Body = &forwardedBody{res.Body, done}
 	return res, nil
+}
+
+// unsent gives a request up that was not sent.
+func unsent(req *http.Request, err error) (*http.Response, error) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+	return nil, &ForwardError{Unsent: true, Err: err}
+}
+
+// addressed has a request go to the node at a cluster address.
+func (n *Node) addressed(req *http.Request, address string) *http.Request {
+	req.URL.Scheme, req.URL.Host = "http", address
+	req.Header.Set(headerForwardedBy, n.NodeID())
+	return req
 }
 
 // forwardedBody is an answer's body that lets go of the request's context at its end.

@@ -19,27 +19,17 @@ type memberTransport struct {
 
 func (t memberTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := t.n
-	refuse := func(err error) (*http.Response, error) {
-		if req.Body != nil {
-			_ = req.Body.Close()
-		}
-		return nil, &ForwardError{Unsent: true, Err: err}
-	}
 	if n.raft.Load() == nil || n.lifetime.Err() != nil {
-		return refuse(ErrStopped)
+		return unsent(req, ErrStopped)
 	}
 	member, ok := n.member(t.id)
 	if !ok {
-		return refuse(fmt.Errorf("%w %q", ErrNoMember, t.id))
+		return unsent(req, fmt.Errorf("%w %q", ErrNoMember, t.id))
 	}
-	me := n.self.Load()
-	if t.id == me.nodeID {
-		return refuse(fmt.Errorf("%w %q elsewhere: it is this node", ErrNoMember, t.id))
+	if t.id == n.NodeID() {
+		return unsent(req, fmt.Errorf("%w %q elsewhere: it is this node", ErrNoMember, t.id))
 	}
-	out := req.Clone(req.Context())
-	out.URL.Scheme = "http"
-	out.URL.Host = string(member.Address)
-	out.Header.Set(headerForwardedBy, me.nodeID)
+	out := n.addressed(req.Clone(req.Context()), string(member.Address))
 	out.Header.Set(headerForwardedTo, t.id)
 	res, err := n.client.RoundTrip(out)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // Bounds of one query.
 const (
-	maxLooked = 8 << 20 // bytes that are looked through for records; a tenth of a second's work
+	maxLooked = 8 << 20 // bytes that are looked through for records
 	maxAhead  = 2 << 20 // bytes behind them that are looked through for the outcomes of the first ones
 	maxFound  = 4 << 20 // bytes of records that are returned
 	maxReads  = 2       // queries at a time; more wait
@@ -99,6 +99,6 @@ func find(ctx context.Context, s *shelf, q access.AuditQuery) (page access.Audit
 		kept = last
 		page.Records = append(page.Records, access.AuditRecord{Line: bytes.Clone(line), Outcome: outcome, Result: result, Resource: e.about()})
 	}
-	page.Next, page.Stopped = last, last.Seq > 0
+	page.Next, page.Stopped = last, true // no place to go on from where there was no record in all of it
 	return page, nil
 }
