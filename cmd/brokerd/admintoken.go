@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -190,4 +191,37 @@ func askForAdminToken(ctx context.Context, dir string, ttl time.Duration) (answe
 		return answer, errors.New(answer.Error)
 	}
 	return answer, nil
+}
+
+// firstToken returns the first admin token: from the file when it is there, else a new one, which is
+// written to the file when one is named.
+func firstToken(path string) (string, error) {
+	if path != "" {
+		data, err := os.ReadFile(path)
+		if err == nil {
+			token := strings.TrimSpace(string(data))
+			if err := access.CheckToken(token); err != nil {
+				return "", fmt.Errorf("reading admin_token_file %s: %w", path, err)
+			}
+			return token, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return "", fmt.Errorf("reading admin_token_file: %w", err)
+		}
+	}
+	token, err := access.NewToken(rand.Reader)
+	if err != nil || path == "" {
+		return token, err
+	}
+	return token, writeSecret(path, token)
+}
+
+// writeSecret writes a new file that only its owner can read.
+func writeSecret(path, text string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("writing a token into a file: %w", err)
+	}
+	_, err = f.WriteString(text + "\n")
+	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -29,44 +28,12 @@ import (
 	"broker/cluster/trust"
 	"broker/fsm"
 	"broker/providers"
-	"broker/providers/awsiam"
-	"broker/providers/awssts"
-	"broker/providers/ldap"
-	"broker/providers/mysql"
-	"broker/providers/noop"
-	"broker/providers/postgres"
-	"broker/providers/rabbitmq"
-	"broker/providers/redis"
-	"broker/providers/ssh"
-	"broker/providers/webhook"
-	"broker/providers/x509"
 	"broker/seal"
 	"broker/telemetry"
 )
 
 // stopTimeout bounds a graceful stop, besides the time to drain.
 const stopTimeout = 20 * time.Second
-
-// concreteProviders lists every kind of outside system that this daemon knows; those for measuring only
-// when it was told to.
-func concreteProviders(bench bool) (*providers.Registry, error) {
-	list := []providers.Provider{
-		awsiam.Provider{},
-		awssts.Provider{},
-		ldap.Provider{},
-		mysql.Provider{},
-		postgres.Provider{},
-		rabbitmq.Provider{},
-		redis.Provider{},
-		ssh.Provider{},
-		webhook.Provider{},
-		x509.Provider{},
-	}
-	if bench {
-		list = append(list, noop.Provider{})
-	}
-	return providers.NewRegistry(list...)
-}
 
 // node is one running broker: state machine, cluster member, lease engine and API.
 type node struct {
@@ -366,37 +333,4 @@ func (n *node) drain(ctx context.Context) {
 	case <-drained:
 	case <-ctx.Done():
 	}
-}
-
-// firstToken returns the first admin token: from the file when it is there, else a new one, which is
-// written to the file when one is named.
-func firstToken(path string) (string, error) {
-	if path != "" {
-		data, err := os.ReadFile(path)
-		if err == nil {
-			token := strings.TrimSpace(string(data))
-			if err := access.CheckToken(token); err != nil {
-				return "", fmt.Errorf("reading admin_token_file %s: %w", path, err)
-			}
-			return token, nil
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return "", fmt.Errorf("reading admin_token_file: %w", err)
-		}
-	}
-	token, err := access.NewToken(rand.Reader)
-	if err != nil || path == "" {
-		return token, err
-	}
-	return token, writeSecret(path, token)
-}
-
-// writeSecret writes a new file that only its owner can read.
-func writeSecret(path, text string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("writing a token into a file: %w", err)
-	}
-	_, err = f.WriteString(text + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
 }
