@@ -73,6 +73,9 @@ func (s *Server) listAuditRecords(ctx context.Context, c *call, in *AuditRecordL
 	if !found.Back.IsZero() {
 		out.BackTo = &found.Back
 	}
+	if found.Stopped && found.Next.Seq == 0 {
+		out.Warnings = append(out.Warnings, "no record stands in as much of the log as one request looks through: what is before that is in the node's files only")
+	}
 	if found.Unreadable > 0 {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("%d lines of the log are no records: \"brokerctl audit verify\" tells where", found.Unreadable))
 	}

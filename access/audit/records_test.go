@@ -211,6 +211,19 @@ func TestFindWhatIsNoRecord(t *testing.T) {
 	}
 }
 
+// Where nothing in the part that one query looks through is a record there is no place to go on from, and it says that it stopped.
+func TestFindStopsWhereNothingIsARecord(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	record := fmt.Sprintf(`{"v":1,"chain":"A","seq":1,"prev":%q,"time":"2026-01-02T00:00:00Z","type":"start","node":"n1"}`+"\n", strings.Repeat("0", 64))
+	mustWrite(t, path, record+strings.Repeat(strings.Repeat("x", 10_000)+"\n", 1_200))
+	l := mustOpen(t, path+".other", nil) // which writes elsewhere
+	defer mustClose(t, l)
+	page := mustFind(t, audit.At(l, path), access.AuditQuery{})
+	if len(page.Records) != 0 || !page.Stopped || page.Next.Seq != 0 || page.Unreadable == 0 {
+		t.Errorf("%d records, stopped %t, next %v, %d lines unreadable", len(page.Records), page.Stopped, page.Next, page.Unreadable)
+	}
+}
+
 // One query looks through a bounded part of the log, and goes on where it stopped. Times are found without looking
 // through what lies between.
 func TestFindIsBounded(t *testing.T) {

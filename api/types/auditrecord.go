@@ -72,7 +72,7 @@ type AuditRecords struct {
 	Node       string        `json:"node" doc:"Whose log it is"`
 	Items      []AuditRecord `json:"items" nullable:"false"`
 	NextCursor string        `json:"next_cursor,omitempty" doc:"Send it as cursor to get the next page; absent where the log, or the time asked for, begins"`
-	Stopped    bool          `json:"stopped,omitempty" doc:"As much was looked through as one request may, so the page may be short, or empty: next_cursor goes on"`
+	Stopped    bool          `json:"stopped,omitempty" doc:"As much was looked through as one request may, so the page may be short, or empty: next_cursor goes on, and is absent only where all of that were no records"`
 	BackTo     *time.Time    `json:"back_to,omitempty" doc:"Time of the oldest record that was looked at"`
 	Warnings   []string      `json:"warnings,omitempty"`
 }
